@@ -1,0 +1,1 @@
+"""From records on disk to what a training step sees."""

@@ -1,0 +1,59 @@
+"""The maps the detection head learns, drawn from ribbons. Legend: N instances, h w map, u v ribbon coordinates."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from textspot.batch import Targets
+from textspot.geometry import ribbon_points, ribbon_size
+
+STRIDE = 4  # pixels per cell: the finest map of the neck
+OFFSET_UNIT = 16.0  # pixels: brings the offsets of ordinary words to the order of 1
+HILL_WIDTH = 0.2  # of the ribbon's extent: the hill is 0.04 in the middle of a side, so neighbours stay apart
+GEOMETRY_CORE = 0.3  # cells on the hill above this value learn the geometry
+
+
+def draw_targets(ribbons: Sequence[np.ndarray], ignore: np.ndarray, size: tuple[int, int]) -> Targets:
+    """Score, mask and geometry maps of an image of `size` (height, width) in pixels; both divisible by the stride.
+
+    Each word is a hill that is 1 in the cell of its centre point and falls with the distance from it in ribbon coordinates:
+    falling from the centre line instead would be a ridge full of ties. Where hills overlap the higher one owns the cell. The
+    cells of ignored words count neither way, except where a word that counts has its core. The weight of the geometry is the
+    hill divided by the word's height, so that an error is felt relative to the size of the characters.
+    """
+    h, w = size[0] // STRIDE, size[1] // STRIDE
+    score = np.zeros((h, w), dtype=np.float32)
+    mask = np.ones((h, w), dtype=np.float32)
+    geometry = np.zeros((16, h, w), dtype=np.float32)
+    weight = np.zeros((h, w), dtype=np.float32)
+    for ribbon, is_ignored in zip(ribbons, ignore, strict=True):
+        row, column, hill = _cover(ribbon, h, w)
+        if is_ignored:
+            mask[row, column] = 0
+            continue
+        higher = hill > score[row, column]
+        row, column, hill = row[higher], column[higher], hill[higher]
+        score[row, column] = hill
+        core = hill > GEOMETRY_CORE
+        row, column, hill = row[core], column[core], hill[core]
+        centre = np.stack([column + 0.5, row + 0.5], axis=1) * STRIDE
+        offsets = (ribbon.reshape(1, 8, 2) - centre[:, None]) / OFFSET_UNIT
+        geometry[:, row, column] = offsets.reshape(-1, 16).T
+        weight[row, column] = hill * OFFSET_UNIT / max(ribbon_size(ribbon)[0], STRIDE)
+    mask[weight > 0] = 1
+    return Targets(score, mask, geometry, weight)
+
+
+def _cover(ribbon: np.ndarray, h: int, w: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The cells (row, column) a ribbon covers and the hill's height there, by sampling it at twice the cells' density."""
+    height, width = ribbon_size(ribbon)
+    u = np.linspace(0, 1, 2 * int(width / STRIDE) + 3)
+    v = np.linspace(0, 1, 2 * int(height / STRIDE) + 3)
+    cells = np.floor(ribbon_points(ribbon, u, v) / STRIDE).astype(np.int64)
+    hill = np.exp(-0.5 * ((u[None] - 0.5) ** 2 + (v[:, None] - 0.5) ** 2) / HILL_WIDTH**2)
+    inside = (cells >= 0).all(axis=2) & (cells[..., 0] < w) & (cells[..., 1] < h)
+    flat = cells[..., 1][inside] * w + cells[..., 0][inside]
+    covered, position = np.unique(flat, return_inverse=True)
+    height_there = np.zeros(len(covered), dtype=np.float32)
+    np.maximum.at(height_there, position, hill[inside].astype(np.float32))
+    return covered // w, covered % w, height_there

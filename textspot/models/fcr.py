@@ -1,0 +1,58 @@
+"""FCR, the fully convolutional recogniser of Sui et al. 2018: convolutions in place of the recurrent layers, then CTC.
+
+The paper does not publish its layers; these are ours. Legend: R regions, D channels, T time, C classes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from textspot.models.backbone import conv_bn_relu
+
+BLANK_BIAS = 2.0  # most steps are blank: starting there saves the first hundred steps
+
+
+@dataclass(frozen=True)
+class RecognizerConfig:
+    """The reading head.
+
+    Args:
+        widths: channels while the height is halved three times (8, 4, 2, 1 rows); the last is also that of the context layers.
+        context_layers: convolutions along the line once the height is 1.
+        context_kernel: columns each of them sees.
+    """
+
+    widths: tuple[int, int, int, int] = (64, 96, 128, 192)
+    context_layers: int = 2
+    context_kernel: int = 5
+
+
+class FullyConvolutionalRecognizer(nn.Module):
+    """Patches (R, D, 8, W) to logits (R, W / 2, C). The height collapses to 1; every module is called once."""
+
+    def __init__(self, config: RecognizerConfig, in_channels: int, num_classes: int):
+        super().__init__()
+        first, second, third, last = config.widths
+        self.num_classes = num_classes
+        self.patches = nn.Sequential(
+            conv_bn_relu(in_channels, first),
+            conv_bn_relu(first, second, stride=(2, 2)),
+            conv_bn_relu(second, third),
+            conv_bn_relu(third, third, stride=(2, 1)),
+            conv_bn_relu(third, last, kernel=(2, 3), padding=(0, 1)),
+        )
+        kernel = (1, config.context_kernel)
+        self.context = nn.Sequential(*(conv_bn_relu(last, last, kernel) for _ in range(config.context_layers)))
+        self.classifier = nn.Conv2d(last, num_classes, 1)
+        nn.init.zeros_(self.classifier.bias)
+        nn.init.constant_(self.classifier.bias[:1], BLANK_BIAS)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """(R, D, 8, W) to float32 logits (R, T, C). Without regions BatchNorm has nothing to measure: the layers are passed
+        over, yet every parameter takes part in the graph, as DistributedDataParallel wants."""
+        if self.training and patches.shape[0] == 0:
+            touch = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() + patches.sum()
+            return touch.new_zeros(0, patches.shape[3] // 2, self.num_classes) + 0 * touch
+        logits = self.classifier(self.context(self.patches(patches)))
+        return logits.squeeze(2).transpose(1, 2).float()

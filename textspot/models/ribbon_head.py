@@ -1,0 +1,78 @@
+"""The one-stage detection head: a score map that peaks once per word, and the word's ribbon at every cell.
+
+Legend: B images, K slots, h w map.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from textspot.models.backbone import conv_bn_relu
+
+SCORE_PRIOR = 0.01  # Lin et al. 2017, "Focal loss", 4.1: the rare class starts rare
+
+
+class DetectionMaps(NamedTuple):
+    """score_logits (B, h, w); geometry (B, 16, h, w): from the cell's centre to the control points, in offset units."""
+
+    score_logits: Tensor
+    geometry: Tensor
+
+
+class RibbonHead(nn.Module):
+    """Score and geometry maps from the neck's map, and the K best ribbons from those maps.
+
+    Args:
+        in_channels: channels of the neck's map.
+        stride: pixels per cell.
+        offset_unit: pixels per unit of the geometry map.
+    """
+
+    def __init__(self, in_channels: int, stride: int, offset_unit: float):
+        super().__init__()
+        self.stride, self.offset_unit = stride, offset_unit
+        self.tower = conv_bn_relu(in_channels, in_channels)
+        self.score = nn.Conv2d(in_channels, 1, 1)
+        self.geometry = nn.Conv2d(in_channels, 16, 1)
+        nn.init.constant_(self.score.bias, -torch.log(torch.tensor((1 - SCORE_PRIOR) / SCORE_PRIOR)).item())
+
+    def forward(self, features: Tensor) -> DetectionMaps:
+        """(B, D, h, w) to the maps, in float32."""
+        features = self.tower(features)
+        return DetectionMaps(self.score(features).squeeze(1).float(), self.geometry(features).float())
+
+    def peaks(self, maps: DetectionMaps, slots: Tensor) -> tuple[Tensor, Tensor]:
+        """The K highest local maxima, best first: ribbons (B, K, 2, 4, 2) in pixels and scores (B, K) in [0, 1].
+
+        K is the length of `slots`, whose values do not matter: so K stays a dynamic dimension of an exported graph. A slot
+        beyond the last maximum has score 0. K may be 0; K above the number of cells is an error of the runtime.
+        The geometry is the score-weighted mean over the 3x3 cells around the maximum.
+        """
+        score = maps.score_logits.sigmoid()
+        batch, h, w = score.shape
+        is_peak = score == F.max_pool2d(score.unsqueeze(1), 3, stride=1, padding=1).squeeze(1)
+        scores_BK, cell_BK = (score * is_peak).flatten(1).topk(slots.shape[0], dim=1)
+        row_BK = cell_BK // w
+        column_BK = cell_BK - row_BK * w  # `%` with a symbolic w does not export
+        ribbon_sum, weight_sum = 0.0, 0.0
+        for down in (-1, 0, 1):
+            for right in (-1, 0, 1):
+                row = (row_BK + down).clamp(min=0).clamp(max=h - 1)
+                column = (column_BK + right).clamp(min=0).clamp(max=w - 1)
+                cell = row * w + column
+                weight_B1K = score.flatten(1).gather(1, cell).unsqueeze(1)
+                offsets = maps.geometry.flatten(2).gather(2, cell.unsqueeze(1).expand(-1, 16, -1))
+                centre_B2K = (torch.stack([column, row], dim=1) + 0.5) * self.stride
+                ribbon_sum = ribbon_sum + weight_B1K * (offsets * self.offset_unit + centre_B2K.repeat(1, 8, 1))
+                weight_sum = weight_sum + weight_B1K
+        ribbons = (ribbon_sum / weight_sum).transpose(1, 2).reshape(batch, -1, 2, 4, 2)
+        return ribbons, scores_BK
+
+    @staticmethod
+    def count_peaks(maps: DetectionMaps, threshold: float) -> int:
+        """The largest number of local maxima above the threshold in any image of the batch."""
+        score = maps.score_logits.sigmoid()
+        is_peak = score == F.max_pool2d(score.unsqueeze(1), 3, stride=1, padding=1).squeeze(1)
+        return int((is_peak & (score > threshold)).flatten(1).sum(dim=1).max())

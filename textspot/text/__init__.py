@@ -1,0 +1,1 @@
+"""Strings and tokens: charset, CTC codec, normalisation."""

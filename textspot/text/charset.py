@@ -1,0 +1,75 @@
+"""The characters a reader knows, and how a transcript becomes the text it is trained on."""
+
+import string
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+PRINTABLE_ASCII = string.digits + string.ascii_letters + string.punctuation  # the usual 94 of scene text
+
+Case = Literal["keep", "upper", "lower"]
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """Which characters are read, and what happens to the others.
+
+    Args:
+        characters: the characters of the charset, in the order of their classes.
+        case: `keep` transcripts as they are, or fold them to `upper` or `lower` case.
+        unknown: what a character outside the charset does: `error` stops before training starts and lists them; `skip` trains
+            the detector on that word, never the reader, and counts it.
+    """
+
+    characters: str = PRINTABLE_ASCII
+    case: Case = "keep"
+    unknown: Literal["error", "skip"] = "error"
+
+
+def normalize(transcript: str, case: Case = "keep") -> str:
+    """The text of a transcript: composed characters (NFC), no blanks around it, in the wanted case."""
+    text = unicodedata.normalize("NFC", transcript).strip()
+    return {"keep": str, "upper": str.upper, "lower": str.lower}[case](text)
+
+
+class Charset:
+    """The characters of a reader. Class 0 is the CTC blank, class i + 1 is `characters[i]`."""
+
+    def __init__(self, characters: str):
+        if not characters:
+            raise ValueError("the charset is empty: text.characters must hold at least one character")
+        repeated = sorted({c for c in characters if characters.count(c) > 1})
+        if repeated:
+            raise ValueError(f"text.characters holds {''.join(repeated)!r} more than once")
+        self.characters = characters
+        self._token = {character: number + 1 for number, character in enumerate(characters)}
+
+    @property
+    def num_classes(self) -> int:
+        """Number of characters and the blank."""
+        return len(self.characters) + 1
+
+    def knows(self, text: str) -> bool:
+        """Whether every character of the text has a class."""
+        return all(character in self._token for character in text)
+
+    def encode(self, text: str) -> list[int]:
+        """Tokens of a text; a character without a class is a ValueError that names it."""
+        if not self.knows(text):
+            unknown = sorted({character for character in text if character not in self._token})
+            raise ValueError(f"{text!r} holds characters outside the charset: {' '.join(unknown)}")
+        return [self._token[character] for character in text]
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """Text of tokens without blanks."""
+        return "".join(self.characters[token - 1] for token in tokens)
+
+    def missing(self, counts: Mapping[str, int], case: Case = "keep") -> dict[str, int]:
+        """The characters of `counts` (character -> occurrences in the data) that have no class, most frequent first."""
+        found: dict[str, int] = {}
+        for character, count in counts.items():
+            for folded in normalize(character, case):
+                if folded not in self._token:
+                    found[folded] = found.get(folded, 0) + count
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
