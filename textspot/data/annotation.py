@@ -1,0 +1,163 @@
+"""What an annotation says about one image, before it is stored: instances, complaints about bad lines, repairs of polygons."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import shapely
+
+from textspot.geometry import min_area_quad, polygon_area
+from textspot.structures import Sample
+
+DONT_CARE = "###"  # the transcript by which the ICDAR data sets mark text that counts neither way
+MIN_AREA = 1.0  # square pixels; below it there is nothing to learn from and no direction to speak of
+MAX_COMPLAINTS_SHOWN = 20
+
+Point = tuple[float, float]
+Parsed = TypeVar("Parsed")
+
+
+class AnnotationError(ValueError):
+    """Annotations that cannot be used. `complaints` holds one sentence each, naming file and line."""
+
+    def __init__(self, complaints: Sequence[str]):
+        self.complaints = list(complaints)
+        shown = self.complaints[:MAX_COMPLAINTS_SHOWN]
+        if len(self.complaints) > len(shown):
+            shown.append(f"... and {len(self.complaints) - len(shown)} more")
+        super().__init__("\n".join(shown))
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One annotated piece of text.
+
+    `polygon` holds K >= 3 points (x, y) in pixels of the image as `decode_image` shows it. `transcript` is kept as
+    annotated; an empty one is a box without a reading: it trains the detector and never the reader. What is to `ignore`
+    counts neither way. `language` is a free word, empty when unknown.
+    """
+
+    polygon: tuple[Point, ...]
+    transcript: str = ""
+    ignore: bool = False
+    language: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.polygon) < 3:
+            raise ValueError(f"the polygon has {len(self.polygon)} points, expected at least 3")
+        if not all(math.isfinite(value) for point in self.polygon for value in point):
+            raise ValueError("the polygon holds coordinates that are not finite numbers")
+
+    @property
+    def readable(self) -> bool:
+        """Whether the reader can learn from it: it counts, and somebody wrote down what it says."""
+        return not self.ignore and self.transcript != ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form: `{"polygon": [[x, y], ...], "transcript", "ignore", "language"}`."""
+        return {
+            "polygon": [list(point) for point in self.polygon],
+            "transcript": self.transcript,
+            "ignore": self.ignore,
+            "language": self.language,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Any) -> "Instance":
+        """From the JSON form; all but `polygon` may be left out, and a transcript of null is an empty one.
+
+        Anything else is a ValueError that says what was found and what was expected.
+        """
+        if not isinstance(values, dict) or "polygon" not in values:
+            raise ValueError('expected an object with the key "polygon"')
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ValueError(f"unknown key {unknown[0]!r}, expected some of {', '.join(sorted(known))}")
+        values = {key: value for key, value in values.items() if (key, value) != ("transcript", None)}
+        for key, expected in (("transcript", str), ("ignore", bool), ("language", str)):
+            if key in values and not isinstance(values[key], expected):
+                raise ValueError(f"{key} is {values[key]!r}, expected a {expected.__name__}")
+        return cls(**(values | {"polygon": _polygon_from_json(values["polygon"])}))
+
+
+def _polygon_from_json(points: Any) -> tuple[Point, ...]:
+    if not isinstance(points, list) or not all(
+        isinstance(point, list) and len(point) == 2 and all(type(value) in (int, float) for value in point)
+        for point in points
+    ):
+        raise ValueError("polygon: expected a list of points [x, y]")
+    return tuple((x, y) for x, y in points)
+
+
+def sample_to_instances(sample: Sample) -> list[Instance]:
+    """The instances of a sample, as a `Writer` takes them."""
+    return [
+        Instance(tuple(map(tuple, np.asarray(polygon).tolist())), transcript, bool(ignore))
+        for polygon, transcript, ignore in zip(sample.polygons, sample.transcripts, sample.ignore, strict=True)
+    ]
+
+
+def parse_lines(text: str, source: str, parse_line: Callable[[str], Parsed]) -> list[Parsed]:
+    """Parse each line that is not blank; a ValueError of `parse_line` becomes a complaint that names source and line.
+
+    A byte order mark and carriage returns are taken off. All complaints of the text are raised as one `AnnotationError`.
+    Lines end at line feeds only: `str.splitlines` would also cut at characters that transcripts may hold.
+    """
+    parsed, complaints = [], []
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        line = line.removesuffix("\r")
+        if not line.strip():
+            continue
+        try:
+            parsed.append(parse_line(line))
+        except ValueError as error:
+            complaints.append(f"{source}: line {number}: {error}")
+    if complaints:
+        raise AnnotationError(complaints)
+    return parsed
+
+
+def unquote(transcript: str) -> str:
+    r"""Take double quotes off a transcript, and the backslash off `\"` and `\\` inside them, as the ICDAR scripts do.
+
+    Source: rrc_evaluation_funcs.py of the Robust Reading Competition, get_tl_line_values.
+    """
+    quoted = re.fullmatch(r'\s*"(.*)"\s*', transcript, flags=re.DOTALL)
+    if quoted is None:
+        return transcript
+    return quoted.group(1).replace("\\\\", "\\").replace('\\"', '"')
+
+
+def repair_polygons(instances: Sequence[Instance], size: tuple[int, int]) -> tuple[list[Instance], Counter[str]]:
+    """Bring the polygons of one image of the given (height, width) into order; also how often each remedy was applied.
+
+    Dropped is what has no area or lies outside the image. A quad whose sides cross has its corners in a wrong order: the
+    smallest rectangle around it takes its place. An outline of more points that crosses itself stays as it is, since the
+    crossing is small as a rule. A polygon that runs anticlockwise is turned round, keeping its first corner.
+    """
+    kept: list[Instance] = []
+    remedies: Counter[str] = Counter()
+    height, width = size
+    for instance in instances:
+        polygon = np.array(instance.polygon, dtype=np.float64)
+        outline = shapely.Polygon(polygon)
+        if outline.convex_hull.area < MIN_AREA:
+            remedies["dropped: no area"] += 1
+            continue
+        if (polygon.max(axis=0) <= 0).any() or (polygon.min(axis=0) >= (width, height)).any():
+            remedies["dropped: outside the image"] += 1
+            continue
+        if not outline.is_valid and len(polygon) == 4:
+            remedies["repaired: sides crossed, now the smallest rectangle around the corners"] += 1
+            polygon = min_area_quad(polygon)
+        elif not outline.is_valid:
+            remedies["kept: the outline crosses itself"] += 1
+        if polygon_area(polygon) < 0:
+            remedies["repaired: ran anticlockwise, now clockwise from the same first corner"] += 1
+            polygon = np.concatenate([polygon[:1], polygon[:0:-1]])
+        kept.append(replace(instance, polygon=tuple(map(tuple, polygon.tolist()))))
+    return kept, remedies

@@ -1,0 +1,166 @@
+"""From a data set's files to LMDBs, one per split, with an account of everything that was left out or repaired."""
+
+import dataclasses
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from textspot.data.annotation import AnnotationError, Instance, repair_polygons
+from textspot.data.card import Card, Counts, Split
+from textspot.data.formats import PER_DATASET, PER_IMAGE
+from textspot.data.lmdb_records import DamagedRecordError, Meta, Reader, Writer
+from textspot.image_files import ImageError, decode_image
+
+Item = TypeVar("Item")
+Track = Callable[[Sequence[Item], str], Iterable[Item]]
+
+
+def untracked(items: Sequence[Item], description: str) -> Iterable[Item]:  # noqa: ARG001  # the interface of a progress bar
+    """Shows no progress."""
+    return items
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What became of one split: `meta` of its LMDB at `path`, how often each remedy was applied, and what looks wrong."""
+
+    split: str
+    path: Path
+    meta: Meta
+    remedies: dict[str, int]
+    warnings: list[str]
+
+    def __str__(self) -> str:
+        lines = [f"{self.path}: {self.meta}"]
+        lines += [f"  {reason}: {count}" for reason, count in self.remedies.items()]
+        lines += [f"  warning: {warning}" for warning in self.warnings]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Annotated:
+    """An image file, its name below the source folder, and what its annotation says."""
+
+    file: Path
+    name: str
+    instances: list[Instance]
+
+
+def build_dataset(
+    card: Card,
+    source: str | os.PathLike,
+    out: str | os.PathLike,
+    overwrite: bool = False,
+    track: Track = untracked,
+) -> list[BuildReport]:
+    """Write `<out>/<split>` for each split of the card, from the files below `source`.
+
+    All annotations are read before anything is written. Missing files, bad lines and undecodable images are collected and
+    raised as one `AnnotationError`; an existing target is a FileExistsError unless `overwrite`.
+    """
+    source, out = Path(source), Path(out)
+    if not source.is_dir():
+        raise FileNotFoundError(f"{source}: no such folder. {card.name}: {card.access}")
+    splits = {name: _read_split(card, split, source) for name, split in card.splits.items() if _present(split, source)}
+    complaints = [complaint for _, of_split in splits.values() for complaint in of_split]
+    if complaints:
+        raise AnnotationError(complaints)
+    writers = {name: Writer(out / name, dataclasses.asdict(card), overwrite) for name in splits}
+    return [
+        _write_split(name, writer, splits[name][0], card.splits[name].counts, track) for name, writer in writers.items()
+    ]
+
+
+def _present(split: Split, source: Path) -> bool:
+    pattern = split.images or split.annotations
+    return not split.optional or any(source.glob(pattern))
+
+
+def _read_split(card: Card, split: Split, source: Path) -> tuple[list[_Annotated], list[str]]:
+    """The images of a split with their instances, sorted by name, and complaints."""
+    if card.format in PER_DATASET:
+        return _read_one_file(card.format, split, source)
+    images = sorted(source.glob(split.images))
+    if not images:
+        return [], [f"{source}: no image matches {split.images}; {card.name}: {card.access}"]
+    annotated, complaints = [], []
+    for image in images:
+        file = source / split.annotations.format(stem=image.stem)
+        name = image.relative_to(source).as_posix()
+        try:
+            instances = PER_IMAGE[card.format](_read_text(file), file.name)
+            annotated.append(_Annotated(image, name, instances))
+        except FileNotFoundError:
+            complaints.append(f"{name}: has no annotation file {file}")
+        except AnnotationError as error:
+            complaints += error.complaints
+    return annotated, complaints
+
+
+def _read_one_file(format_name: str, split: Split, source: Path) -> tuple[list[_Annotated], list[str]]:
+    """The same for a format with one annotation file for all images; in the order of that file."""
+    file = source / split.annotations
+    try:
+        parsed = PER_DATASET[format_name](_read_text(file), file.name)
+    except FileNotFoundError:
+        return [], [f"{file}: no such annotation file"]
+    except AnnotationError as error:
+        return [], error.complaints
+    missing = [name for name in parsed if not (source / name).is_file()]
+    complaints = [f"{file.name}: names the image {name}, which is not below {source}" for name in missing]
+    return [_Annotated(source / name, name, instances) for name, instances in parsed.items()], complaints
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise AnnotationError(
+            [f"{file.name}: not UTF-8 (byte {error.start}): convert it, with iconv -f latin1 -t utf-8 for example"]
+        ) from error
+
+
+def _write_split(
+    split: str, writer: Writer, annotated: Sequence[_Annotated], expected: Counts | None, track: Track
+) -> BuildReport:
+    remedies: Counter[str] = Counter()
+    complaints = []
+    with writer:
+        for image in track(annotated, split):
+            encoded = image.file.read_bytes()
+            try:
+                height, width, _ = decode_image(encoded, image.name).shape
+            except ImageError as error:
+                complaints.append(str(error))
+                continue
+            instances, applied = repair_polygons(image.instances, (height, width))
+            remedies += applied
+            writer.add(image.name, encoded, instances)
+        if complaints:
+            raise AnnotationError(complaints)
+    warnings = _compare_counts(annotated, expected) if expected else []
+    return BuildReport(split, writer.path, Reader(writer.path).meta, dict(remedies), warnings)
+
+
+def _compare_counts(annotated: Sequence[_Annotated], expected: Counts) -> list[str]:
+    instances = [instance for image in annotated for instance in image.instances]
+    found = Counts(len(annotated), len(instances), sum(instance.ignore for instance in instances))
+    return [
+        f"{number} {name}, the card expects {getattr(expected, name)}: is the source complete?"
+        for name, number in dataclasses.asdict(found).items()
+        if number != getattr(expected, name)
+    ]
+
+
+def damaged_records(reader: Reader, track: Track = untracked) -> list[str]:
+    """Read and decode every record; what is wrong with those that fail, in words."""
+    complaints = []
+    for index in track(range(len(reader)), "verify"):
+        try:
+            reader.sample(index)
+        except DamagedRecordError as error:
+            complaints.append(str(error))
+    return complaints

@@ -1,0 +1,350 @@
+"""One LMDB of whole images: the record format, its Writer and its Reader.
+
+A data set is a folder with one LMDB file. Record i, under the key `i` as ten digits, is
+
+    bytes 0-3   crc32 of all that follows
+    bytes 4-7   length of the header, little endian as the checksum
+    header      JSON `{"name": ..., "instances": [{"polygon", "transcript", "ignore", "language"}, ...]}`
+    image       the encoded image exactly as it came
+
+and the record `meta`, written last, is a crc32 and the JSON of `Meta`. All geometry but the polygons is derived at load.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+import struct
+import threading
+import weakref
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import numpy as np
+
+from textspot.data.annotation import Instance
+from textspot.image_files import ImageError, decode_image
+from textspot.structures import Sample
+from textspot.text.charset import normalize
+
+FORMAT_VERSION = 1
+DATA_FILE = "data.mdb"
+_INITIAL_MAP_BYTES = 64 << 20  # doubled whenever it is full: a huge map from the start fails on Windows
+_META_KEY = b"meta"
+_CHECKSUM = struct.Struct("<I")
+_PREFIX = struct.Struct("<II")  # checksum, length of the header
+
+
+class DamagedRecordError(ValueError):
+    """One record cannot be used, the others may. The message names data set and record."""
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What a data set says about itself: written once, read without touching the records.
+
+    `count` images hold `instances`, of which `ignored` count neither way and `readable` have a transcript the reader can
+    learn. `characters` counts each character of those transcripts, normalised. `card` is the data set's card as a dict.
+    """
+
+    version: int
+    count: int
+    instances: int
+    readable: int
+    ignored: int
+    characters: dict[str, int]
+    card: dict[str, Any]
+
+    def __str__(self) -> str:
+        unread = self.instances - self.readable - self.ignored
+        return (
+            f"{self.count} images, {self.instances} instances: {self.readable} readable, {self.ignored} ignored, "
+            f"{unread} without transcript"
+        )
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image as it came, and its annotation."""
+
+    name: str
+    image_bytes: bytes
+    instances: tuple[Instance, ...]
+
+
+def _key(index: int) -> bytes:
+    return b"%010d" % index
+
+
+def _pack_record(name: str, image_bytes: bytes, instances: Sequence[Instance]) -> bytes:
+    values = {"name": name, "instances": [instance.to_dict() for instance in instances]}
+    header = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+    body = struct.pack("<I", len(header)) + header + image_bytes
+    return _CHECKSUM.pack(zlib.crc32(body)) + body
+
+
+def _unpack_record(value: memoryview) -> Record:
+    """The record of its bytes; ValueError when they are not what was written."""
+    if len(value) < _PREFIX.size:
+        raise ValueError(f"it has {len(value)} bytes, expected at least {_PREFIX.size}")
+    checksum, header_length = _PREFIX.unpack_from(value)
+    if zlib.crc32(value[_CHECKSUM.size :]) != checksum:
+        raise ValueError("its checksum does not match, so its bytes changed after they were written")
+    header, image = value[_PREFIX.size :][:header_length], value[_PREFIX.size + header_length :]
+    values = json.loads(bytes(header))
+    instances = tuple(Instance.from_dict(instance) for instance in values["instances"])
+    return Record(values["name"], bytes(image), instances)
+
+
+def _pack_meta(meta: Meta) -> bytes:
+    body = json.dumps(dataclasses.asdict(meta), ensure_ascii=False).encode()
+    return _CHECKSUM.pack(zlib.crc32(body)) + body
+
+
+def _unpack_meta(value: bytes) -> Meta:
+    (checksum,), body = _CHECKSUM.unpack_from(value), value[_CHECKSUM.size :]
+    if zlib.crc32(body) != checksum:
+        raise ValueError("the checksum of its meta record does not match: copy or build it again")
+    values = json.loads(body)
+    if values["version"] != FORMAT_VERSION:
+        raise ValueError(
+            f"has format version {values['version']}, this program reads version {FORMAT_VERSION}: build it again"
+        )
+    return Meta(**values)
+
+
+class Writer:
+    """Write a data set: `with Writer(path, card) as writer: writer.add(name, image_bytes, instances)`.
+
+    Everything goes into a folder `<path>.building` beside the target, which leaving the `with` block checks record by
+    record and renames into place. After an exception nothing remains; what a killed build left behind is removed by the next
+    one. An existing target is a FileExistsError unless `overwrite`, which replaces data sets only, never another folder.
+    `card` is stored as it is (`dataclasses.asdict(card)`, or any JSON). Needs a POSIX system, for the lock on that folder.
+    """
+
+    def __init__(self, path: str | os.PathLike, card: Mapping[str, Any], overwrite: bool = False):
+        self.path = Path(path)
+        self.card = dict(card)
+        self._building = self.path.with_name(self.path.name + ".building")
+        self._names: set[str] = set()
+        self._characters: Counter[str] = Counter()
+        self._instances = self._readable = self._ignored = 0
+        if self.path.exists():
+            if not overwrite:
+                raise FileExistsError(f"{self.path}: exists already; give --overwrite true to build it again")
+            if not self.path.is_dir() or set(os.listdir(self.path)) - {DATA_FILE, "lock.mdb"}:
+                raise FileExistsError(f"{self.path}: holds something else than a data set: choose another place")
+
+    def __enter__(self) -> "Writer":
+        self._building.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock_folder(self._building)
+        for left_over in self._building.iterdir():
+            left_over.unlink()
+        self._environment = lmdb.open(
+            os.fspath(self._building), map_size=_INITIAL_MAP_BYTES, sync=False, metasync=False, lock=False
+        )
+        return self
+
+    def add(self, name: str, image_bytes: bytes, instances: Sequence[Instance]) -> None:
+        """Append one image. A name that came before is a ValueError, a full disk an OSError."""
+        if name in self._names:
+            raise ValueError(f"{name}: added twice to {self.path}; names tell the images of a data set apart")
+        self._put(_key(len(self._names)), _pack_record(name, image_bytes, instances))
+        self._names.add(name)
+        self._instances += len(instances)
+        for instance in instances:
+            self._ignored += instance.ignore
+            self._readable += instance.readable
+            if instance.readable:
+                self._characters.update(normalize(instance.transcript))
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._environment.close()
+            shutil.rmtree(self._building, ignore_errors=True)
+            os.close(self._lock)
+
+    def _put(self, key: bytes, value: bytes) -> None:
+        while True:
+            try:
+                with self._environment.begin(write=True) as transaction:
+                    transaction.put(key, value)
+                return
+            except lmdb.MapFullError:
+                self._environment.set_mapsize(2 * self._environment.info()["map_size"])
+            except lmdb.Error as error:
+                raise self._write_error(error) from error
+
+    def _write_error(self, error: Exception) -> OSError:
+        free = shutil.disk_usage(self._building).free
+        return OSError(
+            f"cannot write {self.path} ({error}); {free / 1e6:.0f} MB are free on that disk: make room or choose another place"
+        )
+
+    def _finish(self) -> None:
+        meta = Meta(
+            FORMAT_VERSION,
+            len(self._names),
+            self._instances,
+            self._readable,
+            self._ignored,
+            dict(self._characters.most_common()),
+            self.card,
+        )
+        self._put(_META_KEY, _pack_meta(meta))
+        try:
+            self._environment.sync(True)
+        except lmdb.Error as error:
+            raise self._write_error(error) from error
+        self._environment.close()
+        reader = Reader(self._building)
+        for index in range(len(reader)):
+            reader[index]
+        del reader
+        if self.path.exists():
+            retired = self.path.with_name(self.path.name + ".replaced")
+            shutil.rmtree(retired, ignore_errors=True)
+            self.path.rename(retired)
+            self._building.rename(self.path)
+            shutil.rmtree(retired)
+        else:
+            self._building.rename(self.path)
+        _sync_folder(self.path.parent)
+
+
+def _lock_folder(folder: Path) -> int:
+    """Hold a folder until the returned descriptor is closed or the process dies; BlockingIOError when another one does."""
+    import fcntl  # POSIX only, and only writing needs it
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise BlockingIOError(f"{folder}: another process is building this data set") from error
+    return descriptor
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """An environment and the process that opened it."""
+
+    environment: lmdb.Environment
+    process: int
+
+
+# LMDB refuses to open one file twice in a process, so all readers of a file share one environment; it closes with the last.
+_opened: "weakref.WeakValueDictionary[tuple[int, int], _Opened]" = weakref.WeakValueDictionary()
+_opened_lock = threading.Lock()
+
+
+def _open(path: Path) -> _Opened:
+    """This process's environment of the data set at `path`, checked for what would fail later."""
+    file = path / DATA_FILE
+    if not file.is_file():
+        raise FileNotFoundError(_explain_missing(path))
+    status = file.stat()
+    key = status.st_dev, status.st_ino
+    with _opened_lock:
+        held = _opened.get(key)
+        if held is not None and held.process == os.getpid():
+            return held
+        if held is not None:  # inherited by a fork: LMDB forbids its use here, and still counts it as open
+            held.environment.close()
+        try:
+            environment = lmdb.open(os.fspath(path), readonly=True, lock=False, create=False)
+        except lmdb.Error as error:
+            raise ValueError(f"{path}: not a data set, or a damaged one ({error}): build it again") from error
+        expected = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+        if status.st_size < expected:  # reading past the end would kill the process with SIGBUS
+            environment.close()
+            raise ValueError(
+                f"{file}: cut short, {status.st_size} of {expected} bytes are there: copy or build it again"
+            )
+        _opened[key] = held = _Opened(environment, os.getpid())
+        return held
+
+
+def _explain_missing(path: Path) -> str:
+    if not path.exists():
+        return f"{path}: no such data set; datasets/prepare.py builds one"
+    inside = sorted(str(file.parent) for file in path.glob(f"*/{DATA_FILE}"))
+    hint = f"did you mean {' or '.join(inside)}?" if inside else "datasets/prepare.py builds one"
+    return f"{path}: not a data set, it holds no {DATA_FILE}; {hint}"
+
+
+class Reader(Sequence[Record]):
+    """Read a data set: `reader[i]` is a `Record`, `reader.sample(i)` the decoded `Sample`, `reader.meta` its `Meta`.
+
+    Opened once per process and file, whatever the number of readers; may be pickled and handed to processes started by fork,
+    spawn or forkserver, which open their own. A missing path is a FileNotFoundError; what is not a data set, is cut short
+    or has another format version is a ValueError, here rather than at the first record. No images (`len(reader) == 0`) is
+    legal here.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path).resolve()
+        self._opened: _Opened | None = None
+        with self._environment().begin() as transaction:
+            value = transaction.get(_META_KEY)
+        if value is None:
+            raise ValueError(f"{path}: an LMDB without a meta record: unfinished, or written by another program")
+        try:
+            self.meta = _unpack_meta(value)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    def __len__(self) -> int:
+        return self.meta.count
+
+    def __getitem__(self, index: int) -> Record:  # type: ignore[override]  # no slices: records are large
+        """Record `index` in [0, len); otherwise IndexError. A damaged one is a `DamagedRecordError`."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self.path}: record {index} of {len(self)}")
+        try:
+            with self._environment().begin(buffers=True) as transaction:
+                value = transaction.get(_key(index))
+                if value is None:
+                    raise ValueError("it is missing")
+                return _unpack_record(value)
+        except (lmdb.Error, ValueError, KeyError) as error:
+            raise DamagedRecordError(f"{self.path}: record {index} is damaged: {error}") from error
+
+    def sample(self, index: int) -> Sample:
+        """Record `index` decoded: image (H, W, 3) uint8 RGB, polygons (K, 2) float32, transcripts as annotated."""
+        record = self[index]
+        try:
+            image = decode_image(record.image_bytes, record.name)
+        except ImageError as error:
+            raise DamagedRecordError(f"{self.path}: record {index} is damaged: {error}") from error
+        return Sample(
+            image,
+            polygons=[np.array(instance.polygon, dtype=np.float32) for instance in record.instances],
+            transcripts=[instance.transcript for instance in record.instances],
+            ignore=np.array([instance.ignore for instance in record.instances], dtype=bool),
+            name=record.name,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_opened": None}
+
+    def _environment(self) -> lmdb.Environment:
+        if self._opened is None or self._opened.process != os.getpid():
+            self._opened = _open(self.path)
+        return self._opened.environment

@@ -1,0 +1,70 @@
+"""Encoded images to arrays: the one decoder that data sets, validation and inference share."""
+
+import io
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+MAX_PIXELS = 80_000_000  # 240 MB decoded; a small file can claim far more and take the machine's memory
+
+# What OpenCV turns into 8-bit RGB the same way Pillow does, in half the time. The others hold transparency, inks or a palette.
+_PLAIN_MODES = ("RGB", "L", "I;16", "I;16B")
+
+
+class ImageError(ValueError):
+    """An image that cannot be decoded; the message names it."""
+
+
+def decode_image(data: bytes, name: str = "image") -> np.ndarray:
+    """Decode a file's bytes to an image (H, W, 3) uint8 RGB, upright as its EXIF orientation says.
+
+    Grey, palette, 16-bit (scaled to 8) and CMYK images become RGB, transparency is laid over white, and of several frames
+    or pages the first one counts. Bytes that are no image, are cut short or claim more than `MAX_PIXELS` pixels are an
+    `ImageError` that names `name`.
+    """
+    if not data:
+        raise ImageError(f"{name}: the file is empty")
+    try:
+        with Image.open(io.BytesIO(data)) as header:
+            _refuse_huge(header.size, name)
+            if header.mode in _PLAIN_MODES and not header.has_transparency_data:
+                image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
+                if image is not None:
+                    return image
+            return _decode_with_pillow(header, name)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"{name}: {error}; at most {MAX_PIXELS} pixels are read: scale it down or cut it") from error
+    except (OSError, SyntaxError, EOFError, ValueError, cv2.error) as error:  # what Pillow's readers raise on bad bytes
+        if isinstance(error, ImageError):
+            raise
+        raise ImageError(f"{name}: cannot be decoded as an image ({error})") from error
+
+
+def read_image(path: str | os.PathLike) -> np.ndarray:
+    """Read a file to an image (H, W, 3) uint8 RGB; see `decode_image`. A missing file is a FileNotFoundError."""
+    return decode_image(Path(path).read_bytes(), name=os.fspath(path))
+
+
+def _refuse_huge(size: tuple[int, int], name: str) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"{name}: {width} x {height} pixels, at most {MAX_PIXELS} are read: scale it down or cut it into pieces"
+        )
+
+
+def _decode_with_pillow(image: Image.Image, name: str) -> np.ndarray:
+    image.load()
+    upright = ImageOps.exif_transpose(image)
+    if upright.has_transparency_data:
+        upright = upright.convert("RGBA")
+        white = Image.new("RGBA", upright.size, "white")
+        return np.asarray(Image.alpha_composite(white, upright).convert("RGB"))
+    if upright.mode.startswith("I;16"):
+        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+    elif upright.mode in ("I", "F"):
+        raise ImageError(f"{name}: holds 32-bit pixels without a stated range: convert it to 8 or 16 bits")
+    return np.asarray(upright.convert("RGB"))
