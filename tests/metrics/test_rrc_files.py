@@ -1,0 +1,169 @@
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textspot.geometry import box_to_quad
+from textspot.metrics import RrcFormatError, read_ground_truths, read_results, score_files, write_result
+from textspot.structures import Prediction, TextInstance
+
+LINE = "0,0,20,0,20,10,0,10"
+ANTICLOCKWISE = "0,0,0,10,20,10,20,0"
+
+
+@pytest.fixture
+def write_zip(tmp_path):
+    def write(name, files):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for file_name, content in files.items():
+                archive.writestr(file_name, content)
+        return tmp_path / name
+
+    return write
+
+
+def test_an_empty_file_is_an_image_without_words(write_zip):
+    ground_truths, repairs = read_ground_truths(write_zip("gt.zip", {"gt_img_1.txt": b"", "gt_img_2.txt": b"\r\n"}))
+    assert repairs == []
+    assert {name: len(truth.polygons) for name, truth in ground_truths.items()} == {"1": 0, "2": 0}
+    assert ground_truths["1"].ignore.dtype == bool
+
+
+def test_bom_line_ends_commas_quotes_and_spaces(write_zip):
+    content = f'\ufeff{LINE},a,b\r\n\n {LINE.replace(",", " , ")}, c \n{LINE},###\n{LINE},"say \\"x\\", \\\\"\n{LINE},'
+    ground_truths, _ = read_ground_truths(write_zip("gt.zip", {"gt_img_1.txt": content.encode(), "readme.md": "x"}))
+    truth = ground_truths["1"]
+    assert truth.transcripts == ["a,b", " c ", "###", 'say "x", \\', ""]
+    assert truth.ignore.tolist() == [False, False, True, False, False]
+    assert truth.name == "1"
+    for polygon in truth.polygons:
+        assert polygon.tolist() == [[0, 0], [20, 0], [20, 10], [0, 10]]
+
+
+def test_odd_separators_stay_in_the_transcript(write_zip):
+    ground_truths, _ = read_ground_truths(write_zip("gt.zip", {"gt_img_1.txt": f"{LINE},a\x0b\u2028b".encode()}))
+    assert ground_truths["1"].transcripts == ["a\x0b\u2028b"]
+
+
+def test_a_folder_reads_like_a_zip(tmp_path):
+    (tmp_path / "gt_shop.txt").write_text(f"{LINE},a")
+    assert list(read_ground_truths(tmp_path)[0]) == ["shop"]
+
+
+def test_a_missing_result_counts_as_no_detection(write_zip):
+    predictions, _ = read_results(write_zip("res.zip", {"res_img_2.txt": f"{LINE},a"}), ["1", "2"])
+    assert {name: len(prediction) for name, prediction in predictions.items()} == {"1": 0, "2": 1}
+
+
+FAULTS = {
+    "res_img_1.txt": f"{LINE},a\n1,2,3,4,5,a\n{ANTICLOCKWISE},b\n0.4,0,20,0,20,10,0,9.6,c\n{LINE}",
+    "res_img_9.txt": f"{LINE},a",
+    "notes.md": "x",
+    "__MACOSX/": "",
+    "inner/res_img_2.txt": f"{LINE},d",
+    "res_img_3.txt": f"{LINE},a\n{LINE},".encode() + b"caf\xe9",
+}
+
+
+def test_all_faults_are_raised_at_once(write_zip):
+    path = write_zip("res.zip", FAULTS)
+    with pytest.raises(RrcFormatError, match=r"res\.zip: 9 fault\(s\)") as caught:
+        read_results(path, ["1", "2", "3"])
+    assert caught.value.faults == [
+        "res_img_1.txt: line 2: expected eight coordinates and a transcript, separated by commas, found '1,2,3,4,5,a'; "
+        "write x1,y1,x2,y2,x3,y3,x4,y4,transcript",
+        "res_img_1.txt: line 4: coordinates that are not whole numbers; round them",
+        "res_img_1.txt: line 5: no transcript; add a comma and the transcript",
+        "res_img_1.txt: line 3: the corners run anticlockwise; list them clockwise as seen (y points down)",
+        "res_img_9.txt: no such image in the ground truth; remove it or name it res_img_<number>.txt",
+        "notes.md: no such image in the ground truth; remove it or name it res_img_<number>.txt",
+        "__MACOSX/: no such image in the ground truth; remove it or name it res_img_<number>.txt",
+        "inner/res_img_2.txt: lies in a folder; put it at the top of the zip",
+        "res_img_3.txt: line 2: not UTF-8; save the file as UTF-8",
+    ]
+
+
+def test_lenient_repairs_and_reports_the_same_faults(write_zip):
+    predictions, repairs = read_results(write_zip("res.zip", FAULTS), ["1", "2", "3"], lenient=True)
+    assert [repair.rsplit("; ", 1)[1] for repair in repairs] == [
+        "left out",
+        "rounded",
+        "read as an empty text",
+        "reversed",
+        "left out",
+        "left out",
+        "left out",
+        "read as res_img_2.txt",
+        "unreadable bytes became \ufffd",
+    ]
+    assert [instance.text for instance in predictions["1"]] == ["a", "b", "c", ""]
+    assert predictions["1"][1].polygon.tolist() == [[0, 0], [20, 0], [20, 10], [0, 10]]
+    assert predictions["1"][2].polygon.tolist() == [[0, 0], [20, 0], [20, 10], [0, 10]]
+    assert [instance.text for instance in predictions["2"]] == ["d"]
+    assert [instance.text for instance in predictions["3"]] == ["a", "caf\ufffd"]
+
+
+def test_faults_of_the_ground_truth_are_named_too(write_zip):
+    path = write_zip("gt.zip", {"gt_img_1.txt": LINE})
+    with pytest.raises(RrcFormatError, match=r"gt_img_1.txt: line 1: no transcript"):
+        read_ground_truths(path)
+    ground_truths, repairs = read_ground_truths(path, lenient=True)
+    assert ground_truths["1"].transcripts == [""]
+    assert repairs == ["gt_img_1.txt: line 1: no transcript; read as an empty text"]
+
+
+def test_wrong_paths(tmp_path, write_zip):
+    with pytest.raises(FileNotFoundError, match="no such zip or folder"):
+        read_ground_truths(tmp_path / "absent.zip")
+    (tmp_path / "page.zip").write_text("<html>")
+    with pytest.raises(RrcFormatError, match="neither a folder nor a zip archive"):
+        read_ground_truths(tmp_path / "page.zip")
+    with pytest.raises(RrcFormatError, match=r"no file is named gt_img_<number>\.txt"):
+        read_ground_truths(write_zip("res.zip", {"res_img_1.txt": ""}))
+
+
+def test_transcripts_may_be_missing_only_when_no_protocol_reads(write_zip):
+    truth, result = write_zip("gt.zip", {"gt_img_1.txt": f"{LINE},a"}), write_zip("res.zip", {"res_img_1.txt": LINE})
+    report = score_files(["icdar2015/detection_iou"], truth, result)
+    assert report["figures"]["icdar2015/detection_iou"]["hmean"] == 1
+    with pytest.raises(RrcFormatError, match="no transcript"):
+        score_files(["icdar2015/detection_iou", "icdar2015/end_to_end"], truth, result)
+    report = score_files(["icdar2015/end_to_end"], truth, result, lenient=True)
+    assert report["figures"]["icdar2015/end_to_end"]["hmean"] == 0
+    assert report["repairs"] == [f"{result}: res_img_1.txt: line 1: no transcript; read as an empty text"]
+
+
+def instance(polygon, text):
+    return TextInstance(np.asarray(polygon, dtype=np.float32), text, 0.9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.one_of(st.text(alphabet='a,\\" \u00e9#', max_size=8), st.text(st.characters(exclude_categories=["Cs"]))))
+def test_a_written_text_is_read_back(tmp_path_factory, text):
+    folder = tmp_path_factory.mktemp("results")
+    prediction = Prediction((instance(box_to_quad([0, 0, 20, 10]), text),), (20, 30), "1")
+    write_result(folder / "res_img_1.txt", prediction)
+    (back,) = read_results(folder, ["1"])[0]["1"]
+    assert back.text == "".join(" " if part in "\r\n" else part for part in _split_line_ends(text))
+    assert back.polygon.tolist() == prediction[0].polygon.tolist()
+
+
+def _split_line_ends(text):
+    """The characters of a text, each run of line ends as one."""
+    return [c for n, c in enumerate(text) if c not in "\r\n" or n == 0 or text[n - 1] not in "\r\n"]
+
+
+def test_written_polygons_are_clockwise_quads_of_integers(tmp_path):
+    bent = [[0, 0], [10, 0.2], [20, 0], [20, 10], [10, 10], [0, 10]]
+    thin = [[0, 0.4], [20, 0.6], [20, 1.4], [0, 0.5]]  # anticlockwise after rounding
+    write_result(tmp_path / "res_img_1.txt", Prediction((instance(bent, "a"), instance(thin, "b")), (20, 30)))
+    predictions, _ = read_results(tmp_path, ["1"])
+    assert [len(i.polygon) for i in predictions["1"]] == [4, 4]
+    assert predictions["1"][0].polygon.tolist() == [[0, 0], [20, 0], [20, 10], [0, 10]]
+
+
+def test_nothing_found_writes_an_empty_file(tmp_path):
+    write_result(tmp_path / "res_img_1.txt", Prediction((), (20, 30)))
+    assert (tmp_path / "res_img_1.txt").read_bytes() == b""

@@ -1,0 +1,24 @@
+"""Scores: the RRC protocols for detection and end-to-end spotting, thresholds, recognition. Knows numpy, no torch."""
+
+from textspot.metrics.protocols import PROTOCOLS, Figures, GroundTruth, ImageResult, Protocol, build_protocol
+from textspot.metrics.recognition import score_recognition
+from textspot.metrics.rrc_files import RrcFormatError, read_ground_truths, read_results, write_result
+from textspot.metrics.scoring import score_files
+from textspot.metrics.thresholds import select_threshold, two_fold
+
+__all__ = [
+    "PROTOCOLS",
+    "Figures",
+    "GroundTruth",
+    "ImageResult",
+    "Protocol",
+    "RrcFormatError",
+    "build_protocol",
+    "read_ground_truths",
+    "read_results",
+    "score_files",
+    "score_recognition",
+    "select_threshold",
+    "two_fold",
+    "write_result",
+]
