@@ -15,7 +15,7 @@ from textspot.batch import Batch
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the loss terms; a term whose weight is 0 is absent, in the sum and in the log.
+    """Weights of the loss terms; a term whose weight is 0 does not train anything and is absent from the log.
 
     Args:
         score: weight of `det/score`.
@@ -70,15 +70,13 @@ class SpottingLoss:
     def __call__(
         self, score_logits: Tensor, geometry: Tensor, text_logits: Tensor, batch: Batch
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The total, and every term that is on."""
-        terms: dict[str, tuple[Tensor, Tensor]] = {}
-        if self.weights["det/score"]:
-            terms["det/score"] = score_loss(score_logits, batch.score, batch.mask)
-        if self.weights["det/geometry"]:
-            terms["det/geometry"] = geometry_loss(geometry, batch.geometry, batch.geometry_weight)
-        if self.weights["rec/ctc"]:
-            terms["rec/ctc"] = ctc_loss(text_logits, batch.tokens, batch.token_lengths)
-        denominators = self.reduce(torch.stack([count.float() for _, count in terms.values()])).clamp(min=1)
+        """The total, and the value of every term that is on."""
+        terms = {
+            "det/score": score_loss(score_logits, batch.score, batch.mask),
+            "det/geometry": geometry_loss(geometry, batch.geometry, batch.geometry_weight),
+            "rec/ctc": ctc_loss(text_logits, batch.tokens, batch.token_lengths),
+        }
+        denominators = self.reduce(torch.stack([count.float() for _, count in terms.values()])).clamp(min=1e-6)
         values = {name: value / count for (name, (value, _)), count in zip(terms.items(), denominators, strict=True)}
         total = torch.stack([self.weights[name] * value for name, value in values.items()]).sum()
-        return total, values
+        return total, {name: value.detach() for name, value in values.items() if self.weights[name]}

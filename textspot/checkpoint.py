@@ -1,0 +1,105 @@
+"""What is kept of a network: `model.safetensors`, complete by itself, written so that a kill never leaves half of it.
+
+The metadata of the file holds the recipe (charset, preprocessing, network), the score threshold and the figures with their
+protocols; the tensors are the weights as they are to be used.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from textspot.models.spotting_network import SpottingNetwork
+from textspot.recipe import Recipe, build_spotting_network, recipe_from_dict
+
+FORMAT = "textspot-1"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be read or written; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a network needs to be used: its recipe, the score threshold, and where figures come from.
+
+    `metrics` holds figures by protocol and `threshold` was chosen on the same validation images; `step` says when.
+    """
+
+    recipe: Recipe
+    threshold: float = 0.5
+    step: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` fill a file beside `path`, bring it to the disk and rename it: a kill leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except Exception as error:
+        raise CheckpointError(
+            f"{path}: could not be written ({error}). What stood there before is untouched: free some space, then run the "
+            "same command again to continue"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_model(path: Path, tensors: dict[str, torch.Tensor], card: ModelCard) -> None:
+    """Write weights and card as a safetensors file."""
+    metadata = {
+        "format": FORMAT,
+        "recipe": json.dumps(card.recipe.to_dict()),
+        "threshold": json.dumps(card.threshold),
+        "step": json.dumps(card.step),
+        "metrics": json.dumps(card.metrics),
+    }
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, lambda temporary: save_file(contiguous, temporary, metadata))
+
+
+def load_model(path: Path) -> tuple[SpottingNetwork, ModelCard]:
+    """The network of a safetensors file, in evaluation mode on the CPU, and its card."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; expected the model.safetensors of a training run")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a complete safetensors file ({error}); copy it again or train again") from error
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: its metadata says format {metadata.get('format')!r}, expected {FORMAT!r}")
+    card = ModelCard(
+        recipe_from_dict(json.loads(metadata["recipe"]), str(path)),
+        *(json.loads(metadata[key]) for key in ("threshold", "step", "metrics")),
+    )
+    network = build_spotting_network(card.recipe)
+    load_weights(network, tensors, str(path))
+    return network.eval(), card
+
+
+def load_weights(network: SpottingNetwork, tensors: dict[str, torch.Tensor], source: str) -> None:
+    """Put tensors into a network; all that do not fit are named at once."""
+    expected = network.state_dict()
+    complaints = [f"{name} is missing" for name in expected.keys() - tensors.keys()]
+    complaints += [f"{name} has no place in the network" for name in tensors.keys() - expected.keys()]
+    complaints += [
+        f"{name} has shape {tuple(tensors[name].shape)}, the network wants {tuple(expected[name].shape)}"
+        for name in expected.keys() & tensors.keys()
+        if tensors[name].shape != expected[name].shape
+    ]
+    if complaints:
+        raise CheckpointError(f"{source} does not fit the recipe's network (another charset?): " + "; ".join(sorted(complaints)))
+    network.load_state_dict(tensors)

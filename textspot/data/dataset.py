@@ -1,0 +1,154 @@
+"""From several LMDBs to training examples, each a function of (seed, position in the stream) alone."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+
+from textspot.batch import Example
+from textspot.data.lmdb_records import DamagedRecordError
+from textspot.data.synthetic.draw import DrawConfig
+from textspot.data.targets import draw_targets
+from textspot.data.transforms import TransformConfig, augment
+from textspot.geometry import polygon_to_ribbon, ribbon_size
+from textspot.structures import Sample
+from textspot.text.charset import Charset, TextConfig, normalize
+from textspot.text.ctc import min_time_steps
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """One LMDB of images.
+
+    Args:
+        path: the LMDB's folder, as `datasets/prepare.py` writes it.
+        weight: how often it is drawn from, relative to the other sources.
+        draw: how to draw it if it does not exist yet.
+    """
+
+    path: str
+    weight: float = 1.0
+    draw: DrawConfig | None = None
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is learned from.
+
+    Args:
+        train: the sources of training images.
+        validation: the source of the images that training is judged by.
+        image_size: height and width in pixels of the training crops, divisible by 32.
+        min_text_height: words lower than this many pixels after augmentation are ignored.
+        max_regions: at most this many words are read in one training image, chosen at random.
+        region_jitter: by how much the corners of the regions to read are moved, as a share of the word's height.
+        max_damaged: training stops when a larger share of the records turns out damaged.
+        num_workers: processes that prepare images; 0 prepares them in the training process.
+        transforms: augmentation.
+    """
+
+    train: tuple[SourceConfig, ...]
+    validation: SourceConfig
+    image_size: tuple[int, int] = (512, 512)
+    min_text_height: float = 6.0
+    max_regions: int = 32
+    region_jitter: float = 0.08
+    max_damaged: float = 0.01
+    num_workers: int = 2
+    transforms: TransformConfig = field(default_factory=TransformConfig)
+
+    def __post_init__(self) -> None:
+        if any(side % 32 or side <= 0 for side in self.image_size):
+            raise ValueError(f"data.image_size is {self.image_size}, expected multiples of 32")
+        if not self.train or any(source.weight <= 0 for source in self.train):
+            raise ValueError("data.train needs at least one source, each with a weight above 0")
+
+
+class SampleSource(Protocol):
+    """Anything with samples by number: an LMDB reader, a list in a test."""
+
+    def __len__(self) -> int: ...
+
+    def sample(self, index: int) -> Sample: ...
+
+
+class TrainingStream:
+    """Position -> Example. The sampler of a run is its position; nothing else has to be restored to resume it."""
+
+    def __init__(
+        self, sources: Sequence[SampleSource], config: DataConfig, text: TextConfig, time_steps: int, seed: int
+    ):
+        empty = [source.path for source, samples in zip(config.train, sources, strict=True) if len(samples) == 0]
+        if empty:
+            raise ValueError(f"no images to train on in {', '.join(empty)}")
+        self.sources, self.config, self.text, self.seed = sources, config, text, seed
+        self.charset, self.time_steps = Charset(text.characters), time_steps
+        weights = np.array([source.weight for source in config.train], dtype=np.float64)
+        self.shares = weights / weights.sum()
+
+    def __getitem__(self, position: int) -> Example:
+        rng = np.random.default_rng((self.seed, position))
+        source = int(rng.choice(len(self.sources), p=self.shares))
+        dropped: Counter[str] = Counter()
+        sample = self._sample(source, position, dropped)
+        view = augment(sample, self.config.image_size, self.config.transforms, rng)
+        return self._encode(view, dropped, rng)
+
+    def _sample(self, source: int, position: int, dropped: Counter[str]) -> Sample:
+        """The record at this position of the source's own endless shuffle; a damaged one is counted and the next one taken."""
+        samples = self.sources[source]
+        epoch, offset = divmod(position, len(samples))
+        for index in np.roll(_shuffled(self.seed, source, epoch, len(samples)), -offset):
+            try:
+                return samples.sample(int(index))
+            except DamagedRecordError:
+                dropped["damaged record"] += 1
+        raise ValueError(f"{self.config.train[source].path}: every record is damaged; build it again")
+
+    def _encode(self, sample: Sample, dropped: Counter[str], rng: np.random.Generator) -> Example:
+        ribbons = [polygon_to_ribbon(polygon)[0] for polygon in sample.polygons]
+        sizes = np.array([ribbon_size(ribbon) for ribbon in ribbons]).reshape(-1, 2)
+        ignore = sample.ignore | (sizes.min(axis=1, initial=np.inf) < self.config.min_text_height)
+        readable, tokens = [], []
+        for number in rng.permutation(np.flatnonzero(~ignore)):
+            text = normalize(sample.transcripts[number], self.text.case)
+            reason = self._unreadable(text)
+            if reason:
+                dropped[reason] += 1
+            elif len(readable) < self.config.max_regions:
+                readable.append(jitter_ribbon(ribbons[number], self.config.region_jitter * sizes[number, 0], rng))
+                tokens.append(self.charset.encode(text))
+        return Example(
+            image=sample.image,
+            targets=draw_targets(ribbons, ignore, sample.size),
+            ribbons=np.array(readable, dtype=np.float32).reshape(-1, 2, 4, 2),
+            tokens=tokens,
+            dropped=dict(dropped),
+        )
+
+    def _unreadable(self, text: str) -> str | None:
+        """Why a word trains the detector and not the reader; None if it trains both."""
+        if not text:
+            return "no transcript"
+        if not self.charset.knows(text):
+            return "character outside the charset"
+        if min_time_steps(self.charset.encode(text)) > self.time_steps:
+            return "longer than the time axis"
+        return None
+
+
+@lru_cache(maxsize=8)
+def _shuffled(seed: int, source: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng((seed, source, epoch)).permutation(count)
+
+
+def jitter_ribbon(ribbon: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
+    """Move the four corners of a ribbon (2, 4, 2) by up to `amount` pixels each, what lies between them proportionally."""
+    corners = rng.uniform(-amount, amount, size=(2, 2, 1, 2))
+    along = np.arange(4)[:, None] / 3
+    return ribbon + (1 - along) * corners[:, 0] + along * corners[:, 1]
+
+

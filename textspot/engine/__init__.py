@@ -1,0 +1,1 @@
+"""Training and what belongs to it: loop, checkpoints, schedule, processes, log, evaluation."""

@@ -1,0 +1,45 @@
+"""The data sets of a run: drawn if the recipe says how, opened, and checked against the charset."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from textspot.data.dataset import DataConfig
+from textspot.data.lmdb_records import Reader
+from textspot.engine.distributed import World
+from textspot.text.charset import Charset, TextConfig
+
+SHOWN_CHARACTERS = 20
+
+
+@contextmanager
+def open_sources(config: DataConfig, world: World) -> Iterator[tuple[list[Reader], Reader]]:
+    """The training sources and the validation source; the first process draws those that do not exist yet."""
+    wanted = [*config.train, config.validation]
+    if world.is_first:
+        for source in wanted:
+            if source.draw and not Path(source.path).exists():
+                draw_source(source.path, source.draw)
+    world.wait()
+    *train, validation = [Reader(source.path) for source in wanted]
+    yield train, validation
+
+
+def check_charset(readers: Sequence[Reader], text: TextConfig) -> None:
+    """A ValueError that lists the characters of the data the charset misses, unless the recipe says to skip their words."""
+    if text.unknown == "skip":
+        return
+    counts: Counter[str] = Counter()
+    for reader in readers:
+        counts.update(reader.meta.characters)
+    missing = Charset(text.characters).missing(counts, text.case)
+    if missing:
+        shown = ", ".join(f"{c!r} ({n} times)" for c, n in list(missing.items())[:SHOWN_CHARACTERS])
+        more = f" and {len(missing) - SHOWN_CHARACTERS} more" if len(missing) > SHOWN_CHARACTERS else ""
+        raise ValueError(
+            f"the charset misses {len(missing)} characters of the data: {shown}{more}. Add them to text.characters, fold them with "
+            "text.case, or set text.unknown: skip to train only the detector on their words"
+        )

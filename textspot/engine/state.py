@@ -1,0 +1,128 @@
+"""All that a restart needs, in one file that `torch.load(weights_only=True)` loads."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from textspot.checkpoint import CheckpointError, write_atomically
+from textspot.engine.schedule import parameter_groups
+from textspot.models.spotting_network import SpottingNetwork
+from textspot.recipe import Recipe, build_spotting_network
+
+
+PROGRESS = ("step", "best", "threshold", "figures", "sums", "damaged")  # the plain values of a TrainerState
+
+
+def ramped_average(decay: float):
+    """The moving average of `AveragedModel`, with a decay that starts low, so that the first weights are soon forgotten."""
+
+    def update(averages: list[Tensor], values: list[Tensor], num_averaged: Tensor) -> None:
+        share = 1 - min(decay, (1 + int(num_averaged)) / (10 + int(num_averaged)))
+        for average, value in zip(averages, values, strict=True):
+            if average.is_floating_point():
+                average.lerp_(value, share)
+            else:  # counters of BatchNorm
+                average.copy_(value)
+
+    return update
+
+
+@dataclass
+class TrainerState:
+    """Network, its moving average, optimiser, and how far the run is.
+
+    `threshold` and `figures` are those of the last evaluation, `best` is the best end-to-end hmean so far; `sums` holds what the
+    next line of the log is the mean of, `damaged` counts the records that could not be used.
+    """
+
+    network: SpottingNetwork
+    average: AveragedModel
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    best: float = -1.0
+    threshold: float = 0.5
+    figures: dict[str, float] = field(default_factory=dict)
+    sums: dict[str, float] = field(default_factory=dict)
+    damaged: int = 0
+
+    @classmethod
+    def build(cls, recipe: Recipe, device: torch.device) -> "TrainerState":
+        """The state before the first step: a function of the recipe and its seed alone."""
+        torch.manual_seed(recipe.seed)
+        network = build_spotting_network(recipe).to(device=device, memory_format=torch.channels_last)
+        groups = parameter_groups(network, recipe.train.weight_decay)
+        return cls(
+            network,
+            AveragedModel(network, multi_avg_fn=ramped_average(recipe.train.ema_decay), use_buffers=True),
+            torch.optim.AdamW(groups, lr=recipe.train.learning_rate),
+        )
+
+    @property
+    def averaged_network(self) -> SpottingNetwork:
+        """What is evaluated and kept."""
+        return self.average.module  # type: ignore[return-value]
+
+    def save(self, path: Path, recipe: Recipe) -> None:
+        """Write everything, atomically."""
+        values = {
+            "recipe": recipe.to_dict(),
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "progress": {name: getattr(self, name) for name in PROGRESS},
+            "random": torch.get_rng_state(),
+            "num_threads": torch.get_num_threads(),
+        }
+        write_atomically(path, lambda temporary: torch.save(values, temporary))
+
+    def restore(self, path: Path, recipe: Recipe) -> list[str]:
+        """Load what `save` wrote, in place. Returns warnings in words; a recipe of another network is an error."""
+        values = _load(path)
+        changed = changed_keys(values["recipe"], recipe.to_dict())
+        fixed = [key for key in changed if not key.startswith(RESUMABLE_CHANGES)]
+        if fixed:
+            raise CheckpointError(
+                f"{path} was written with another recipe: {', '.join(fixed)} changed. Choose another folder with --run, "
+                "or delete this one to start again"
+            )
+        self.network.load_state_dict(values["network"])
+        self.average.load_state_dict(values["average"])
+        self.optimizer.load_state_dict(values["optimizer"])
+        for name in PROGRESS:
+            setattr(self, name, values["progress"][name])
+        torch.set_rng_state(values["random"])
+        warnings = [f"{key} changed since the checkpoint: the run no longer equals one without a break" for key in changed]
+        if values["num_threads"] != torch.get_num_threads():
+            warnings.append(
+                f"{values['num_threads']} CPU threads then, {torch.get_num_threads()} now: results will differ in the last bits"
+            )
+        return warnings
+
+
+# What may differ when a run is resumed; everything else defines the run.
+RESUMABLE_CHANGES = (
+    "run", "train.steps", "train.device", "train.num_threads", "train.compile", "train.log_every", "train.evaluate_every",
+    "train.save_every", "train.picture_every", "data.num_workers",
+)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # what torch raises on a damaged archive depends on where the damage is
+        raise CheckpointError(
+            f"{path}: cannot be read ({error}). Delete it to start the run again; model.safetensors beside it is complete"
+        ) from error
+
+
+def changed_keys(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """Dotted names of the values that differ between two nested dicts."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return [] if old == new else [prefix.removesuffix(".")]
+    keys = sorted(old.keys() | new.keys())
+    return [name for key in keys for name in changed_keys(old.get(key), new.get(key), f"{prefix}{key}.")]
+

@@ -1,0 +1,246 @@
+"""The training loop."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from textspot.batch import Batch
+from textspot.checkpoint import ModelCard, save_model, write_atomically
+from textspot.data.dataset import TrainingStream
+from textspot.data.lmdb_records import Reader
+from textspot.data.loader import build_loader
+from textspot.engine.distributed import World, join_world
+from textspot.engine.evaluate import validate
+from textspot.engine.log import RunLog
+from textspot.engine.schedule import learning_rate_at
+from textspot.engine.sources import check_charset, open_sources
+from textspot.engine.state import TrainerState
+from textspot.inference import Spotter
+from textspot.losses import SpottingLoss
+from textspot.models.spotting_network import TrainingOutput
+from textspot.recipe import Recipe, build_charset
+from textspot.text.ctc import decode_best_path
+from textspot.visualize import draw_prediction, draw_regions
+
+MODEL_FILE = "model.safetensors"
+STATE_FILE = "trainer.pt"
+NUM_PICTURES = 8
+FEWEST_DAMAGED = 10  # so that one bad record among the first few does not stop a run
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """Where the weights are, and whether the run came to its end or was asked to stop before."""
+
+    weights: Path
+    figures: dict[str, float]
+    finished: bool
+
+
+def train(recipe: Recipe) -> TrainingResult:
+    """Train the recipe's network in its run folder; a run that was stopped or killed goes on where its last checkpoint is.
+
+    Draws the data sets that the recipe says how to draw and that do not exist. Errors in data, recipe or checkpoint are
+    ValueErrors or OSErrors whose message names file and remedy.
+    """
+    with join_world(recipe.train.device) as world:
+        if recipe.train.num_threads:
+            torch.set_num_threads(recipe.train.num_threads)
+        with open_sources(recipe.data, world) as (sources, validation):
+            check_charset([*sources, validation], recipe.text)
+            return Trainer(recipe, world, sources, validation).run()
+
+
+class Trainer:
+    """One run: its state, its data, its log."""
+
+    def __init__(self, recipe: Recipe, world: World, sources: list[Reader], validation: Reader):
+        self.recipe, self.config, self.world, self.validation = recipe, recipe.train, world, validation
+        self.folder = Path(recipe.run)
+        self.charset = build_charset(recipe)
+        self.state = TrainerState.build(recipe, world.device)
+        self.warnings: list[str] = []
+        if (self.folder / "last" / STATE_FILE).exists():
+            self.warnings = self.state.restore(self.folder / "last" / STATE_FILE, recipe)
+        self.stream = TrainingStream(sources, recipe.data, recipe.text, recipe.model.roi.width // 2, recipe.seed)
+        self.loss = SpottingLoss(recipe.loss, world.mean)
+        self.module: nn.Module = self.state.network
+        if self.config.compile:
+            self.module = torch.compile(self.module)  # type: ignore[assignment]
+        if world.size > 1:
+            self.module = nn.parallel.DistributedDataParallel(self.module)
+
+    def run(self) -> TrainingResult:
+        """Train to the last step, or until a signal asks to stop."""
+        state, config = self.state, self.config
+        with self._log() as log, stop_signals() as asked_to_stop:
+            for warning in self.warnings:
+                log.say(warning)
+            log.say(f"{self.folder}: step {state.step} of {config.steps}, {self.world.size} process(es) on {self.world.device}")
+            batches = iter(self._loader())
+            self.module.train()
+            while state.step < config.steps and not self.world.any(bool(asked_to_stop)):
+                batch, output, times = self._step(batches)
+                if state.step % config.log_every == 0:
+                    self._log_training(log, times)
+                if state.step % config.picture_every == 0:
+                    log.picture("regions", state.step, self._picture_regions(batch, output))
+                if state.step % config.evaluate_every == 0 or state.step == config.steps:
+                    self._evaluate(log)
+                if state.step % config.save_every == 0 or state.step == config.steps:
+                    self._save("last")
+            finished = state.step == config.steps
+            if not finished:
+                self._save("last")
+            return TrainingResult(self.folder / "last" / MODEL_FILE, state.figures, finished)
+
+    def _loader(self):
+        passes = self.config.accumulation
+        return build_loader(
+            self.stream, self.state.step * passes, self.config.steps * passes, self.config.batch_size,
+            self.recipe.data.num_workers, self.world.rank, self.world.size,
+        )
+
+    def _step(self, batches: Iterator[Batch]) -> tuple[Batch, TrainingOutput, dict[str, float]]:
+        """One update of the weights; also the last batch with its output, and the seconds spent waiting and computing."""
+        state, passes = self.state, self.config.accumulation
+        started, waited = time.perf_counter(), 0.0
+        state.optimizer.zero_grad(set_to_none=True)
+        for _ in range(passes):
+            asked = time.perf_counter()
+            batch = next(batches)
+            waited += time.perf_counter() - asked
+            batch = batch.to(self.world.device)
+            with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+                output = self.module(batch.image, batch.ribbons, batch.region_slot)
+            total, terms = self.loss(*output.maps, output.text_logits, batch)
+            (total / passes).backward()
+            self._count(batch, output, terms)
+        norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip_norm, error_if_nonfinite=True)
+        for group in state.optimizer.param_groups:
+            group["lr"] = learning_rate_at(state.step, self.config)
+        state.optimizer.step()
+        state.average.update_parameters(state.network)
+        state.step += 1
+        self._add("gradient_norm", float(norm) * passes)
+        return batch, output, {"wait": waited, "step": time.perf_counter() - started}
+
+    def _count(self, batch: Batch, output: TrainingOutput, terms: dict[str, Tensor]) -> None:
+        """Add one forward pass to what the next line of the log is the mean of."""
+        for name, value in zip(terms, self.world.mean(torch.stack(list(terms.values()))).tolist(), strict=True):
+            self._add(name, value)
+        self._add("rec/regions", batch.num_regions)
+        if batch.num_regions:
+            self._add("rec/blank_rate", float((output.text_logits.argmax(dim=2) == 0).float().mean()))
+        for reason, count in batch.dropped.items():
+            self._add(f"dropped/{reason}", count)
+        state = self.state
+        state.damaged += batch.dropped.get("damaged record", 0)
+        images = (state.step + 1) * self.config.accumulation * self.config.batch_size
+        if state.damaged > max(FEWEST_DAMAGED, self.recipe.data.max_damaged * images):
+            raise ValueError(
+                f"{state.damaged} of about {images} records were damaged, more than data.max_damaged "
+                f"({self.recipe.data.max_damaged}) allows: find them with datasets/prepare.py verify, and build the data again"
+            )
+
+    def _add(self, name: str, value: float) -> None:
+        self.state.sums[name] = self.state.sums.get(name, 0.0) + value
+
+    def _log_training(self, log: RunLog, times: dict[str, float]) -> None:
+        passes = self.config.log_every * self.config.accumulation
+        values = {
+            name: value if name.startswith("dropped/") else value / passes for name, value in sorted(self.state.sums.items())
+        }
+        self.state.sums.clear()
+        values["learning_rate"] = self.state.optimizer.param_groups[0]["lr"]
+        images = self.config.batch_size * self.config.accumulation * self.world.size
+        values |= {"time/wait_s": times["wait"], "time/step_s": times["step"], "time/images_per_s": images / times["step"]}
+        log.training(self.state.step, values)
+
+    def _evaluate(self, log: RunLog) -> None:
+        """Figures on the validation images by the averaged weights, pictures of them, and a copy of the best weights."""
+        state = self.state
+        if self.world.is_first:
+            spotter = Spotter(state.averaged_network, self._card(), self.world.device)
+            evaluation = validate(spotter, self.validation)
+            state.figures, state.threshold = evaluation.figures, evaluation.threshold
+            log.event("evaluate", state.step, {**state.figures, "threshold": state.threshold})
+            log.say(f"step {state.step}: " + "  ".join(f"{k} {v:.3f}" for k, v in state.figures.items() if k.endswith("hmean")))
+            spotter.threshold = state.threshold
+            for number in range(min(NUM_PICTURES, len(self.validation))):
+                image = self.validation.sample(number).image
+                picture = draw_prediction(image, spotter.predict([image])[0])
+                log.picture(f"validation/{number}", state.step, picture)
+                _write_png(self.folder / "pictures" / f"validation_{number}.png", picture)
+            hmean = state.figures["icdar2015/end_to_end/hmean"]
+            if hmean > state.best:
+                state.best = hmean
+                self._save("best")
+        self.world.wait()
+
+    def _picture_regions(self, batch: Batch, output: TrainingOutput) -> np.ndarray:
+        """What the recogniser is fed from the first images of the batch, what it reads, and what stands there."""
+        slots = batch.region_slot[:24].cpu()
+        grids = self.state.network.roi.grid(batch.ribbons)
+        num_slots = batch.ribbons.shape[1]
+        read = decode_best_path(output.text_logits[: len(slots)].detach().cpu().numpy(), self.charset)
+        columns = []
+        for image in sorted({int(slot) // num_slots for slot in slots}):
+            rows = [row for row, slot in enumerate(slots) if int(slot) // num_slots == image]
+            truth = [self.charset.decode(batch.tokens[row, : batch.token_lengths[row]].tolist()) for row in rows]
+            columns.append(
+                draw_regions(
+                    batch.image[image].permute(1, 2, 0).cpu().numpy(),
+                    torch.stack([grids.flatten(0, 1)[slots[row]] for row in rows]).cpu().numpy(),
+                    [f"{read[row][0]} | {text}" for row, text in zip(rows, truth, strict=True)],
+                )
+            )
+        return np.concatenate(columns) if columns else draw_regions(np.zeros((8, 8, 3), np.uint8), np.zeros((0, 8, 8, 2)), [])
+
+    def _card(self) -> ModelCard:
+        return ModelCard(self.recipe, self.state.threshold, self.state.step, self.state.figures)
+
+    def _save(self, name: str) -> None:
+        """Write the averaged weights and, for `last`, all that a restart needs."""
+        if self.world.is_first:
+            if name == "last":
+                self.state.save(self.folder / name / STATE_FILE, self.recipe)
+            save_model(self.folder / name / MODEL_FILE, self.state.averaged_network.state_dict(), self._card())
+
+    @contextmanager
+    def _log(self) -> Iterator[RunLog]:
+        folder = self.folder if self.world.is_first else self.folder / "logs" / f"process_{self.world.rank}"
+        log = RunLog(folder, self.state.step, self.config.steps)
+        with log.open():
+            yield log
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """A list that fills when Ctrl-C or SIGTERM asks to stop: the step in progress ends and is saved. A second Ctrl-C does not wait."""
+    received: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        if received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _write_png(path: Path, image: np.ndarray) -> None:
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    write_atomically(path, lambda temporary: temporary.write_bytes(encoded.tobytes()))

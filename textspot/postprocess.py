@@ -1,0 +1,64 @@
+"""What the network gives, as text instances: pure functions of arrays. Legend: K regions, T time, C classes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+
+from textspot.geometry import ribbon_to_polygon
+from textspot.structures import TextInstance
+from textspot.text.charset import Charset
+from textspot.text.ctc import decode_best_path
+
+
+@dataclass(frozen=True)
+class PostprocessConfig:
+    """From regions to text instances.
+
+    Args:
+        max_regions: at most this many regions are read in an image, the best ones.
+        max_overlap: of two regions whose polygons' IoU is larger, the one with the lower score goes.
+        points_per_edge: vertices of a polygon's upper and lower edge; 2 gives quads.
+    """
+
+    max_regions: int = 100
+    max_overlap: float = 0.3
+    points_per_edge: int = 2
+
+
+def decode_instances(
+    ribbons: np.ndarray, scores: np.ndarray, text_logits: np.ndarray, charset: Charset, threshold: float,
+    config: PostprocessConfig,
+) -> list[TextInstance]:
+    """Text instances, best score first, of ribbons (K, 2, 4, 2) px, scores (K,) and text_logits (K, T, C).
+
+    Left out: scores not above the threshold, outlines that cross themselves or run anticlockwise, and the weaker one of two
+    that overlap. An empty text stays: the region was found, and not read.
+    """
+    kept = scores > threshold
+    texts = decode_best_path(text_logits[kept], charset)
+    instances = [
+        TextInstance(ribbon_to_polygon(ribbon, config.points_per_edge), text, float(score), text_score)
+        for ribbon, score, (text, text_score) in zip(ribbons[kept], scores[kept], texts, strict=True)
+    ]
+    return suppress(instances, config.max_overlap)
+
+
+def suppress(instances: list[TextInstance], max_overlap: float) -> list[TextInstance]:
+    """Non-maximum suppression by the IoU of the polygons, exactly; instances that are no simple clockwise polygon go."""
+    instances = sorted(instances, key=lambda instance: -instance.score)
+    shapes = [shapely.Polygon(instance.polygon) for instance in instances]
+    # y points down, so a ring that runs clockwise as seen is counterclockwise to shapely
+    sound = [shape.is_valid and shape.area > 0 and shape.exterior.is_ccw for shape in shapes]
+    instances = [instance for instance, keep in zip(instances, sound, strict=True) if keep]
+    shapes = [shape for shape, keep in zip(shapes, sound, strict=True) if keep]
+    tree = shapely.STRtree(shapes)
+    removed = np.zeros(len(shapes), dtype=bool)
+    for number, shape in enumerate(shapes):
+        if removed[number]:
+            continue
+        for other in tree.query(shape, predicate="intersects"):
+            if other > number and not removed[other]:
+                shared = shape.intersection(shapes[other]).area
+                removed[other] = shared > max_overlap * (shape.area + shapes[other].area - shared)
+    return [instance for instance, gone in zip(instances, removed, strict=True) if not gone]

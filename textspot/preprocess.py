@@ -1,0 +1,40 @@
+"""The one preprocessing that training, validation, inference and export share; it travels in the checkpoint."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+MULTIPLE = 32  # the coarsest stride of the network
+
+
+@dataclass(frozen=True)
+class PreprocessConfig:
+    """How an image of any size becomes the network's input.
+
+    Args:
+        max_side: longer images are shrunk to this many pixels; smaller ones stay as they are.
+        mean: RGB values in 0..255 that the network subtracts; also the colour of padding.
+        std: RGB values in 0..255 that the network divides by.
+    """
+
+    max_side: int = 1280
+    mean: tuple[float, float, float] = (123.7, 116.3, 103.5)
+    std: tuple[float, float, float] = (58.4, 57.1, 57.4)
+
+
+def preprocess(image: np.ndarray, config: PreprocessConfig) -> tuple[np.ndarray, float]:
+    """RGB (H, W, 3) uint8 to the network's input (H', W', 3) uint8 and the scale: input pixels per pixel of the image.
+
+    Both sides are padded at the right and at the bottom to a multiple of 32, also when the image is alone in its batch: a
+    batch of eight then gives what eight batches of one give.
+    """
+    height, width = image.shape[:2]
+    scale = min(1.0, config.max_side / max(height, width))
+    if scale < 1:
+        image = cv2.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
+    height, width = image.shape[:2]
+    padded = np.empty((-height % MULTIPLE + height, -width % MULTIPLE + width, 3), dtype=np.uint8)
+    padded[:] = np.round(config.mean).astype(np.uint8)
+    padded[:height, :width] = image
+    return padded, scale

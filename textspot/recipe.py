@@ -1,0 +1,136 @@
+"""The recipe of a run: every module's own Config, composed, and the functions that build from it."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from jsonargparse import ArgumentError, ArgumentParser
+
+from textspot.data.dataset import DataConfig
+from textspot.data.targets import OFFSET_UNIT, STRIDE
+from textspot.losses import LossConfig
+from textspot.models.spotting_network import ModelConfig, SpottingNetwork, build_network
+from textspot.postprocess import PostprocessConfig
+from textspot.preprocess import PreprocessConfig
+from textspot.text.charset import Charset, TextConfig
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The training loop. A step is one update of the weights.
+
+    Args:
+        steps: how many.
+        batch_size: images per forward pass and process.
+        accumulation: forward passes per step; each is divided by its own denominators, then they are averaged.
+        learning_rate: of AdamW, at its peak.
+        weight_decay: of AdamW; not on biases and normalisation.
+        warmup_steps: the learning rate rises linearly over these, then falls as a cosine.
+        final_learning_rate: what it falls to, as a share of the peak.
+        clip_norm: the gradient is scaled down to this norm.
+        ema_decay: of the moving average of the weights, which is what is evaluated and kept.
+        precision: `bf16` computes the convolutions in bfloat16; losses and coordinates stay in float32.
+        compile: compile the network with torch.compile.
+        device: `auto` takes a GPU if there is one.
+        num_threads: CPU threads of the training process; 0 leaves it to torch. Exact resume needs the same number.
+        log_every: steps between two lines of the log.
+        evaluate_every: steps between two evaluations on the validation images.
+        save_every: steps between two checkpoints.
+        picture_every: steps between two galleries of what the recogniser is fed.
+    """
+
+    steps: int = 1000
+    batch_size: int = 8
+    accumulation: int = 1
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup_steps: int = 100
+    final_learning_rate: float = 0.02
+    clip_norm: float = 5.0
+    ema_decay: float = 0.998
+    precision: Literal["float32", "bf16"] = "bf16"
+    compile: bool = False
+    device: str = "auto"
+    num_threads: int = 0
+    log_every: int = 10
+    evaluate_every: int = 500
+    save_every: int = 250
+    picture_every: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "accumulation", "log_every", "evaluate_every", "save_every", "picture_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"train.{name} is {getattr(self, name)}, expected at least 1")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a run is made of.
+
+    Args:
+        data: what is learned from.
+        run: folder of the run: checkpoints, logs, pictures.
+        seed: of everything random.
+        text: charset and normalisation.
+        model: the network.
+        loss: weights of the loss terms.
+        preprocess: from an image to the network's input.
+        postprocess: from the network's output to text instances.
+        train: the loop.
+    """
+
+    data: DataConfig
+    run: str = "runs/spotter"
+    seed: int = 0
+    text: TextConfig = field(default_factory=TextConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
+    postprocess: PostprocessConfig = field(default_factory=PostprocessConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain lists, numbers and strings, for a YAML file or a checkpoint."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+def build_charset(recipe: Recipe) -> Charset:
+    """The characters the recipe's network reads."""
+    return Charset(recipe.text.characters)
+
+
+def build_spotting_network(recipe: Recipe) -> SpottingNetwork:
+    """The network of the recipe, randomly initialised from torch's current random state."""
+    return build_network(
+        recipe.model,
+        num_classes=build_charset(recipe).num_classes,
+        stride=STRIDE,
+        offset_unit=OFFSET_UNIT,
+        mean=recipe.preprocess.mean,
+        std=recipe.preprocess.std,
+    )
+
+
+def read_command_line(arguments: Sequence[str] | None = None) -> Recipe:
+    """The recipe of a command line: `--config FILE` (several merge in order) and one dotted option per key.
+
+    An unknown key, a wrong type or a value outside its choices ends the program with a message that names it.
+    """
+    parser = ArgumentParser(description="Train a joint text spotter, as a recipe says.")
+    parser.add_argument("--config", action="config", help="YAML file of a recipe; later files and options override it")
+    parser.add_class_arguments(Recipe, as_group=True)
+    values = parser.parse_args(arguments)
+    values.pop("config", None)
+    return Recipe(**parser.instantiate(values).as_dict())
+
+
+def recipe_from_dict(values: dict[str, Any], source: str) -> Recipe:
+    """The recipe of plain values; an unknown key, a wrong type or a value outside its choices is named with its source."""
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Recipe, "recipe")
+    try:
+        return parser.instantiate(parser.parse_object({"recipe": values})).recipe
+    except ArgumentError as error:
+        raise ValueError(f"{source}: {error}") from error
