@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 MAX_PIXELS = 80_000_000  # 240 MB decoded; a small file can claim far more and take the machine's memory
 
-# What OpenCV turns into 8-bit RGB the same way Pillow does, in half the time. The others hold transparency, inks or a palette.
+# Modes that OpenCV brings to 8-bit RGB as Pillow does, in half the time; the others hold transparency, inks, a palette.
 _PLAIN_MODES = ("RGB", "L", "I;16", "I;16B")
 
 
@@ -21,9 +21,9 @@ class ImageError(ValueError):
 def decode_image(data: bytes, name: str = "image") -> np.ndarray:
     """Decode a file's bytes to an image (H, W, 3) uint8 RGB, upright as its EXIF orientation says.
 
-    Grey, palette, 16-bit (scaled to 8) and CMYK images become RGB, transparency is laid over white, and of several frames
-    or pages the first one counts. Bytes that are no image, are cut short or claim more than `MAX_PIXELS` pixels are an
-    `ImageError` that names `name`.
+    Grey, palette, 16-bit (scaled to 8) and CMYK images become RGB, transparency is laid over white, and of several
+    frames or pages the first one counts. Bytes that are no image, are cut short or claim more than `MAX_PIXELS` pixels
+    are an `ImageError` that begins with `name`.
     """
     if not data:
         raise ImageError(f"{name}: the file is empty")

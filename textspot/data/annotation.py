@@ -1,4 +1,4 @@
-"""What an annotation says about one image, before it is stored: instances, complaints about bad lines, repairs of polygons."""
+"""What an annotation says about one image: instances, complaints about bad lines, repairs of polygons."""
 
 import math
 import re
@@ -104,8 +104,8 @@ def sample_to_instances(sample: Sample) -> list[Instance]:
 def parse_lines(text: str, source: str, parse_line: Callable[[str], Parsed]) -> list[Parsed]:
     """Parse each line that is not blank; a ValueError of `parse_line` becomes a complaint that names source and line.
 
-    A byte order mark and carriage returns are taken off. All complaints of the text are raised as one `AnnotationError`.
-    Lines end at line feeds only: `str.splitlines` would also cut at characters that transcripts may hold.
+    A byte order mark and carriage returns are taken off. All complaints are raised as one `AnnotationError`. Lines end
+    at line feeds only: `str.splitlines` would also cut at characters that transcripts may hold.
     """
     parsed, complaints = [], []
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
@@ -135,9 +135,9 @@ def unquote(transcript: str) -> str:
 def repair_polygons(instances: Sequence[Instance], size: tuple[int, int]) -> tuple[list[Instance], Counter[str]]:
     """Bring the polygons of one image of the given (height, width) into order; also how often each remedy was applied.
 
-    Dropped is what has no area or lies outside the image. A quad whose sides cross has its corners in a wrong order: the
-    smallest rectangle around it takes its place. An outline of more points that crosses itself stays as it is, since the
-    crossing is small as a rule. A polygon that runs anticlockwise is turned round, keeping its first corner.
+    What has no area or lies outside the image is dropped. A quad whose sides cross has its corners in a wrong order:
+    the smallest rectangle around them takes its place. An outline of more points that crosses itself stays as it is,
+    since the crossing is small as a rule. A polygon that runs anticlockwise is turned round, keeping its first corner.
     """
     kept: list[Instance] = []
     remedies: Counter[str] = Counter()

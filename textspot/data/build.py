@@ -18,14 +18,14 @@ Item = TypeVar("Item")
 Track = Callable[[Sequence[Item], str], Iterable[Item]]
 
 
-def untracked(items: Sequence[Item], description: str) -> Iterable[Item]:  # noqa: ARG001  # the interface of a progress bar
-    """Shows no progress."""
+def untracked(items: Sequence[Item], _description: str) -> Iterable[Item]:
+    """Stands for a progress bar where none is wanted."""
     return items
 
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What became of one split: `meta` of its LMDB at `path`, how often each remedy was applied, and what looks wrong."""
+    """What became of one split: the `meta` of its LMDB, how often each remedy was applied, and what looks wrong."""
 
     split: str
     path: Path
@@ -58,60 +58,66 @@ def build_dataset(
 ) -> list[BuildReport]:
     """Write `<out>/<split>` for each split of the card, from the files below `source`.
 
-    All annotations are read before anything is written. Missing files, bad lines and undecodable images are collected and
-    raised as one `AnnotationError`; an existing target is a FileExistsError unless `overwrite`.
+    All annotations are read before anything is written. Missing files, bad lines and undecodable images are collected
+    and raised as one `AnnotationError`; a target that exists is a FileExistsError unless it is to `overwrite`.
     """
     source, out = Path(source), Path(out)
     if not source.is_dir():
         raise FileNotFoundError(f"{source}: no such folder. {card.name}: {card.access}")
-    splits = {name: _read_split(card, split, source) for name, split in card.splits.items() if _present(split, source)}
-    complaints = [complaint for _, of_split in splits.values() for complaint in of_split]
+    present = {name: split for name, split in card.splits.items() if not split.optional or _has_files(split, source)}
+    if not present:
+        raise FileNotFoundError(f"{source}: has no files of {card.name}: {card.access}")
+    writers = {name: Writer(out / name, dataclasses.asdict(card), overwrite) for name in present}
+    complaints: list[str] = []
+    annotated = {name: _read_split(card, split, source, complaints) for name, split in present.items()}
     if complaints:
         raise AnnotationError(complaints)
-    writers = {name: Writer(out / name, dataclasses.asdict(card), overwrite) for name in splits}
     return [
-        _write_split(name, writer, splits[name][0], card.splits[name].counts, track) for name, writer in writers.items()
+        _write_split(name, writer, annotated[name], present[name].counts, track) for name, writer in writers.items()
     ]
 
 
-def _present(split: Split, source: Path) -> bool:
-    pattern = split.images or split.annotations
-    return not split.optional or any(source.glob(pattern))
+def _has_files(split: Split, source: Path) -> bool:
+    return any(source.glob(split.images or split.annotations))
 
 
-def _read_split(card: Card, split: Split, source: Path) -> tuple[list[_Annotated], list[str]]:
-    """The images of a split with their instances, sorted by name, and complaints."""
+def _read_split(card: Card, split: Split, source: Path, complaints: list[str]) -> list[_Annotated]:
+    """The images of a split with their instances, in order; what cannot be read is added to the complaints."""
     if card.format in PER_DATASET:
-        return _read_one_file(card.format, split, source)
+        return _read_one_file(card.format, split, source, complaints)
     images = sorted(source.glob(split.images))
     if not images:
-        return [], [f"{source}: no image matches {split.images}; {card.name}: {card.access}"]
-    annotated, complaints = [], []
+        complaints.append(f"{source}: no image matches {split.images}; {card.name}: {card.access}")
+    annotated = []
     for image in images:
-        file = source / split.annotations.format(stem=image.stem)
+        file = source / split.annotations.replace("{stem}", image.stem)
         name = image.relative_to(source).as_posix()
         try:
-            instances = PER_IMAGE[card.format](_read_text(file), file.name)
-            annotated.append(_Annotated(image, name, instances))
+            annotated.append(_Annotated(image, name, PER_IMAGE[card.format](_read_text(file), file.name)))
         except FileNotFoundError:
             complaints.append(f"{name}: has no annotation file {file}")
         except AnnotationError as error:
             complaints += error.complaints
-    return annotated, complaints
+    return annotated
 
 
-def _read_one_file(format_name: str, split: Split, source: Path) -> tuple[list[_Annotated], list[str]]:
+def _read_one_file(format_name: str, split: Split, source: Path, complaints: list[str]) -> list[_Annotated]:
     """The same for a format with one annotation file for all images; in the order of that file."""
     file = source / split.annotations
     try:
         parsed = PER_DATASET[format_name](_read_text(file), file.name)
     except FileNotFoundError:
-        return [], [f"{file}: no such annotation file"]
+        complaints.append(f"{file}: no such annotation file")
+        return []
     except AnnotationError as error:
-        return [], error.complaints
-    missing = [name for name in parsed if not (source / name).is_file()]
-    complaints = [f"{file.name}: names the image {name}, which is not below {source}" for name in missing]
-    return [_Annotated(source / name, name, instances) for name, instances in parsed.items()], complaints
+        complaints += error.complaints
+        return []
+    complaints += [
+        f"{file.name}: names the image {name}, which is not in {source}"
+        for name in parsed
+        if not (source / name).is_file()
+    ]
+    return [_Annotated(source / name, name, instances) for name, instances in parsed.items()]
 
 
 def _read_text(file: Path) -> str:

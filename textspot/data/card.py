@@ -30,10 +30,10 @@ class Split:
     """Where the files of one split lie, below the source folder.
 
     Args:
-        annotations: for a format with one annotation file per image, the path of that file, where `{stem}` stands for the name
-            of the image without its suffix: `train_gts/gt_{stem}.txt`; for a format with one file for all images, its path.
-        images: pattern of the images, `train_images/img_*.jpg` or, every tenth one, `train_images/img_*0.jpg`; only for
-            formats with one annotation file per image, the others name their images.
+        annotations: the annotation file; in a format with one file per image, `{stem}` in it stands for the name of the
+            image without suffix: `train_gts/gt_{stem}.txt`.
+        images: pattern of the images, `train_images/img_*.jpg` or, for every tenth one, `train_images/img_*0.jpg`; only
+            in a format with one annotation file per image, the others name their images.
         optional: whether the split is left out, with a notice, when none of its files is there.
         counts: what a complete split holds; other numbers give a warning.
     """
@@ -83,7 +83,7 @@ class Card:
 
 
 def load_card(path: str | os.PathLike) -> Card:
-    """Read a card from YAML. Unknown keys, wrong types and values outside their choices are a ValueError naming the file."""
+    """Read a card from YAML; an unknown key, a wrong type or a value outside its choices is a ValueError."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such card; the ones that come with the project are datasets/*/card.yaml")
     parser = ArgumentParser(exit_on_error=False)

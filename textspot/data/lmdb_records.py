@@ -7,9 +7,10 @@ A data set is a folder with one LMDB file. Record i, under the key `i` as ten di
     header      JSON `{"name": ..., "instances": [{"polygon", "transcript", "ignore", "language"}, ...]}`
     image       the encoded image exactly as it came
 
-and the record `meta`, written last, is a crc32 and the JSON of `Meta`. All geometry but the polygons is derived at load.
+and the record `meta`, written last, is a crc32 and the JSON of `Meta`. Quads, ribbons and maps are derived at load.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -19,7 +20,7 @@ import threading
 import weakref
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,9 @@ class DamagedRecordError(ValueError):
 class Meta:
     """What a data set says about itself: written once, read without touching the records.
 
-    `count` images hold `instances`, of which `ignored` count neither way and `readable` have a transcript the reader can
-    learn. `characters` counts each character of those transcripts, normalised. `card` is the data set's card as a dict.
+    `count` images hold `instances`, of which `ignored` count neither way and `readable` have a transcript the reader
+    can learn. `characters` counts each character of those transcripts, normalised. `card` is the data set's card as a
+    dict.
     """
 
     version: int
@@ -109,11 +111,11 @@ def _pack_meta(meta: Meta) -> bytes:
 def _unpack_meta(value: bytes) -> Meta:
     (checksum,), body = _CHECKSUM.unpack_from(value), value[_CHECKSUM.size :]
     if zlib.crc32(body) != checksum:
-        raise ValueError("the checksum of its meta record does not match: copy or build it again")
+        raise ValueError("the checksum of its meta record does not match")
     values = json.loads(body)
     if values["version"] != FORMAT_VERSION:
         raise ValueError(
-            f"has format version {values['version']}, this program reads version {FORMAT_VERSION}: build it again"
+            f"it has format version {values['version']}, this version of the program reads {FORMAT_VERSION}"
         )
     return Meta(**values)
 
@@ -121,10 +123,11 @@ def _unpack_meta(value: bytes) -> Meta:
 class Writer:
     """Write a data set: `with Writer(path, card) as writer: writer.add(name, image_bytes, instances)`.
 
-    Everything goes into a folder `<path>.building` beside the target, which leaving the `with` block checks record by
-    record and renames into place. After an exception nothing remains; what a killed build left behind is removed by the next
-    one. An existing target is a FileExistsError unless `overwrite`, which replaces data sets only, never another folder.
-    `card` is stored as it is (`dataclasses.asdict(card)`, or any JSON). Needs a POSIX system, for the lock on that folder.
+    Everything goes into a folder `<path>.building` beside the target. Leaving the `with` block reads every record back
+    and moves the file into place in one step. After an exception nothing remains, and what a killed build left behind
+    is removed by the next one. A data set that is there already is a FileExistsError, unless it is to `overwrite`; so is
+    a folder that holds anything else. `card` is stored as it is: `dataclasses.asdict(card)`, or any JSON object.
+    Needs a POSIX system, for the lock on the folder.
     """
 
     def __init__(self, path: str | os.PathLike, card: Mapping[str, Any], overwrite: bool = False):
@@ -132,22 +135,26 @@ class Writer:
         self.card = dict(card)
         self._building = self.path.with_name(self.path.name + ".building")
         self._names: set[str] = set()
-        self._characters: Counter[str] = Counter()
         self._instances = self._readable = self._ignored = 0
-        if self.path.exists():
-            if not overwrite:
-                raise FileExistsError(f"{self.path}: exists already; give --overwrite true to build it again")
-            if not self.path.is_dir() or set(os.listdir(self.path)) - {DATA_FILE, "lock.mdb"}:
-                raise FileExistsError(f"{self.path}: holds something else than a data set: choose another place")
+        self._characters: Counter[str] = Counter()
+        if (self.path / DATA_FILE).exists() and not overwrite:
+            raise FileExistsError(f"{self.path}: exists already; give --overwrite true to build it again")
+        _refuse_foreign(self.path)
 
     def __enter__(self) -> "Writer":
-        self._building.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock_folder(self._building)
-        for left_over in self._building.iterdir():
-            left_over.unlink()
-        self._environment = lmdb.open(
-            os.fspath(self._building), map_size=_INITIAL_MAP_BYTES, sync=False, metasync=False, lock=False
-        )
+        _refuse_foreign(self._building)
+        with contextlib.ExitStack() as undo:
+            self._building.mkdir(parents=True, exist_ok=True)
+            undo.callback(os.close, _lock_folder(self._building))
+            undo.callback(shutil.rmtree, self._building)
+            for left_over in self._building.iterdir():
+                left_over.unlink()
+            with self._explained():
+                self._environment = lmdb.open(
+                    os.fspath(self._building), map_size=_INITIAL_MAP_BYTES, sync=False, metasync=False, lock=False
+                )
+            undo.callback(self._environment.close)
+            self._undo = undo.pop_all()
         return self
 
     def add(self, name: str, image_bytes: bytes, instances: Sequence[Instance]) -> None:
@@ -164,64 +171,69 @@ class Writer:
                 self._characters.update(normalize(instance.transcript))
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
+        with self._undo:
             if kind is None:
-                self._finish()
-        finally:
-            self._environment.close()
-            shutil.rmtree(self._building, ignore_errors=True)
-            os.close(self._lock)
+                self._write_meta()
+                self._environment.close()
+                self._check()
+                self._move_into_place()
 
     def _put(self, key: bytes, value: bytes) -> None:
         while True:
             try:
-                with self._environment.begin(write=True) as transaction:
+                with self._explained(), self._environment.begin(write=True) as transaction:
                     transaction.put(key, value)
                 return
             except lmdb.MapFullError:
                 self._environment.set_mapsize(2 * self._environment.info()["map_size"])
-            except lmdb.Error as error:
-                raise self._write_error(error) from error
 
-    def _write_error(self, error: Exception) -> OSError:
-        free = shutil.disk_usage(self._building).free
-        return OSError(
-            f"cannot write {self.path} ({error}); {free / 1e6:.0f} MB are free on that disk: make room or choose another place"
-        )
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turns what LMDB says about a disk that takes no more into an OSError with a remedy."""
+        try:
+            yield
+        except lmdb.MapFullError:
+            raise
+        except lmdb.Error as error:
+            free_mb = shutil.disk_usage(self._building).free / 1e6
+            raise OSError(
+                f"{self.path}: cannot be written ({error}), {free_mb:.0f} MB are free there: "
+                "make room or choose another disk"
+            ) from error
 
-    def _finish(self) -> None:
+    def _write_meta(self) -> None:
         meta = Meta(
-            FORMAT_VERSION,
-            len(self._names),
-            self._instances,
-            self._readable,
-            self._ignored,
-            dict(self._characters.most_common()),
-            self.card,
+            version=FORMAT_VERSION,
+            count=len(self._names),
+            instances=self._instances,
+            readable=self._readable,
+            ignored=self._ignored,
+            characters=dict(self._characters.most_common()),
+            card=self.card,
         )
         self._put(_META_KEY, _pack_meta(meta))
-        try:
+        with self._explained():
             self._environment.sync(True)
-        except lmdb.Error as error:
-            raise self._write_error(error) from error
-        self._environment.close()
+
+    def _check(self) -> None:
         reader = Reader(self._building)
         for index in range(len(reader)):
             reader[index]
-        del reader
-        if self.path.exists():
-            retired = self.path.with_name(self.path.name + ".replaced")
-            shutil.rmtree(retired, ignore_errors=True)
-            self.path.rename(retired)
-            self._building.rename(self.path)
-            shutil.rmtree(retired)
-        else:
-            self._building.rename(self.path)
-        _sync_folder(self.path.parent)
+
+    def _move_into_place(self) -> None:
+        self.path.mkdir(exist_ok=True)
+        os.replace(self._building / DATA_FILE, self.path / DATA_FILE)
+        for folder in (self.path, self.path.parent):
+            _sync_folder(folder)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or set(os.listdir(folder)) - {DATA_FILE, "lock.mdb"}):
+        raise FileExistsError(f"{folder}: holds something else than a data set: choose another place")
 
 
 def _lock_folder(folder: Path) -> int:
-    """Hold a folder until the returned descriptor is closed or the process dies; BlockingIOError when another one does."""
+    """Hold a folder until the descriptor is closed or the process dies; BlockingIOError when another one holds it."""
     import fcntl  # POSIX only, and only writing needs it
 
     descriptor = os.open(folder, os.O_RDONLY)
@@ -249,7 +261,7 @@ class _Opened:
     process: int
 
 
-# LMDB refuses to open one file twice in a process, so all readers of a file share one environment; it closes with the last.
+# LMDB refuses to open a file twice in a process, so its readers share one environment; it closes with the last of them.
 _opened: "weakref.WeakValueDictionary[tuple[int, int], _Opened]" = weakref.WeakValueDictionary()
 _opened_lock = threading.Lock()
 
@@ -270,12 +282,12 @@ def _open(path: Path) -> _Opened:
         try:
             environment = lmdb.open(os.fspath(path), readonly=True, lock=False, create=False)
         except lmdb.Error as error:
-            raise ValueError(f"{path}: not a data set, or a damaged one ({error}): build it again") from error
+            raise ValueError(f"{path}: cannot be opened as a data set ({error}): build it again") from error
         expected = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
         if status.st_size < expected:  # reading past the end would kill the process with SIGBUS
             environment.close()
             raise ValueError(
-                f"{file}: cut short, {status.st_size} of {expected} bytes are there: copy or build it again"
+                f"{path}: cut short, {status.st_size} of {expected} bytes are there: copy or build it again"
             )
         _opened[key] = held = _Opened(environment, os.getpid())
         return held
@@ -289,36 +301,38 @@ def _explain_missing(path: Path) -> str:
     return f"{path}: not a data set, it holds no {DATA_FILE}; {hint}"
 
 
-class Reader(Sequence[Record]):
+class Reader:
     """Read a data set: `reader[i]` is a `Record`, `reader.sample(i)` the decoded `Sample`, `reader.meta` its `Meta`.
 
-    Opened once per process and file, whatever the number of readers; may be pickled and handed to processes started by fork,
-    spawn or forkserver, which open their own. A missing path is a FileNotFoundError; what is not a data set, is cut short
-    or has another format version is a ValueError, here rather than at the first record. No images (`len(reader) == 0`) is
-    legal here.
+    A file is opened once per process, whatever the number of readers. A reader may be pickled and handed to processes
+    started by fork, spawn or forkserver, which open the file themselves. A missing path is a FileNotFoundError; what is
+    not a data set, is cut short or has another format version is a ValueError here, not at the first record. An empty
+    data set is legal.
     """
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path).resolve()
         self._opened: _Opened | None = None
-        with self._environment().begin() as transaction:
-            value = transaction.get(_META_KEY)
-        if value is None:
-            raise ValueError(f"{path}: an LMDB without a meta record: unfinished, or written by another program")
+        environment = self._environment()
         try:
+            with environment.begin() as transaction:
+                value = transaction.get(_META_KEY)
+            if value is None:
+                raise ValueError("it has no meta record, so it is unfinished or another program's")
             self.meta = _unpack_meta(value)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+        except (lmdb.Error, ValueError) as error:
+            raise ValueError(f"{self.path}: not a data set that can be read: {error}; build it again") from error
 
     def __len__(self) -> int:
         return self.meta.count
 
-    def __getitem__(self, index: int) -> Record:  # type: ignore[override]  # no slices: records are large
-        """Record `index` in [0, len); otherwise IndexError. A damaged one is a `DamagedRecordError`."""
+    def __getitem__(self, index: int) -> Record:
+        """Record `index`, an IndexError unless 0 <= index < len. A damaged one is a `DamagedRecordError`."""
         if not 0 <= index < len(self):
             raise IndexError(f"{self.path}: record {index} of {len(self)}")
+        environment = self._environment()
         try:
-            with self._environment().begin(buffers=True) as transaction:
+            with environment.begin(buffers=True) as transaction:
                 value = transaction.get(_key(index))
                 if value is None:
                     raise ValueError("it is missing")

@@ -3,8 +3,8 @@
     158 128 411 181 "Footpath"
     38, 43, 920, 215, "Tiredness"
 
-Blanks or commas stand between the fields (training and test files differ). The transcript may come without quotes; `###`
-marks text to ignore. A byte order mark and CRLF are fine.
+Blanks or commas stand between the fields (training and test files differ). The transcript may come without quotes or
+not at all; `###` marks text to ignore. A byte order mark and CRLF are fine.
 """
 
 import re
@@ -12,10 +12,10 @@ import re
 from textspot.data.annotation import DONT_CARE, Instance, parse_lines, unquote
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
-_LINE = re.compile(
-    rf"\s*({_NUMBER})[,\s]\s*({_NUMBER})[,\s]\s*({_NUMBER})[,\s]\s*({_NUMBER})(?:[,\s]\s*(.*))?", re.DOTALL
-)
-_FOUR_MORE = re.compile(rf"(?:{_NUMBER}[,\s]\s*){{3}}{_NUMBER}(?:[,\s]|$)")
+_BETWEEN = r"\s*[,\s]\s*"
+_FOUR_NUMBERS = _BETWEEN.join([f"({_NUMBER})"] * 4)
+_LINE = re.compile(rf"\s*{_FOUR_NUMBERS}(?:{_BETWEEN}(.*))?", re.DOTALL)
+_EIGHT_NUMBERS = re.compile(rf"{_FOUR_NUMBERS}(?:[,\s]|$)")
 
 
 def parse(text: str, source: str) -> list[Instance]:
@@ -28,7 +28,7 @@ def _parse_line(line: str) -> Instance:
     if fields is None:
         raise ValueError(f"expected left, top, right, bottom and a transcript in quotes, found {line!r}")
     rest = fields.group(5) or ""
-    if _FOUR_MORE.match(rest):
+    if _EIGHT_NUMBERS.match(rest):
         raise ValueError("found 8 coordinates, expected 4; is this a file of quads? set format: icdar_quad in the card")
     left, top, right, bottom = (float(value) for value in fields.groups()[:4])
     if right < left or bottom < top:

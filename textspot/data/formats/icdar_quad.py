@@ -4,8 +4,9 @@
     374,155,409,155,409,170,374,170,###
     1051,651,1111,674,1106,694,1046,672,Sale, today
 
-Corners run clockwise from the start of reading. The transcript is everything after the eighth comma and may hold commas;
-`###` marks text to ignore; an empty or missing one is a box without a reading. A byte order mark and CRLF are fine.
+Corners run clockwise from the start of reading. The transcript is everything after the eighth comma and may hold
+commas; double quotes around all of it are taken off, as the official scripts do. `###` marks text to ignore; an empty
+or missing transcript is a box without a reading. A byte order mark and CRLF are fine.
 """
 
 from textspot.data.annotation import DONT_CARE, Instance, parse_lines, unquote

@@ -1,11 +1,11 @@
 """The project's own format: JSON lines, one file for all images, one line per image.
 
-    {"image": "photos/door.jpg", "instances": [{"polygon": [[12, 8], [90, 8], [90, 31], [12, 31]], "transcript": "OPEN"}]}
+    {"image": "door.jpg", "instances": [{"polygon": [[12, 8], [90, 8], [90, 31], [12, 31]], "transcript": "OPEN"}]}
     {"image": "photos/wall.jpg", "instances": []}
 
-`image` is a path below the source folder. An instance holds a `polygon` of three or more points, clockwise from the start of
-reading, in pixels of the upright image, and if wanted a `transcript` (null or left out: a box without a reading), `ignore`
-(true: counts neither way) and `language`. An image without text has an empty list.
+`image` is a path below the source folder. An instance holds a `polygon` of three or more points, clockwise from the
+start of reading, in pixels of the upright image, and if wanted a `transcript` (null or left out: a box without a
+reading), `ignore` (true: counts neither way) and `language`. An image without text has an empty list.
 """
 
 import json
