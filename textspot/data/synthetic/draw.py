@@ -1,0 +1,107 @@
+"""Draw a data set once, to train on it many times."""
+
+import dataclasses
+import multiprocessing
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import cv2
+
+from textspot.data.annotation import Instance, sample_to_instances
+from textspot.data.build import Track, untracked
+from textspot.data.lmdb_records import Meta, Reader, Writer
+from textspot.data.synthetic.renderer import Renderer, RendererConfig
+
+JPEG_QUALITY = 90
+CHUNK = 8  # images per message between processes
+
+Drawn = tuple[str, bytes, list[Instance]]
+
+
+@dataclass(frozen=True)
+class DrawConfig:
+    """A data set to draw.
+
+    Args:
+        num_images: how many images.
+        seed: number of the stream of images; sets of different seeds have no image in common.
+        num_processes: how many processes draw; the result is the same for any number.
+        image_format: `jpg` as from a camera, or `png`, which keeps every pixel and is about five times as large.
+        renderer: what the images look like.
+    """
+
+    num_images: int = 1000
+    seed: int = 0
+    num_processes: int = 1
+    image_format: Literal["jpg", "png"] = "jpg"
+    renderer: RendererConfig = field(default_factory=RendererConfig)
+
+    def __post_init__(self) -> None:
+        if self.num_images < 0 or self.seed < 0 or self.num_processes < 1:
+            raise ValueError(
+                f"draw: num_images {self.num_images}, seed {self.seed}, num_processes {self.num_processes}: "
+                "expected at least 0, 0 and 1"
+            )
+
+
+def draw_dataset(
+    path: str | os.PathLike, config: DrawConfig, overwrite: bool = False, track: Track = untracked
+) -> Meta:
+    """Draw the LMDB at `path`; its card records the configuration of the renderer and the seed.
+
+    An existing target is a FileExistsError unless `overwrite`; `track` shows progress. Where processes are spawned, call this
+    below `if __name__ == "__main__"`.
+    """
+    drawn_by = {"seed": config.seed, "image_format": config.image_format, "renderer": dataclasses.asdict(config.renderer)}
+    card = {"name": Path(path).name, "licence": "drawn by textspot", "drawn": drawn_by}
+    with Writer(path, card, overwrite) as writer, _drawn_images(config) as images:
+        for _, image in zip(track(range(config.num_images), f"drawing {path}"), images, strict=True):
+            writer.add(*image)
+    return Reader(path).meta
+
+
+@contextmanager
+def _drawn_images(config: DrawConfig) -> Iterator[Iterator[Drawn]]:
+    """The images in order, drawn here or by other processes."""
+    if config.num_processes == 1:
+        artist = _Artist(config)
+        yield (artist.draw(index) for index in range(config.num_images))
+        return
+    # Spawned, not forked: the caller may hold threads (of torch, of a progress bar) that do not survive a fork.
+    with multiprocessing.get_context("spawn").Pool(config.num_processes, _start_worker, (config,)) as pool:
+        yield pool.imap(_draw_in_worker, range(config.num_images), chunksize=CHUNK)
+
+
+class _Artist:
+    """Draws and encodes the images of one data set."""
+
+    def __init__(self, config: DrawConfig):
+        self._config = config
+        self._renderer = Renderer(config.renderer)
+
+    def draw(self, index: int) -> Drawn:
+        """Name, encoded image and instances of one image."""
+        sample = self._renderer.render(self._config.seed, index)
+        suffix = f".{self._config.image_format}"
+        options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == ".jpg" else []
+        _, encoded = cv2.imencode(suffix, cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR), options)
+        return sample.name + suffix, encoded.tobytes(), sample_to_instances(sample)
+
+
+_artist: _Artist | None = None  # of this worker process: fonts and word lists are read once
+
+
+def _start_worker(config: DrawConfig) -> None:
+    global _artist
+    cv2.setNumThreads(0)  # the processes fill the cores already
+    _artist = _Artist(config)
+
+
+def _draw_in_worker(index: int) -> Drawn:
+    if _artist is None:
+        raise RuntimeError("_draw_in_worker runs in the processes that _start_worker prepared")
+    return _artist.draw(index)

@@ -1,0 +1,99 @@
+"""The typefaces that words are drawn in: where they lie and what each can write."""
+
+import string
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import ImageFont
+
+SHIPPED = Path(__file__).parent / "fonts"
+SYSTEM_FOLDERS = (
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "~/.local/share/fonts",
+    "~/.fonts",
+    "/System/Library/Fonts",
+    "/Library/Fonts",
+    "~/Library/Fonts",
+    "C:/Windows/Fonts",
+)
+SUFFIXES = (".ttf", ".otf")
+BASIC = string.ascii_letters + string.digits
+PROBE_SIZE = 64
+
+
+@dataclass(frozen=True)
+class Typeface:
+    """One font file. `cap_height` is the height of its capitals as a share of the font size, `letter_width` the mean width of
+    its letters in capital heights; `capitals_only` says that its lower case letters have the shape of capitals, so that what
+    is seen is upper case."""
+
+    path: str
+    characters: frozenset[str]
+    cap_height: float
+    letter_width: float
+    capitals_only: bool
+
+    def font(self, size: int) -> ImageFont.FreeTypeFont:
+        """The font at a size in pixels, cached."""
+        return _load_font(self.path, size)
+
+    def spell(self, text: str) -> str:
+        """The text as a reader of this typeface sees it."""
+        return text.upper() if self.capitals_only else text
+
+    def can_write(self, text: str) -> bool:
+        """Whether the typeface has a glyph for each character."""
+        return self.characters.issuperset(text)
+
+
+def load_typefaces(fonts: str, characters: str) -> tuple[Typeface, ...]:
+    """The typefaces of `shipped`, `system` or a folder, sorted by file name; those without all basic Latin letters and digits
+    are left out.
+
+    A folder that does not exist is a FileNotFoundError; a folder without any usable font file is a ValueError.
+    """
+    folders = {"shipped": [SHIPPED], "system": [Path(folder).expanduser() for folder in SYSTEM_FOLDERS]}.get(fonts)
+    if folders is None:
+        folders = [Path(fonts)]
+        if not folders[0].is_dir():
+            raise FileNotFoundError(f"fonts: {fonts}: no such folder; expected shipped, system or a folder of font files")
+    paths = [path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES]
+    found = (_probe(str(path), characters) for path in sorted(paths, key=lambda path: (path.name, str(path))))
+    typefaces = tuple(typeface for typeface in found if typeface is not None)
+    if not typefaces:
+        raise ValueError(
+            f"fonts: {fonts}: none of the {len(paths)} font files (*.ttf, *.otf) there has all of A-Z, a-z and 0-9; "
+            "set fonts to shipped, system or a folder of Latin typefaces"
+        )
+    return typefaces
+
+
+@lru_cache(maxsize=4096)
+def _load_font(path: str, size: int) -> ImageFont.FreeTypeFont:
+    # The basic layout: complex shaping depends on how Pillow was built, and would join letters into ligatures.
+    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
+
+
+@lru_cache(maxsize=4096)
+def _probe(path: str, characters: str) -> Typeface | None:
+    """What a font file can write; None if it is not a scalable font with all basic Latin letters and digits."""
+    try:
+        font = _load_font(path, PROBE_SIZE)
+    except OSError:
+        return None
+    missing = _shape(font, "\U0010ffff")
+    has = frozenset(c for c in {*characters, *BASIC} if not c.isspace() and _shape(font, c) != missing)
+    distinct = {_shape(font, c) for c in string.ascii_uppercase}
+    if not has.issuperset(BASIC) or len(distinct) < len(string.ascii_uppercase):
+        return None
+    capital = -font.getbbox("H", anchor="ls")[1]
+    letter_width = font.getlength(string.ascii_letters) / len(string.ascii_letters) / capital
+    descent = font.getbbox("p", anchor="ls")[3]
+    return Typeface(path, has, capital / PROBE_SIZE, letter_width, capitals_only=descent < 0.05 * PROBE_SIZE)
+
+
+def _shape(font: ImageFont.FreeTypeFont, character: str) -> tuple[tuple[int, int], bytes]:
+    mask = font.getmask(character, mode="L")
+    return mask.size, bytes(mask)
