@@ -154,11 +154,7 @@ def _write_split(
 def _compare_counts(annotated: Sequence[_Annotated], expected: Counts) -> list[str]:
     instances = [instance for image in annotated for instance in image.instances]
     found = Counts(len(annotated), len(instances), sum(instance.ignore for instance in instances))
-    return [
-        f"{number} {name}, the card expects {getattr(expected, name)}: is the source complete?"
-        for name, number in dataclasses.asdict(found).items()
-        if number != getattr(expected, name)
-    ]
+    return [] if found == expected else [f"the card expects {expected}, found {found}: is the source complete?"]
 
 
 def damaged_records(reader: Reader, track: Track = untracked) -> list[str]:

@@ -24,6 +24,9 @@ class Counts:
     instances: int
     ignored: int
 
+    def __str__(self) -> str:
+        return f"{self.images} images, {self.instances} instances, {self.ignored} ignored"
+
 
 @dataclass(frozen=True)
 class Split:

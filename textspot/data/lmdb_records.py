@@ -125,8 +125,8 @@ class Writer:
 
     Everything goes into a folder `<path>.building` beside the target. Leaving the `with` block reads every record back
     and moves the file into place in one step. After an exception nothing remains, and what a killed build left behind
-    is removed by the next one. A data set that is there already is a FileExistsError, unless it is to `overwrite`; so is
-    a folder that holds anything else. `card` is stored as it is: `dataclasses.asdict(card)`, or any JSON object.
+    is removed by the next one. A data set that is there already is a FileExistsError, unless it is to `overwrite`; so
+    is a folder that holds anything else. `card` is stored as it is: `dataclasses.asdict(card)`, or any JSON object.
     Needs a POSIX system, for the lock on the folder.
     """
 

@@ -1,0 +1,297 @@
+"""From files to LMDBs: the cards and samples of the project, and everything that may be wrong with a source."""
+
+import dataclasses
+import json
+import os
+import re
+import runpy
+import shutil
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from textspot.data.annotation import AnnotationError
+from textspot.data.build import BuildReport, build_dataset, damaged_records
+from textspot.data.card import Card, Counts, Split, load_card
+from textspot.data.lmdb_records import Reader
+
+DATASETS = Path("datasets")
+SHARED = Path("../shared/data")
+CARDS = sorted(path.parent.name for path in DATASETS.glob("*/card.yaml"))
+LINE = "10,20,40,21,40,31,10,30,Exit\n"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Three images with their annotation, as `card` expects them."""
+    folder = tmp_path / "source"
+    (folder / "images").mkdir(parents=True)
+    (folder / "gts").mkdir()
+    for number in (1, 2, 10):
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), np.full((60, 100, 3), number, np.uint8))
+        (folder / "gts" / f"gt_{number}.txt").write_text(LINE)
+    return folder
+
+
+def card(**changes) -> Card:
+    split = Split(annotations="gts/gt_{stem}.txt", images="images/*.png")
+    values = Card("mine", "mine", "ask me", "quad", "icdar_quad", {"train": split})
+    return dataclasses.replace(values, **changes)
+
+
+def build(card: Card, source: Path) -> BuildReport:
+    (report,) = build_dataset(card, source, source.parent / "out")
+    return report
+
+
+def test_cards_are_found() -> None:
+    assert {"icdar2013", "icdar2015", "own_data"} <= set(CARDS)
+
+
+@pytest.mark.parametrize("name", [name for name in CARDS if (DATASETS / name / "sample").exists()])
+def test_samples(name: str, tmp_path: Path) -> None:
+    """The sample beside a card is laid out as its source, and each format's reading of it is written down."""
+    folder = DATASETS / name / "sample"
+    reports = build_dataset(load_card(DATASETS / name / "card.yaml"), folder, tmp_path)
+    stored = {
+        report.split: {
+            record.name: [instance.to_dict() for instance in record.instances] for record in Reader(report.path)
+        }
+        for report in reports
+    }
+    assert stored == json.loads((folder / "expected.json").read_text())
+    for report in reports:
+        assert report.remedies == {}
+        for record in Reader(report.path):
+            assert record.image_bytes == (folder / record.name).read_bytes()
+
+
+def test_report(source: Path) -> None:
+    lines = [LINE, LINE.replace("Exit", "###"), "10,20,10,20,10,20,10,20,dot\n", "40,21,10,20,10,30,40,31,mirrored\n"]
+    (source / "gts" / "gt_2.txt").write_text("".join(lines) + "10,20,40,21,40,31,10,30,\n")
+    split = Split("gts/gt_{stem}.txt", "images/*.png", counts=Counts(4, 7, 1))
+    report = build(card(splits={"train": split}), source)
+    assert str(report).splitlines() == [
+        f"{source.parent}/out/train: 3 images, 6 instances: 4 readable, 1 ignored, 1 without transcript",
+        "  dropped: no area: 1",
+        "  repaired: ran anticlockwise, now clockwise from the same first corner: 1",
+        "  warning: the card expects 4 images, 7 instances, 1 ignored, "
+        "found 3 images, 7 instances, 1 ignored: is the source complete?",
+    ]
+    reader = Reader(report.path)
+    assert [record.name for record in reader] == ["images/1.png", "images/10.png", "images/2.png"]
+    assert reader.meta.card["access"] == "ask me"
+
+
+def test_all_complaints_before_anything_is_written(source: Path) -> None:
+    (source / "gts" / "gt_1.txt").unlink()
+    (source / "gts" / "gt_2.txt").write_text(LINE + "1,2,3\n")
+    (source / "gts" / "gt_10.txt").write_bytes(b"10,20,40,21,40,31,10,30,Caf\xe9\n")
+    with pytest.raises(AnnotationError) as caught:
+        build(card(), source)
+    assert [complaint.split(":")[0] for complaint in caught.value.complaints] == [
+        "images/1.png",
+        "gt_10.txt",
+        "gt_2.txt",
+    ]
+    assert re.search(r"images/1\.png: has no annotation file .*gts/gt_1\.txt", str(caught.value))
+    assert "gt_10.txt: not UTF-8 (byte 27): convert it, with iconv" in str(caught.value)
+    assert "gt_2.txt: line 2: expected 8 coordinates" in str(caught.value)
+    assert not (source.parent / "out").exists()
+
+
+def test_undecodable_images_are_named_and_nothing_remains(source: Path) -> None:
+    for number in (1, 10):
+        (source / "images" / f"{number}.png").write_bytes(b"GIF89a")
+    with pytest.raises(AnnotationError, match=r"images/1\.png: cannot be decoded(.|\n)*images/10\.png: cannot be"):
+        build(card(), source)
+    assert os.listdir(source.parent / "out") == []
+
+
+def test_no_files(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere: no such folder\. mine: ask me"):
+        build(card(), tmp_path / "nowhere")
+    with pytest.raises(AnnotationError, match=r"source: no image matches \*\.gif; mine: ask me"):
+        build(card(splits={"train": Split("gts/gt_{stem}.txt", "*.gif")}), source)
+    with pytest.raises(FileNotFoundError, match="source: has no files of mine: ask me"):
+        build(card(splits={"train": Split("gts/gt_{stem}.txt", "*.gif", optional=True)}), source)
+
+
+def test_optional_split(source: Path) -> None:
+    splits = {
+        "here": Split("gts/gt_{stem}.txt", "images/1*.png"),
+        "elsewhere": Split("gts/gt_{stem}.txt", "test/*.png", optional=True),
+    }
+    assert build(card(splits=splits), source).meta.count == 2
+
+
+def test_one_file_for_all_images(source: Path) -> None:
+    lines = [f'{{"image": "images/{name}", "instances": []}}' for name in ("2.png", "1.png", "3.png")]
+    (source / "all.jsonl").write_text("\n".join(lines[:2]))
+    jsonl = card(format="jsonl", splits={"train": Split("all.jsonl")})
+    assert [record.name for record in Reader(build(jsonl, source).path)] == ["images/2.png", "images/1.png"]
+    (source / "all.jsonl").write_text("\n".join(lines))
+    with pytest.raises(AnnotationError, match=r"all\.jsonl: names the image images/3\.png, which is not in .*source"):
+        build_dataset(jsonl, source, source.parent / "other")
+    (source / "all.jsonl").write_text("{")
+    with pytest.raises(AnnotationError, match=r"all\.jsonl: line 1: not JSON"):
+        build_dataset(jsonl, source, source.parent / "other")
+    (source / "all.jsonl").unlink()
+    with pytest.raises(AnnotationError, match=r"all\.jsonl: no such annotation file"):
+        build_dataset(jsonl, source, source.parent / "other")
+
+
+def test_overwrite(source: Path) -> None:
+    build(card(), source)
+    with pytest.raises(FileExistsError, match="out/train: exists already"):
+        build(card(), source)
+    (source / "images" / "1.png").unlink()
+    (report,) = build_dataset(card(), source, source.parent / "out", overwrite=True)
+    assert report.meta.count == 2
+
+
+def test_damaged_records(source: Path) -> None:
+    path = build(card(), source).path
+    assert damaged_records(Reader(path)) == []
+    content = bytearray((path / "data.mdb").read_bytes())
+    content[content.index(b"images/10.png")] ^= 1
+    (path / "data.mdb").write_bytes(content)
+    assert [re.sub(".*record", "record", words)[:19] for words in damaged_records(Reader(path))] == [
+        "record 1 is damaged"
+    ]
+
+
+# Cards
+
+CARD = """
+name: mine
+licence: mine
+access: ask me
+geometry: quad
+format: icdar_quad
+splits: {train: {images: images/*.png, annotations: "gts/gt_{stem}.txt", counts: {images: 3, instances: 3, ignored: 0}}}
+"""
+
+
+def test_load_card(tmp_path: Path) -> None:
+    (tmp_path / "card.yaml").write_text(CARD)
+    split = Split("gts/gt_{stem}.txt", "images/*.png", counts=Counts(3, 3, 0))
+    assert load_card(tmp_path / "card.yaml") == card(splits={"train": split})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("name: mine", "", "required: name"),
+        ("name: mine", "nme: mine\nname: mine", "'nme' is not accepted"),
+        ("geometry: quad", "geometry: oval", "geometry.(.|\\n)*Got value: oval"),
+        ("icdar_quad", "icdar_qaud", "format is 'icdar_qaud', expected one of icdar_quad, icdar_box, jsonl"),
+        ("images: images", "image: images", "Option 'image' is not accepted"),
+        ("images: images/*.png, ", "", r"splits\.train: .* expected a pattern under `images`"),
+        ("gt_{stem}", "gt", r"splits\.train: .* path that holds \{stem\}"),
+        ("icdar_quad", "jsonl", r"splits\.train: a jsonl file names its images: leave `images` out"),
+        ("access: ask me", "access: at: once", "mapping values are not allowed"),
+        ("ignored: 0", "ignored: none", "Expected a <class 'int'>. Got value: none"),
+    ],
+)
+def test_bad_cards(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert old in CARD
+    (tmp_path / "card.yaml").write_text(CARD.replace(old, new))
+    with pytest.raises(ValueError, match=rf"card\.yaml: (.|\n)*{words}"):
+        load_card(tmp_path / "card.yaml")
+
+
+def test_no_splits() -> None:
+    with pytest.raises(ValueError, match="splits is empty"):
+        card(splits={})
+
+
+def test_missing_card() -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.yaml: no such card"):
+        load_card("nowhere.yaml")
+
+
+# The command line
+
+
+def prepare(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str | None:
+    """Run datasets/prepare.py; the words it exits with, None after success."""
+    monkeypatch.setattr(sys, "argv", ["prepare.py", *map(str, arguments)])
+    try:
+        runpy.run_path("datasets/prepare.py", run_name="__main__")
+    except SystemExit as stop:
+        return str(stop.code)
+    return None
+
+
+def test_prepare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = DATASETS / "icdar2013"
+    shutil.copytree(folder / "sample" / "train_images", tmp_path / "source" / "train_images")
+    shutil.copytree(folder / "sample" / "train_gts", tmp_path / "source" / "train_gts")
+    build = ["build", "--card", folder / "card.yaml", "--source", tmp_path / "source", "--out", tmp_path / "out"]
+    assert prepare(monkeypatch, *build) is None
+    printed = capsys.readouterr()
+    assert "out/train: 1 images, 3 instances: 3 readable" in printed.out
+    assert f"test: left out, {tmp_path}/source has none of its files (test_images/img_*.jpg)" in printed.out
+    assert "train: 1 of 1" in printed.err
+    assert "exists already; give --overwrite true" in str(prepare(monkeypatch, *build))
+    assert prepare(monkeypatch, *build, "--overwrite", "true") is None
+    capsys.readouterr()
+
+    assert prepare(monkeypatch, "info", tmp_path / "out" / "train") is None
+    assert "1 images, 3 instances: 3 readable" in capsys.readouterr().out
+    assert prepare(monkeypatch, "verify", tmp_path / "out" / "train") is None
+    assert "all 1 records are as they were written" in capsys.readouterr().out
+
+    file = tmp_path / "out" / "train" / "data.mdb"
+    content = bytearray(file.read_bytes())
+    content[content.index(b"Footpath")] ^= 1
+    file.write_bytes(content)
+    assert "1 of 1 records are damaged: build it again" in str(prepare(monkeypatch, "verify", file.parent))
+
+
+def test_prepare_interrupted(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("textspot.data.build.repair_polygons", interrupt)
+    (source / "card.yaml").write_text(CARD)
+    words = prepare(
+        monkeypatch, "build", "--card", source / "card.yaml", "--source", source, "--out", source.parent / "out"
+    )
+    assert words == "interrupted: nothing unfinished was left behind"
+    assert os.listdir(source.parent / "out") == []
+
+
+# Real data
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (SHARED / "icdar2015").exists(), reason="needs the ICDAR 2015 images in ../shared/data/icdar2015"
+)
+def test_icdar2015(tmp_path: Path) -> None:
+    source = SHARED / "icdar2015"
+    train, val = build_dataset(load_card("datasets/icdar2015/card.yaml"), source, tmp_path)
+    for report, names in ((train, "train.txt"), (val, "val.txt")):
+        stems = [Path(record.name).stem for record in Reader(report.path)]
+        assert sorted(stems) == sorted((source / names).read_text().split())
+        assert (report.remedies, report.warnings) == ({}, [])
+    assert train.meta.instances + val.meta.instances == 11_886
+    assert train.meta.ignored + val.meta.ignored == 7_418
+    assert val.meta.readable == 451
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (SHARED / "icdar2013").exists(), reason="needs the ICDAR 2013 images in ../shared/data/icdar2013"
+)
+def test_icdar2013(tmp_path: Path) -> None:
+    train, val = build_dataset(load_card("datasets/icdar2013/card.yaml"), SHARED / "icdar2013", tmp_path)
+    assert train.meta.count + val.meta.count == 181
+    assert train.meta.readable + val.meta.readable == 648
+    assert all(int(Path(record.name).stem) % 5 == 0 for record in Reader(val.path))
+    assert all(int(Path(record.name).stem) % 5 for record in Reader(train.path))
