@@ -6,25 +6,23 @@ python datasets/prepare.py verify data/icdar2015/train
 """
 
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import rich.console
-import rich.progress
 from jsonargparse import ArgumentParser
 
-from textspot.data.build import Item, build_dataset, damaged_records
+from textspot.data.build import build_dataset, damaged_records
 from textspot.data.card import load_card
 from textspot.data.lmdb_records import Reader
+from textspot.progress import track
 
 
-def build(card: Path, source: Path, out: Path, overwrite: bool = False) -> None:
+def build(card: Path, out: Path, source: Path | None = None, overwrite: bool = False) -> None:
     """Write one LMDB per split of a data set and report what was left out or repaired.
 
     Args:
         card: the data set's card, `datasets/<name>/card.yaml`.
-        source: the folder with its files; the card says how to get them and how they lie in it.
         out: the folder that receives one LMDB per split.
+        source: the folder with its files; the card says how to get them and how they lie in it. Drawn sets need none.
         overwrite: whether to replace LMDBs that are there already.
     """
     dataset = load_card(card)
@@ -60,28 +58,17 @@ def verify(path: Path) -> None:
     print(f"{path}: all {len(reader)} records are as they were written")
 
 
-def track(items: Sequence[Item], description: str) -> Iterable[Item]:
-    """A progress bar on a terminal, elsewhere a line at every tenth."""
-    console = rich.console.Console(stderr=True)
-    if console.is_terminal:
-        yield from rich.progress.track(items, description, console=console)
-        return
-    for number, item in enumerate(items, start=1):
-        yield item
-        if number * 10 // len(items) > (number - 1) * 10 // len(items):
-            print(f"{description}: {number} of {len(items)}", file=sys.stderr)
-
-
 def main() -> None:
+    commands = {"build": build, "info": info, "verify": verify}
     parser = ArgumentParser(description=__doc__.splitlines()[0])
-    commands = parser.add_subcommands()
-    for command in (build, info, verify):
+    subcommands = parser.add_subcommands()
+    for name, command in commands.items():
         subparser = ArgumentParser()
-        subparser.add_function_arguments(command, as_positional=command is not build)
-        commands.add_subcommand(command.__name__, subparser, help=command.__doc__.splitlines()[0])
+        subparser.add_function_arguments(command, as_positional=name != "build")
+        subcommands.add_subcommand(name, subparser, help=command.__doc__.splitlines()[0])
     arguments = parser.instantiate(parser.parse_args())
     try:
-        globals()[arguments.subcommand](**vars(arguments[arguments.subcommand]))
+        commands[arguments.subcommand](**vars(arguments[arguments.subcommand]))
     except KeyboardInterrupt:
         sys.exit("interrupted: nothing unfinished was left behind")
     except (OSError, ValueError) as error:

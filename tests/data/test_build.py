@@ -17,6 +17,8 @@ from textspot.data.annotation import AnnotationError
 from textspot.data.build import BuildReport, build_dataset, damaged_records
 from textspot.data.card import Card, Counts, Split, load_card
 from textspot.data.lmdb_records import Reader
+from textspot.data.synthetic.draw import DrawConfig
+from textspot.data.synthetic.renderer import RendererConfig
 
 DATASETS = Path("datasets")
 SHARED = Path("../shared/data")
@@ -48,7 +50,12 @@ def build(card: Card, source: Path) -> BuildReport:
 
 
 def test_cards_are_found() -> None:
-    assert {"icdar2013", "icdar2015", "own_data"} <= set(CARDS)
+    assert {"icdar2013", "icdar2015", "own_data", "synthetic"} <= set(CARDS)
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_cards_load(name: str) -> None:
+    assert load_card(DATASETS / name / "card.yaml").name == name
 
 
 @pytest.mark.parametrize("name", [name for name in CARDS if (DATASETS / name / "sample").exists()])
@@ -128,6 +135,21 @@ def test_optional_split(source: Path) -> None:
     assert build(card(splits=splits), source).meta.count == 2
 
 
+def test_drawn(source: Path) -> None:
+    images = DrawConfig(num_images=2, renderer=RendererConfig(height=64, width=96, words_per_image=(1, 1)))
+    drawn = card(format="", splits={}, draw={"scenes": images, "more": dataclasses.replace(images, seed=1)})
+    with pytest.raises(ValueError, match="mine is drawn, not read from files: leave --source out"):
+        build_dataset(drawn, source, source.parent / "out")
+    reports = build_dataset(drawn, None, source.parent / "out")
+    assert [(report.split, report.meta.count) for report in reports] == [("scenes", 2), ("more", 2)]
+    assert Reader(reports[0].path)[0] != Reader(reports[1].path)[0]
+
+
+def test_no_source(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"mine is built from files: give --source, their folder\. ask me"):
+        build_dataset(card(), None, tmp_path)
+
+
 def test_one_file_for_all_images(source: Path) -> None:
     lines = [f'{{"image": "images/{name}", "instances": []}}' for name in ("2.png", "1.png", "3.png")]
     (source / "all.jsonl").write_text("\n".join(lines[:2]))
@@ -205,8 +227,10 @@ def test_bad_cards(tmp_path: Path, old: str, new: str, words: str) -> None:
 
 
 def test_no_splits() -> None:
-    with pytest.raises(ValueError, match="splits is empty"):
+    with pytest.raises(ValueError, match=r"expected parts under one of `splits` .* and `draw`"):
         card(splits={})
+    with pytest.raises(ValueError, match=r"expected parts under one of"):
+        card(draw={"train": DrawConfig(1)})
 
 
 def test_missing_card() -> None:

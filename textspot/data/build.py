@@ -3,24 +3,17 @@
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from textspot.data.annotation import AnnotationError, Instance, repair_polygons
 from textspot.data.card import Card, Counts, Split
 from textspot.data.formats import PER_DATASET, PER_IMAGE
 from textspot.data.lmdb_records import DamagedRecordError, Meta, Reader, Writer
+from textspot.data.synthetic.draw import draw_dataset
 from textspot.image_files import ImageError, decode_image
-
-Item = TypeVar("Item")
-Track = Callable[[Sequence[Item], str], Iterable[Item]]
-
-
-def untracked(items: Sequence[Item], _description: str) -> Iterable[Item]:
-    """Stands for a progress bar where none is wanted."""
-    return items
+from textspot.progress import Track, untracked
 
 
 @dataclass(frozen=True)
@@ -51,17 +44,30 @@ class _Annotated:
 
 def build_dataset(
     card: Card,
-    source: str | os.PathLike,
+    source: str | os.PathLike | None,
     out: str | os.PathLike,
     overwrite: bool = False,
     track: Track = untracked,
 ) -> list[BuildReport]:
-    """Write `<out>/<split>` for each split of the card, from the files below `source`.
+    """Write `<out>/<split>` for each split of the card: drawn, or from the files below `source`.
 
     All annotations are read before anything is written. Missing files, bad lines and undecodable images are collected
     and raised as one `AnnotationError`; a target that exists is a FileExistsError unless it is to `overwrite`.
     """
-    source, out = Path(source), Path(out)
+    out = Path(out)
+    if card.draw:
+        if source is not None:
+            raise ValueError(f"{card.name} is drawn, not read from files: leave --source out")
+        return [
+            BuildReport(split, out / split, draw_dataset(out / split, config, overwrite, track), {}, [])
+            for split, config in card.draw.items()
+        ]
+    if source is None:
+        raise ValueError(f"{card.name} is built from files: give --source, their folder. {card.access}")
+    return _build_from_files(card, Path(source), out, overwrite, track)
+
+
+def _build_from_files(card: Card, source: Path, out: Path, overwrite: bool, track: Track) -> list[BuildReport]:
     if not source.is_dir():
         raise FileNotFoundError(f"{source}: no such folder. {card.name}: {card.access}")
     present = {name: split for name, split in card.splits.items() if not split.optional or _has_files(split, source)}

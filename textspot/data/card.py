@@ -8,6 +8,7 @@ from typing import Literal
 from jsonargparse import ArgumentError, ArgumentParser
 
 from textspot.data.formats import PER_DATASET, PER_IMAGE
+from textspot.data.synthetic.draw import DrawConfig
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,10 @@ class Card:
         name: its short name, as in configurations and results.
         licence: what its owner allows.
         access: where and how a user gets the files, and into which folders they go.
-        geometry: what an annotator drew around each piece of text.
-        format: the annotation format, one of `textspot.data.formats`.
+        geometry: what outlines each piece of text.
+        format: the annotation format of its files, one of `textspot.data.formats`.
         splits: its parts, each of which becomes one LMDB.
+        draw: instead of format and splits, the parts of a data set that is drawn, not read from files.
         quirks: what surprises in its files.
     """
 
@@ -65,16 +67,19 @@ class Card:
     licence: str
     access: str
     geometry: Literal["box", "quad", "polygon"]
-    format: str
-    splits: dict[str, Split]
+    format: str = ""
+    splits: dict[str, Split] = field(default_factory=dict)
+    draw: dict[str, DrawConfig] = field(default_factory=dict)
     quirks: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        if bool(self.splits) == bool(self.draw):
+            raise ValueError("expected parts under one of `splits` (read from files) and `draw` (drawn)")
+        if self.draw:
+            return
         choices = [*PER_IMAGE, *PER_DATASET]
         if self.format not in choices:
             raise ValueError(f"format is {self.format!r}, expected one of {', '.join(choices)}")
-        if not self.splits:
-            raise ValueError("splits is empty, expected at least one")
         for name, split in self.splits.items():
             if self.format in PER_IMAGE and (not split.images or "{stem}" not in split.annotations):
                 raise ValueError(

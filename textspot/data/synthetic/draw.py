@@ -12,9 +12,9 @@ from typing import Literal
 import cv2
 
 from textspot.data.annotation import Instance, sample_to_instances
-from textspot.data.build import Track, untracked
 from textspot.data.lmdb_records import Meta, Reader, Writer
 from textspot.data.synthetic.renderer import Renderer, RendererConfig
+from textspot.progress import Track, untracked
 
 JPEG_QUALITY = 90
 CHUNK = 8  # images per message between processes
