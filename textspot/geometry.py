@@ -1,8 +1,8 @@
 """Polygons, quads, boxes and ribbons in numpy.
 
-A *ribbon* is the geometry of one piece of text: an array (2, 4, 2), the cubic Bezier control points of its top and of its
-bottom edge, both in reading direction. Boxes, quads and curved words are the same 16 numbers; a straight edge has its inner
-control points at 1/3 and 2/3, so that a quad has exactly one ribbon.
+A *ribbon* is the geometry of one piece of text: an array (2, 4, 2), the cubic Bezier control points of its top and of
+its bottom edge, both in reading direction. Boxes, quads and curved words are the same 16 numbers; a straight edge has
+its inner control points at 1/3 and 2/3, so that a quad has exactly one ribbon.
 """
 
 import numpy as np
@@ -26,10 +26,11 @@ def polygon_to_box(polygon: np.ndarray) -> np.ndarray:
 
 
 def min_area_quad(polygon: np.ndarray) -> np.ndarray:
-    """The rectangle of the least area around a polygon (K, 2), as a quad (4, 2) read along its longer side, left to right.
+    """The rectangle of the least area around a polygon (K, 2), as a quad (4, 2) read along its longer side: left to
+    right, or downwards if that side is vertical.
 
-    One side of that rectangle lies along an edge of the convex hull; every hull edge joins two vertices, and texts have few
-    vertices, so all pairs are tried. A polygon without extent gives a quad without extent.
+    One side of that rectangle lies along an edge of the convex hull; every hull edge joins two vertices, and texts
+    have few vertices, so all pairs are tried. A polygon without extent gives a quad without extent.
     """
     polygon = np.asarray(polygon, dtype=np.float64)
     first, second = np.triu_indices(len(polygon), k=1)
@@ -45,7 +46,7 @@ def min_area_quad(polygon: np.ndarray) -> np.ndarray:
     axis_u, axis_v, u, v = along[best], across[best], u[best], v[best]
     if np.ptp(u) < np.ptp(v):
         axis_u, axis_v, u, v = axis_v, -axis_u, v, -u
-    if axis_u[0] < -1e-9:
+    if axis_u[0] < -1e-9 or (axis_u[0] < 1e-9 and axis_u[1] < 0):
         axis_u, axis_v, u, v = -axis_u, -axis_v, -u, -v
     corners = [(u.min(), v.min()), (u.max(), v.min()), (u.max(), v.max()), (u.min(), v.max())]
     return np.array([a * axis_u + b * axis_v for a, b in corners], dtype=np.float32)
@@ -69,8 +70,8 @@ def quad_to_ribbon(quad: np.ndarray) -> np.ndarray:
 def _fit_edge(points: np.ndarray) -> np.ndarray:
     """Control points (4, 2) of the cubic that starts and ends with the polyline (K, 2), least squares in between.
 
-    The parameters are chord lengths. With fewer than two inner vertices the system has less rank than unknowns: then it is
-    solved for the smallest departure from the straight edge.
+    The parameters are chord lengths. With fewer than two inner vertices the system has less rank than unknowns: then
+    it is solved for the smallest departure from the straight edge.
     """
     ends = points[[0, -1]]
     straight = ends[0] + np.arange(4)[:, None] / 3 * (ends[1] - ends[0])
@@ -84,11 +85,12 @@ def _fit_edge(points: np.ndarray) -> np.ndarray:
 
 
 def polygon_to_ribbon(polygon: np.ndarray) -> tuple[np.ndarray, float]:
-    """Fit a ribbon (2, 4, 2) to a polygon (K, 2); also the largest distance in pixels of a vertex from its edge's curve.
+    """Fit a ribbon (2, 4, 2) to a polygon (K, 2); also the largest distance in pixels of a vertex from its edge's
+    curve.
 
-    An even number of vertices is taken as the usual annotation order: the first half is the top edge in reading direction,
-    the second half the bottom edge backwards; a quad comes out exactly. An odd number has no such order: the long sides of
-    the smallest rectangle stand in for the edges.
+    An even number of vertices is taken as the usual annotation order: the first half is the top edge in reading
+    direction, the second half the bottom edge backwards; a quad comes out exactly. An odd number has no such order:
+    the long sides of the smallest rectangle stand in for the edges, and its outline for their curves.
     """
     polygon = np.asarray(polygon, dtype=np.float64)
     if len(polygon) % 2:
@@ -118,13 +120,15 @@ def _distance_to_outline(points: np.ndarray, polygon: np.ndarray) -> float:
 
 
 def ribbon_to_polygon(ribbon: np.ndarray, points_per_edge: int = 2) -> np.ndarray:
-    """The outline (2 * points_per_edge, 2) of a ribbon, clockwise from the start of reading; 2 points per edge is its quad."""
+    """The outline (2 * points_per_edge, 2) of a ribbon, clockwise from the start of reading; 2 points per edge is its
+    quad."""
     top, bottom = bernstein(np.linspace(0, 1, points_per_edge)) @ np.asarray(ribbon, dtype=np.float64)
     return np.concatenate([top, bottom[::-1]]).astype(np.float32)
 
 
 def ribbon_points(ribbon: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Points (len(v), len(u), 2) of a ribbon at u in [0, 1] along the reading direction and v in [0, 1] from top to bottom."""
+    """Points (len(v), len(u), 2) of a ribbon at u in [0, 1] along the reading direction and v in [0, 1] from top to
+    bottom."""
     top, bottom = bernstein(u) @ np.asarray(ribbon, dtype=np.float64)
     v = np.asarray(v, dtype=np.float64)[:, None, None]
     return (1 - v) * top + v * bottom

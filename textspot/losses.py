@@ -1,6 +1,8 @@
-"""One function per term, and one loss that names and weighs them. Legend: B images, R regions, T time, C classes, h w map.
+"""One function per term, and one loss that names and weighs them. Legend: B images, R regions, T time, C classes, h w
+map.
 
-Every function returns a sum and its denominator, so that several processes can divide by the denominator of all of them.
+Every function returns a sum and its denominator, so that several processes can divide by the denominator of all of
+them.
 """
 
 from collections.abc import Callable
@@ -29,7 +31,8 @@ class LossConfig:
 
 
 def score_loss(logits: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Quality focal loss (Li et al. 2020, "Generalized Focal Loss", eq. 4, beta = 2) over the cells of the mask (B, h, w).
+    """Quality focal loss (Li et al. 2020, "Generalized Focal Loss", eq. 4, beta = 2) over the cells of the mask (B,
+    h, w).
 
     Denominator: the sum of the target over those cells, in effect the area of the words' hills.
     """
@@ -39,15 +42,16 @@ def score_loss(logits: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Te
 
 
 def geometry_loss(geometry: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """L1 distance of the control points, weighted: geometry (B, 16, h, w), weight (B, h, w). Denominator: the sum of weights."""
+    """L1 distance of the control points, weighted: geometry (B, 16, h, w), weight (B, h, w). Denominator: the sum of
+    weights."""
     return ((geometry - target).abs().mean(dim=1) * weight).sum(), weight.sum()
 
 
 def ctc_loss(logits: Tensor, tokens: Tensor, token_lengths: Tensor) -> tuple[Tensor, Tensor]:
     """CTC of logits (R, T, C) against tokens (R, L), in float32. Denominator: the number of characters.
 
-    Without regions the term is `0 * logits.sum()`: `F.ctc_loss` raises on an empty batch, and every parameter must take part.
-    Infeasible targets never reach it: `data.dataset` drops and counts them.
+    Without regions the term is `0 * logits.sum()`: `F.ctc_loss` raises on an empty batch, and every parameter must
+    take part. Infeasible targets never reach it: `data.dataset` drops and counts them.
     """
     if logits.shape[0] == 0:
         return 0 * logits.sum(), token_lengths.sum()
@@ -59,8 +63,9 @@ def ctc_loss(logits: Tensor, tokens: Tensor, token_lengths: Tensor) -> tuple[Ten
 class SpottingLoss:
     """The named terms and their weighted sum.
 
-    `reduce` makes of a denominator the mean of it over all processes (the identity for one process): gradients are averaged
-    over processes afterwards, so the terms come out as sums over all images divided by the denominators of all images.
+    `reduce` makes of a denominator the mean of it over all processes (the identity for one process): gradients are
+    averaged over processes afterwards, so the terms come out as sums over all images divided by the denominators of
+    all images.
     """
 
     def __init__(self, config: LossConfig, reduce: Callable[[Tensor], Tensor]):

@@ -27,13 +27,17 @@ class PostprocessConfig:
 
 
 def decode_instances(
-    ribbons: np.ndarray, scores: np.ndarray, text_logits: np.ndarray, charset: Charset, threshold: float,
+    ribbons: np.ndarray,
+    scores: np.ndarray,
+    text_logits: np.ndarray,
+    charset: Charset,
+    threshold: float,
     config: PostprocessConfig,
 ) -> list[TextInstance]:
     """Text instances, best score first, of ribbons (K, 2, 4, 2) px, scores (K,) and text_logits (K, T, C).
 
-    Left out: scores not above the threshold, outlines that cross themselves or run anticlockwise, and the weaker one of two
-    that overlap. An empty text stays: the region was found, and not read.
+    Left out: scores not above the threshold, outlines that cross themselves or run anticlockwise, and the weaker one
+    of two that overlap. An empty text stays: the region was found, and not read.
     """
     kept = scores > threshold
     texts = decode_best_path(text_logits[kept], charset)
@@ -45,7 +49,8 @@ def decode_instances(
 
 
 def suppress(instances: list[TextInstance], max_overlap: float) -> list[TextInstance]:
-    """Non-maximum suppression by the IoU of the polygons, exactly; instances that are no simple clockwise polygon go."""
+    """Non-maximum suppression by the IoU of the polygons, exactly; instances that are no simple clockwise polygon
+    go."""
     instances = sorted(instances, key=lambda instance: -instance.score)
     shapes = [shapely.Polygon(instance.polygon) for instance in instances]
     # y points down, so a ring that runs clockwise as seen is counterclockwise to shapely

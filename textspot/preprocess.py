@@ -26,13 +26,15 @@ class PreprocessConfig:
 def preprocess(image: np.ndarray, config: PreprocessConfig) -> tuple[np.ndarray, float]:
     """RGB (H, W, 3) uint8 to the network's input (H', W', 3) uint8 and the scale: input pixels per pixel of the image.
 
-    Both sides are padded at the right and at the bottom to a multiple of 32, also when the image is alone in its batch: a
-    batch of eight then gives what eight batches of one give.
+    Both sides are padded at the right and at the bottom to a multiple of 32, also when the image is alone in its
+    batch: a batch of eight then gives what eight batches of one give.
     """
     height, width = image.shape[:2]
     scale = min(1.0, config.max_side / max(height, width))
     if scale < 1:
-        image = cv2.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
+        image = cv2.resize(
+            image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA
+        )
     height, width = image.shape[:2]
     padded = np.empty((-height % MULTIPLE + height, -width % MULTIPLE + width, 3), dtype=np.uint8)
     padded[:] = np.round(config.mean).astype(np.uint8)

@@ -13,9 +13,9 @@
 | `Prediction`        | numpy      | per image `TextInstance(polygon, text, score, text_score)` in pixels of the original image  |
 | metric              | dict       | `update(prediction, sample)`, `compute() -> {"icdar2015/end_to_end/hmean": ...}`            |
 
-Fixed once: pixels, x right, y down, origin at the top-left corner of the image; corners clockwise as seen, the first one
-where reading starts (TL, TR, BR, BL); boxes `xyxy`; sizes `(height, width)`, points `(x, y)`; radians; probabilities in
-[0, 1] until printing; RGB inside.
+Fixed once: pixels, x right, y down, origin at the top-left corner of the image; corners clockwise as seen, the first
+one where reading starts (TL, TR, BR, BL); boxes `xyxy`; sizes `(height, width)`, points `(x, y)`; radians;
+probabilities in [0, 1] until printing; RGB inside.
 """
 
 from collections.abc import Iterator, Sequence
@@ -69,8 +69,8 @@ class Sample:
 class TextInstance:
     """One piece of text that was found. Unpacks as `polygon, text, score`.
 
-    `score` in [0, 1] is the detector's: how sure it is that this region is one piece of text. `text_score` in [0, 1] is the
-    reader's: the geometric mean, over the time steps of the best path, of the probability of the class it chose.
+    `score` in [0, 1] is the detector's: how sure it is that this region is one piece of text. `text_score` in [0, 1]
+    is the reader's: the geometric mean, over the time steps of the best path, of the probability of the class it chose.
     """
 
     polygon: np.ndarray

@@ -1,4 +1,5 @@
-"""Train a joint text spotter: `python tools/train.py --config configs/quickstart.yaml`. Any key of the recipe is an option."""
+"""Train a joint text spotter: `python tools/train.py --config configs/quickstart.yaml`. Any key of the recipe is an
+option."""
 
 import sys
 

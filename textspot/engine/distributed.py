@@ -42,7 +42,8 @@ class World:
 
 @contextmanager
 def join_world(device: str) -> Iterator[World]:
-    """The processes torchrun started, or this one alone. `device` is `auto`, `cpu` or a CUDA device such as `cuda:0`."""
+    """The processes torchrun started, or this one alone. `device` is `auto`, `cpu` or a CUDA device such as
+    `cuda:0`."""
     size, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
     if device == "auto":
         device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"

@@ -36,7 +36,8 @@ def predict_dataset(
 
 
 def judge(predictions: Sequence[Prediction], ground_truths: Sequence[GroundTruth]) -> Evaluation:
-    """Two-fold figures: the threshold that is best on one half of the images scores the other half, and the other way round."""
+    """Two-fold figures: the threshold that is best on one half of the images scores the other half, and the other way
+    round."""
     figures: dict[str, float] = {}
     for protocol in PROTOCOLS:
         figures |= two_fold(protocol, predictions, ground_truths)

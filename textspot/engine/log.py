@@ -17,7 +17,8 @@ SECONDS_BETWEEN_LINES = 15.0
 
 
 class RunLog:
-    """The log of a run's first process. A resumed run forgets what an earlier one wrote after the step it resumes from."""
+    """The log of a run's first process. A resumed run forgets what an earlier one wrote after the step it resumes
+    from."""
 
     def __init__(self, folder: Path, first_step: int, steps: int):
         folder.mkdir(parents=True, exist_ok=True)
@@ -27,8 +28,14 @@ class RunLog:
         self._file = _reopen(folder / LOG_FILE, first_step)
         self._last_line = 0.0
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-            TextColumn("{task.fields[terms]}"), console=self.console, disable=not self.console.is_terminal,
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[terms]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
         )
         self._task = self._progress.add_task("training", total=steps, completed=first_step, terms="")
 
@@ -55,7 +62,9 @@ class RunLog:
         self.event("train", step, values)
         shown = "  ".join(f"{name} {value:.3g}" for name, value in values.items() if not name.startswith("dropped/"))
         self._progress.update(self._task, completed=step, terms=shown)
-        if self._progress.disable and (time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES or step == self.steps):
+        if self._progress.disable and (
+            time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES or step == self.steps
+        ):
             self._last_line = time.monotonic()
             self.say(f"step {step}/{self.steps}  {shown}")
 

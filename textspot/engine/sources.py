@@ -1,35 +1,34 @@
 """The data sets of a run: drawn if the recipe says how, opened, and checked against the charset."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-
-from rich.console import Console
 
 from textspot.data.dataset import DataConfig
 from textspot.data.lmdb_records import Reader
+from textspot.data.synthetic.draw import draw_dataset
 from textspot.engine.distributed import World
+from textspot.progress import track
 from textspot.text.charset import Charset, TextConfig
 
 SHOWN_CHARACTERS = 20
 
 
-@contextmanager
-def open_sources(config: DataConfig, world: World) -> Iterator[tuple[list[Reader], Reader]]:
+def open_sources(config: DataConfig, world: World) -> tuple[list[Reader], Reader]:
     """The training sources and the validation source; the first process draws those that do not exist yet."""
     wanted = [*config.train, config.validation]
     if world.is_first:
         for source in wanted:
             if source.draw and not Path(source.path).exists():
-                draw_source(source.path, source.draw)
+                draw_dataset(source.path, source.draw, track=track)
     world.wait()
     *train, validation = [Reader(source.path) for source in wanted]
-    yield train, validation
+    return train, validation
 
 
 def check_charset(readers: Sequence[Reader], text: TextConfig) -> None:
-    """A ValueError that lists the characters of the data the charset misses, unless the recipe says to skip their words."""
+    """A ValueError that lists the characters of the data the charset misses, unless the recipe says to skip their
+    words."""
     if text.unknown == "skip":
         return
     counts: Counter[str] = Counter()
@@ -40,6 +39,6 @@ def check_charset(readers: Sequence[Reader], text: TextConfig) -> None:
         shown = ", ".join(f"{c!r} ({n} times)" for c, n in list(missing.items())[:SHOWN_CHARACTERS])
         more = f" and {len(missing) - SHOWN_CHARACTERS} more" if len(missing) > SHOWN_CHARACTERS else ""
         raise ValueError(
-            f"the charset misses {len(missing)} characters of the data: {shown}{more}. Add them to text.characters, fold them with "
-            "text.case, or set text.unknown: skip to train only the detector on their words"
+            f"the charset misses {len(missing)} characters of the data: {shown}{more}. Add them to text.characters, "
+            "fold them with text.case, or set text.unknown: skip to train only the detector on their words"
         )

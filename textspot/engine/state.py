@@ -18,7 +18,8 @@ PROGRESS = ("step", "best", "threshold", "figures", "sums", "damaged")  # the pl
 
 
 def ramped_average(decay: float):
-    """The moving average of `AveragedModel`, with a decay that starts low, so that the first weights are soon forgotten."""
+    """The moving average of `AveragedModel`, with a decay that starts low, so that the first weights are soon
+    forgotten."""
 
     def update(averages: list[Tensor], values: list[Tensor], num_averaged: Tensor) -> None:
         share = 1 - min(decay, (1 + int(num_averaged)) / (10 + int(num_averaged)))
@@ -35,8 +36,8 @@ def ramped_average(decay: float):
 class TrainerState:
     """Network, its moving average, optimiser, and how far the run is.
 
-    `threshold` and `figures` are those of the last evaluation, `best` is the best end-to-end hmean so far; `sums` holds what the
-    next line of the log is the mean of, `damaged` counts the records that could not be used.
+    `threshold` and `figures` are those of the last evaluation, `best` is the best end-to-end hmean so far; `sums`
+    holds what the next line of the log is the mean of, `damaged` counts the records that could not be used.
     """
 
     network: SpottingNetwork
@@ -95,7 +96,9 @@ class TrainerState:
         for name in PROGRESS:
             setattr(self, name, values["progress"][name])
         torch.set_rng_state(values["random"])
-        warnings = [f"{key} changed since the checkpoint: the run no longer equals one without a break" for key in changed]
+        warnings = [
+            f"{key} changed since the checkpoint: the run no longer equals one without a break" for key in changed
+        ]
         if values["num_threads"] != torch.get_num_threads():
             warnings.append(
                 f"{values['num_threads']} CPU threads then, {torch.get_num_threads()} now: results will differ in the last bits"
@@ -105,8 +108,16 @@ class TrainerState:
 
 # What may differ when a run is resumed; everything else defines the run.
 RESUMABLE_CHANGES = (
-    "run", "train.steps", "train.device", "train.num_threads", "train.compile", "train.log_every", "train.evaluate_every",
-    "train.save_every", "train.picture_every", "data.num_workers",
+    "run",
+    "train.steps",
+    "train.device",
+    "train.num_threads",
+    "train.compile",
+    "train.log_every",
+    "train.evaluate_every",
+    "train.save_every",
+    "train.picture_every",
+    "data.num_workers",
 )
 
 
@@ -125,4 +136,3 @@ def changed_keys(old: Any, new: Any, prefix: str = "") -> list[str]:
         return [] if old == new else [prefix.removesuffix(".")]
     keys = sorted(old.keys() | new.keys())
     return [name for key in keys for name in changed_keys(old.get(key), new.get(key), f"{prefix}{key}.")]
-

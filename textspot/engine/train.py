@@ -46,7 +46,8 @@ class TrainingResult:
 
 
 def train(recipe: Recipe) -> TrainingResult:
-    """Train the recipe's network in its run folder; a run that was stopped or killed goes on where its last checkpoint is.
+    """Train the recipe's network in its run folder; a run that was stopped or killed goes on where its last
+    checkpoint is.
 
     Draws the data sets that the recipe says how to draw and that do not exist. Errors in data, recipe or checkpoint are
     ValueErrors or OSErrors whose message names file and remedy.
@@ -54,9 +55,9 @@ def train(recipe: Recipe) -> TrainingResult:
     with join_world(recipe.train.device) as world:
         if recipe.train.num_threads:
             torch.set_num_threads(recipe.train.num_threads)
-        with open_sources(recipe.data, world) as (sources, validation):
-            check_charset([*sources, validation], recipe.text)
-            return Trainer(recipe, world, sources, validation).run()
+        sources, validation = open_sources(recipe.data, world)
+        check_charset([*sources, validation], recipe.text)
+        return Trainer(recipe, world, sources, validation).run()
 
 
 class Trainer:
@@ -84,7 +85,9 @@ class Trainer:
         with self._log() as log, stop_signals() as asked_to_stop:
             for warning in self.warnings:
                 log.say(warning)
-            log.say(f"{self.folder}: step {state.step} of {config.steps}, {self.world.size} process(es) on {self.world.device}")
+            log.say(
+                f"{self.folder}: step {state.step} of {config.steps}, {self.world.size} process(es) on {self.world.device}"
+            )
             batches = iter(self._loader())
             self.module.train()
             while state.step < config.steps and not self.world.any(bool(asked_to_stop)):
@@ -105,12 +108,18 @@ class Trainer:
     def _loader(self):
         passes = self.config.accumulation
         return build_loader(
-            self.stream, self.state.step * passes, self.config.steps * passes, self.config.batch_size,
-            self.recipe.data.num_workers, self.world.rank, self.world.size,
+            self.stream,
+            self.state.step * passes,
+            self.config.steps * passes,
+            self.config.batch_size,
+            self.recipe.data.num_workers,
+            self.world.rank,
+            self.world.size,
         )
 
     def _step(self, batches: Iterator[Batch]) -> tuple[Batch, TrainingOutput, dict[str, float]]:
-        """One update of the weights; also the last batch with its output, and the seconds spent waiting and computing."""
+        """One update of the weights; also the last batch with its output, and the seconds spent waiting and
+        computing."""
         state, passes = self.state, self.config.accumulation
         started, waited = time.perf_counter(), 0.0
         state.optimizer.zero_grad(set_to_none=True)
@@ -157,23 +166,32 @@ class Trainer:
     def _log_training(self, log: RunLog, times: dict[str, float]) -> None:
         passes = self.config.log_every * self.config.accumulation
         values = {
-            name: value if name.startswith("dropped/") else value / passes for name, value in sorted(self.state.sums.items())
+            name: value if name.startswith("dropped/") else value / passes
+            for name, value in sorted(self.state.sums.items())
         }
         self.state.sums.clear()
         values["learning_rate"] = self.state.optimizer.param_groups[0]["lr"]
         images = self.config.batch_size * self.config.accumulation * self.world.size
-        values |= {"time/wait_s": times["wait"], "time/step_s": times["step"], "time/images_per_s": images / times["step"]}
+        values |= {
+            "time/wait_s": times["wait"],
+            "time/step_s": times["step"],
+            "time/images_per_s": images / times["step"],
+        }
         log.training(self.state.step, values)
 
     def _evaluate(self, log: RunLog) -> None:
-        """Figures on the validation images by the averaged weights, pictures of them, and a copy of the best weights."""
+        """Figures on the validation images by the averaged weights, pictures of them, and a copy of the best
+        weights."""
         state = self.state
         if self.world.is_first:
             spotter = Spotter(state.averaged_network, self._card(), self.world.device)
             evaluation = validate(spotter, self.validation)
             state.figures, state.threshold = evaluation.figures, evaluation.threshold
             log.event("evaluate", state.step, {**state.figures, "threshold": state.threshold})
-            log.say(f"step {state.step}: " + "  ".join(f"{k} {v:.3f}" for k, v in state.figures.items() if k.endswith("hmean")))
+            log.say(
+                f"step {state.step}: "
+                + "  ".join(f"{k} {v:.3f}" for k, v in state.figures.items() if k.endswith("hmean"))
+            )
             spotter.threshold = state.threshold
             for number in range(min(NUM_PICTURES, len(self.validation))):
                 image = self.validation.sample(number).image
@@ -203,7 +221,11 @@ class Trainer:
                     [f"{read[row][0]} | {text}" for row, text in zip(rows, truth, strict=True)],
                 )
             )
-        return np.concatenate(columns) if columns else draw_regions(np.zeros((8, 8, 3), np.uint8), np.zeros((0, 8, 8, 2)), [])
+        return (
+            np.concatenate(columns)
+            if columns
+            else draw_regions(np.zeros((8, 8, 3), np.uint8), np.zeros((0, 8, 8, 2)), [])
+        )
 
     def _card(self) -> ModelCard:
         return ModelCard(self.recipe, self.state.threshold, self.state.step, self.state.figures)
@@ -225,7 +247,8 @@ class Trainer:
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """A list that fills when Ctrl-C or SIGTERM asks to stop: the step in progress ends and is saved. A second Ctrl-C does not wait."""
+    """A list that fills when Ctrl-C or SIGTERM asks to stop: the step in progress ends and is saved. A second Ctrl-C
+    does not wait."""
     received: list[int] = []
 
     def note(number: int, _: object) -> None:

@@ -1,1 +1,2 @@
-"""The networks: a backbone, a neck, a detection head, a region pooling and a recogniser, composed in `spotting_network`."""
+"""The networks: a backbone, a neck, a detection head, a region pooling and a recogniser, composed in
+`spotting_network`."""

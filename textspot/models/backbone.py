@@ -15,8 +15,8 @@ class BackboneConfig:
     """The shared convolutions.
 
     Args:
-        kind: `slim_resnet` is made for CPUs and int8 (dense 3x3 convolutions and ReLU, few channels at full width); `resnet18`,
-            `resnet34` and `resnet50` are torchvision's, from scratch.
+        kind: `slim_resnet` is made for CPUs and int8 (dense 3x3 convolutions and ReLU, few channels at full width);
+            `resnet18`, `resnet34` and `resnet50` are torchvision's, from scratch.
         widths: channels at strides 4, 8, 16 and 32 of the slim ResNet.
         blocks: residual blocks at each of these strides of the slim ResNet.
     """
@@ -27,7 +27,10 @@ class BackboneConfig:
 
 
 def conv_bn_relu(
-    in_channels: int, out_channels: int, kernel: int | tuple[int, int] = 3, stride: int | tuple[int, int] = 1,
+    in_channels: int,
+    out_channels: int,
+    kernel: int | tuple[int, int] = 3,
+    stride: int | tuple[int, int] = 1,
     padding: int | tuple[int, int] | None = None,
 ) -> nn.Sequential:
     """Convolution, BatchNorm, ReLU; the padding keeps the size unless given."""
@@ -44,7 +47,9 @@ class SlimResNet(nn.Module):
     def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...]):
         super().__init__()
         self.channels = tuple(widths)
-        self.stem = nn.Sequential(conv_bn_relu(3, widths[0] // 2, stride=2), conv_bn_relu(widths[0] // 2, widths[0], stride=2))
+        self.stem = nn.Sequential(
+            conv_bn_relu(3, widths[0] // 2, stride=2), conv_bn_relu(widths[0] // 2, widths[0], stride=2)
+        )
         stages = []
         in_channels = widths[0]
         for number, (width, depth) in enumerate(zip(widths, blocks, strict=True)):
@@ -95,7 +100,8 @@ BACKBONES: dict[str, Callable[[BackboneConfig], nn.Module]] = {
 
 
 class Normalize(nn.Module):
-    """uint8 or float RGB in 0..255 to zero mean and unit variance, inside the network so that every runtime shares it."""
+    """uint8 or float RGB in 0..255 to zero mean and unit variance, inside the network so that every runtime shares
+    it."""
 
     mean: Tensor
     std: Tensor

@@ -18,7 +18,8 @@ class RecognizerConfig:
     """The reading head.
 
     Args:
-        widths: channels while the height is halved three times (8, 4, 2, 1 rows); the last is also that of the context layers.
+        widths: channels while the height is halved three times (8, 4, 2, 1 rows); the last is also that of the
+            context layers.
         context_layers: convolutions along the line once the height is 1.
         context_kernel: columns each of them sees.
     """
@@ -49,8 +50,8 @@ class FullyConvolutionalRecognizer(nn.Module):
         nn.init.constant_(self.classifier.bias[:1], BLANK_BIAS)
 
     def forward(self, patches: Tensor) -> Tensor:
-        """(R, D, 8, W) to float32 logits (R, T, C). Without regions BatchNorm has nothing to measure: the layers are passed
-        over, yet every parameter takes part in the graph, as DistributedDataParallel wants."""
+        """(R, D, 8, W) to float32 logits (R, T, C). Without regions BatchNorm has nothing to measure: the layers are
+        passed over, yet every parameter takes part in the graph, as DistributedDataParallel wants."""
         if self.training and patches.shape[0] == 0:
             touch = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() + patches.sum()
             return touch.new_zeros(0, patches.shape[3] // 2, self.num_classes) + 0 * touch

@@ -46,8 +46,8 @@ class RibbonHead(nn.Module):
     def peaks(self, maps: DetectionMaps, slots: Tensor) -> tuple[Tensor, Tensor]:
         """The K highest local maxima, best first: ribbons (B, K, 2, 4, 2) in pixels and scores (B, K) in [0, 1].
 
-        K is the length of `slots`, whose values do not matter: so K stays a dynamic dimension of an exported graph. A slot
-        beyond the last maximum has score 0. K may be 0; K above the number of cells is an error of the runtime.
+        K is the length of `slots`, whose values do not matter: so K stays a dynamic dimension of an exported graph. A
+        slot beyond the last maximum has score 0. K may be 0; K above the number of cells is an error of the runtime.
         The geometry is the score-weighted mean over the 3x3 cells around the maximum.
         """
         score = maps.score_logits.sigmoid()

@@ -31,7 +31,12 @@ class SpottingNetwork(nn.Module):
     """Shared convolutions feed a detection head and, through the region pooling, a recogniser."""
 
     def __init__(
-        self, normalize: nn.Module, backbone: nn.Module, neck: nn.Module, detector: RibbonHead, roi: TextPooling,
+        self,
+        normalize: nn.Module,
+        backbone: nn.Module,
+        neck: nn.Module,
+        detector: RibbonHead,
+        roi: TextPooling,
         recognizer: FullyConvolutionalRecognizer,
     ):
         super().__init__()
@@ -39,7 +44,8 @@ class SpottingNetwork(nn.Module):
         self.detector, self.roi, self.recognizer = detector, roi, recognizer
 
     def forward(self, image: Tensor, ribbons: Tensor, region_slot: Tensor) -> TrainingOutput:
-        """Detect in images (B, 3, H, W) and read the given regions: those of ribbons (B, K, 2, 4, 2) in `region_slot` (R,)."""
+        """Detect in images (B, 3, H, W) and read the given regions: those of ribbons (B, K, 2, 4, 2) in `region_slot`
+        (R,)."""
         features, maps = self.detect(image)
         patches = self.roi(features, ribbons).index_select(0, region_slot)
         return TrainingOutput(maps, self.recognizer(patches))
@@ -79,7 +85,11 @@ class ModelConfig:
 
 
 def build_network(
-    config: ModelConfig, num_classes: int, stride: int, offset_unit: float, mean: tuple[float, float, float],
+    config: ModelConfig,
+    num_classes: int,
+    stride: int,
+    offset_unit: float,
+    mean: tuple[float, float, float],
     std: tuple[float, float, float],
 ) -> SpottingNetwork:
     """Compose the network of the config; `stride` and `offset_unit` are those the detection targets are drawn with."""

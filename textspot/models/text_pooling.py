@@ -1,7 +1,7 @@
 """Text pooling for ribbons: from the shared map, a patch of fixed height and width per region.
 
-The idea is Sui et al. 2018 (text pooling: fixed height, cut from the shared features); the sampling of curved regions by their
-two Bezier edges follows ABCNet (Liu et al. 2020), written as one small matrix product and one `grid_sample`.
+The idea is Sui et al. 2018 (text pooling: fixed height, cut from the shared features); the sampling of curved regions
+by their two Bezier edges follows ABCNet (Liu et al. 2020), written as one small matrix product and one `grid_sample`.
 Legend: B images, K slots, D channels, E the two edges, H W patch.
 """
 
@@ -51,15 +51,19 @@ class TextPooling(nn.Module):
         return top + self.rows * (bottom - top)
 
     def forward(self, features: Tensor, ribbons: Tensor) -> Tensor:
-        """Features (B, D, h, w) and ribbons (B, K, 2, 4, 2) in pixels to patches (B * K, D, H, W); zeros outside the image.
+        """Features (B, D, h, w) and ribbons (B, K, 2, 4, 2) in pixels to patches (B * K, D, H, W); zeros outside the
+        image.
 
         All grids of an image are stacked along the height: indexing the map per region would copy it K times.
         """
         with torch.autocast(features.device.type, enabled=False):  # coordinates of a large image need float32
             h, w = features.shape[-2:]
-            extent = torch.stack([torch.as_tensor(w), torch.as_tensor(h)]).to(ribbons) * self.stride
-            grid = 2 * self.grid(ribbons.float()) / extent - 1
+            x, y = self.grid(ribbons.float()).unbind(dim=-1)
+            # symbolic arithmetic with h and w: a tensor made of them would be a constant of the exported graph
+            grid = torch.stack([x * 2 / (w * self.stride) - 1, y * 2 / (h * self.stride) - 1], dim=-1)
             stacked = grid.reshape(grid.shape[0], -1, self.width, 2)
-            patches = F.grid_sample(features.float(), stacked, mode="bilinear", padding_mode="zeros", align_corners=False)
+            patches = F.grid_sample(
+                features.float(), stacked, mode="bilinear", padding_mode="zeros", align_corners=False
+            )
             patches = patches.reshape(patches.shape[0], patches.shape[1], -1, self.height, self.width)
             return patches.transpose(1, 2).flatten(0, 1)

@@ -18,8 +18,8 @@ class TextConfig:
     Args:
         characters: the characters of the charset, in the order of their classes.
         case: `keep` transcripts as they are, or fold them to `upper` or `lower` case.
-        unknown: what a character outside the charset does: `error` stops before training starts and lists them; `skip` trains
-            the detector on that word, never the reader, and counts it.
+        unknown: what a character outside the charset does: `error` stops before training starts and lists them;
+            `skip` trains the detector on that word, never the reader, and counts it.
     """
 
     characters: str = PRINTABLE_ASCII
@@ -29,8 +29,12 @@ class TextConfig:
 
 def normalize(transcript: str, case: Case = "keep") -> str:
     """The text of a transcript: composed characters (NFC), no blanks around it, in the wanted case."""
-    text = unicodedata.normalize("NFC", transcript).strip()
-    return {"keep": str, "upper": str.upper, "lower": str.lower}[case](text)
+    return _fold(transcript, case).strip()
+
+
+def _fold(text: str, case: Case) -> str:
+    """Case first: an accented capital may be several characters that compose."""
+    return unicodedata.normalize("NFC", {"keep": str, "upper": str.upper, "lower": str.lower}[case](text))
 
 
 class Charset:
@@ -69,7 +73,7 @@ class Charset:
         """The characters of `counts` (character -> occurrences in the data) that have no class, most frequent first."""
         found: dict[str, int] = {}
         for character, count in counts.items():
-            for folded in normalize(character, case):
+            for folded in _fold(character, case):  # not `normalize`: a space counts
                 if folded not in self._token:
                     found[folded] = found.get(folded, 0) + count
         return dict(sorted(found.items(), key=lambda item: -item[1]))

@@ -4,6 +4,7 @@ Source: Graves et al. 2006, "Connectionist Temporal Classification".
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from textspot.text.charset import Charset
 
 def min_time_steps(tokens: Sequence[int]) -> int:
     """Time steps that CTC needs for these tokens: one for each, and a blank between two equal ones."""
-    return len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:], strict=False))
+    return len(tokens) + sum(a == b for a, b in pairwise(tokens))
 
 
 def decode_best_path(logits_RTC: np.ndarray, charset: Charset) -> list[tuple[str, float]]:

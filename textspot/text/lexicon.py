@@ -1,0 +1,139 @@
+"""Lexicons: lists of words that a reading may be corrected by.
+
+The rule (ours; no benchmark prescribes one). A reading and the words are compared without case and without the
+punctuation around them. Their distance is the mean of two edit distances, plain and with look-alikes (0 and O, 1 and l
+and I, ...) taken as one: to mistake a look-alike costs one half, any other edit one. The nearest word replaces the
+reading if the distance is at most `MOST_EDITS` of the reading's length; of equally near words the one with the smaller
+plain distance, then the first. Readings shorter than three characters are never replaced.
+"""
+
+import string
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePath
+
+SHORTEST = 3  # characters; RRC vocabularies hold no shorter words
+MOST_EDITS = 0.3  # of the length of the reading: one in four characters, two in seven
+
+_LOOK_ALIKES = str.maketrans("01L|!5$8269", "OIIIISSBZGG")
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """A list of words.
+
+    Args:
+        words: the words, as they are to be reported.
+        name: how figures call it: `strong`, `weak`, `generic`, `full`.
+        complete: whether it is known to hold every dictionary-like word of its images, so that a dictionary-like
+            reading without a near word must be wrong. True of the strong, weak and full lexicons of the benchmarks.
+    """
+
+    words: tuple[str, ...]
+    name: str
+    complete: bool = False
+
+    def of(self, _image_name: str) -> "Lexicon":
+        """The lexicon of one image: itself, as it serves all images alike."""
+        return self
+
+    def find(self, text: str) -> str | None:
+        """The word that the text should be, None when no word is near enough."""
+        from rapidfuzz.distance import Levenshtein
+        from rapidfuzz.process import extract
+
+        plain = _bare(text)
+        if len(plain) < SHORTEST:
+            return None
+        exact = self._by_bare_word.get(plain)
+        if exact is not None:
+            return exact
+        most = MOST_EDITS * len(plain)
+        # Folding only makes strings more alike, so the folded distance is a lower bound for the mean of both.
+        candidates = extract(
+            plain.translate(_LOOK_ALIKES), self._folded, scorer=Levenshtein.distance, score_cutoff=int(most), limit=None
+        )
+        ranked = [
+            (folded + distance, distance, number)
+            for _, folded, number in candidates
+            if (distance := Levenshtein.distance(plain, self._bare_words[number])) + folded <= 2 * most
+        ]
+        return self.words[min(ranked)[2]] if ranked else None
+
+    def snap(self, text: str) -> str:
+        """The word that the text should be, or the text itself when no word is near enough."""
+        word = self.find(text)
+        return text if word is None else word
+
+    @cached_property
+    def _bare_words(self) -> list[str]:
+        return [_bare(word) for word in self.words]
+
+    @cached_property
+    def _folded(self) -> list[str]:
+        return [word.translate(_LOOK_ALIKES) for word in self._bare_words]
+
+    @cached_property
+    def _by_bare_word(self) -> dict[str, str]:
+        """The first word for each bare form."""
+        return dict(reversed(list(zip(self._bare_words, self.words, strict=True))))
+
+
+@dataclass(frozen=True)
+class ImageLexicons:
+    """A lexicon for each image (RRC: strongly contextualised), by image name without `img_`: `{"7": Lexicon(...)}`."""
+
+    lexicons: Mapping[str, Lexicon]
+    name: str
+
+    def of(self, image_name: str) -> Lexicon:
+        """The lexicon of the image `7`, `img_7` or `img_7.jpg`; a `KeyError` names the file that is missing."""
+        key = PurePath(image_name).stem.removeprefix("img_")
+        if key not in self.lexicons:
+            raise KeyError(f"no {self.name} lexicon for image {image_name!r}; expected a file voc_img_{key}.txt")
+        return self.lexicons[key]
+
+
+def load_lexicon(path: str | Path, name: str, complete: bool = False) -> Lexicon:
+    """The lexicon in a text file, one word per line, UTF-8 with or without BOM; a file without words is a `ValueError`.
+
+    RRC: `ch4_test_vocabulary.txt` (weak, complete), `GenericVocabulary.txt` (generic).
+    """
+    words = _parse_words(Path(path).read_bytes(), path)
+    if not words:
+        raise ValueError(f"{path}: no words; expected one per line")
+    return Lexicon(words, name, complete)
+
+
+def load_image_lexicons(folder: str | Path, name: str = "strong") -> ImageLexicons:
+    """The lexicons in a folder of files `voc_img_7.txt` (RRC: `ch4_test_vocabularies_per_image`), each complete.
+
+    An empty file is the lexicon of an image without words. A folder without such a file is a `ValueError`.
+    """
+    files = sorted(Path(folder).glob("voc_img_*.txt"))
+    if not files:
+        raise ValueError(f"{folder}: no file named voc_img_<number>.txt; is the archive of the lexicons unpacked here?")
+    lexicons = {
+        file.stem.removeprefix("voc_img_"): Lexicon(_parse_words(file.read_bytes(), file), name, complete=True)
+        for file in files
+    }
+    return ImageLexicons(lexicons, name)
+
+
+def _parse_words(raw: bytes, path: str | Path) -> tuple[str, ...]:
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path}: line {line}: not UTF-8; save the file as UTF-8") from error
+    return _unique(line.strip() for line in text.split("\n") if line.strip())
+
+
+def _unique(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(words))
+
+
+def _bare(text: str) -> str:
+    """Upper case, without the punctuation around."""
+    return text.strip(string.punctuation).upper()
