@@ -4,13 +4,17 @@ import cv2
 import numpy as np
 
 BLUR = 0.07  # largest standard deviation, as a share of the lowest text's height: more makes it unreadable
-NOISE = 14.0  # largest standard deviation, of 255
+NOISE = 14.0  # largest standard deviation, of 255, for text of at least NOISE_HEIGHT pixels; less for lower text
+NOISE_HEIGHT = 16.0
 WORST_QUALITY = 40  # of JPEG
 
 
 def degrade(rng: np.random.Generator, image: np.ndarray, strength: float, text_height: float) -> np.ndarray:
-    """The image (H, W, 3) uint8 RGB as a camera might have taken it; `strength` 0 changes nothing, 1 is the most that leaves text
-    of `text_height` pixels readable. Each effect is there in about half of the images."""
+    """The image (H, W, 3) uint8 RGB as a camera might have taken it.
+
+    `strength` 0 changes nothing, 1 is the most that leaves text of `text_height` pixels readable. Each effect is there
+    in half of the images.
+    """
     if strength == 0:
         return image
     if rng.random() < 0.5:
@@ -19,13 +23,12 @@ def degrade(rng: np.random.Generator, image: np.ndarray, strength: float, text_h
         sigma = rng.uniform(0.2, 1) * strength * BLUR * text_height
         image = cv2.GaussianBlur(image, (0, 0), max(sigma, 0.1))
     if rng.random() < 0.5:
-        grain = np.empty(image.shape, np.float32)
-        rng.standard_normal(dtype=np.float32, out=grain)
-        grain *= np.float32(rng.uniform(0, NOISE * strength))
+        sigma = rng.uniform(0, 1) * strength * NOISE * min(1.0, text_height / NOISE_HEIGHT)
+        grain = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(sigma)
         image = np.clip(np.rint(image + grain), 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
         quality = round(rng.uniform(100 - (100 - WORST_QUALITY) * strength, 100))
-        image = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+        image = _compress(image, quality)
     return image
 
 
@@ -36,3 +39,8 @@ def _expose(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.
     gamma = np.exp(strength * rng.uniform(-0.4, 0.4))
     table = 255 * ((gain * np.arange(256) + offset) / 255) ** gamma
     return cv2.LUT(image, np.clip(np.rint(table), 0, 255).astype(np.uint8))
+
+
+def _compress(image: np.ndarray, quality: int) -> np.ndarray:
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB))

@@ -53,11 +53,12 @@ def draw_dataset(
 ) -> Meta:
     """Draw the LMDB at `path`; its card records the configuration of the renderer and the seed.
 
-    An existing target is a FileExistsError unless `overwrite`; `track` shows progress. Where processes are spawned, call this
-    below `if __name__ == "__main__"`.
+    An existing target is a FileExistsError unless `overwrite`; `track` shows progress. A script that draws with more
+    than one process calls this below `if __name__ == "__main__"`.
     """
-    drawn_by = {"seed": config.seed, "image_format": config.image_format, "renderer": dataclasses.asdict(config.renderer)}
-    card = {"name": Path(path).name, "licence": "drawn by textspot", "drawn": drawn_by}
+    drawn = dataclasses.asdict(config)
+    del drawn["num_processes"]  # the images do not depend on it
+    card = {"name": Path(path).name, "licence": "drawn by textspot", "drawn": drawn}
     with Writer(path, card, overwrite) as writer, _drawn_images(config) as images:
         for _, image in zip(track(range(config.num_images), f"drawing {path}"), images, strict=True):
             writer.add(*image)

@@ -34,10 +34,17 @@ class Lettering:
 
 
 def draw_lettering(
-    lines: Sequence[Sequence[str]], typeface: Typeface, cap_height: float, word_gap: float = 0.5, line_pitch: float = 1.8
+    lines: Sequence[Sequence[str]],
+    typeface: Typeface,
+    cap_height: float,
+    word_gap: float = 0.5,
+    line_pitch: float = 1.8,
 ) -> Lettering:
-    """Write lines of words, left-aligned; `cap_height` in pixels of the image, the gap between words and the pitch of lines in
-    capital heights. The words must hold ink."""
+    """Write lines of words, left-aligned.
+
+    `cap_height` is in pixels of the image, the gap between words and the pitch of lines in capital heights. The
+    typeface must have a glyph for each character.
+    """
     font = typeface.font(max(2, round(SUPERSAMPLE * cap_height / typeface.cap_height)))
     capital = font.size * typeface.cap_height
     pad = int(np.ceil(PADDING * capital)) + 2 * SUPERSAMPLE

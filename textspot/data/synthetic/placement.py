@@ -12,13 +12,13 @@ VIEWING_DISTANCE = 2.5  # from the camera to a tilted plane, in half diagonals o
 
 @dataclass(frozen=True)
 class Placement:
-    """A lettering and the homography (3, 3) that takes points of its patch to the image, both from their top-left corners."""
+    """A lettering and the homography (3, 3) from its patch to the image, points of both counted from their corners."""
 
     lettering: Lettering
     homography: np.ndarray
 
     def quads(self, grow: float = 0.0) -> np.ndarray:
-        """The quads (N, 4, 2) float32 of the words: tight ink boxes, `MARGIN` and `grow` patch pixels wider on each side."""
+        """The quads (N, 4, 2) float32 of the words: ink boxes, wider by `MARGIN` and `grow` patch pixels per side."""
         outward = np.array([-1, -1, 1, 1]) * (MARGIN * SUPERSAMPLE + grow)
         corners = np.stack([box_to_quad(box) for box in self.lettering.boxes + outward])
         return project(self.homography, corners).astype(np.float32)
@@ -43,8 +43,9 @@ def translation(x: float, y: float) -> np.ndarray:
 def plane_homography(angle: float, pitch: float, yaw: float, radius: float) -> np.ndarray:
     """The homography (3, 3) of a plane turned about its origin by three angles in radians, seen by a pinhole camera.
 
-    `angle` turns it clockwise within the image, `pitch` and `yaw` tilt it out of the image; `radius` is half the diagonal of
-    what lies on it in pixels, and scales the distance to the camera, so that large and small signs look equally tilted.
+    `angle` turns it clockwise within the image, `pitch` and `yaw` tilt it out of the image; `radius` is half the
+    diagonal of what lies on it in pixels, and scales the distance to the camera, so that small signs look as tilted as
+    large ones.
     """
     (ca, sa), (cp, sp), (cy, sy) = ((np.cos(a), np.sin(a)) for a in (angle, pitch, yaw))
     in_image = np.array([[ca, -sa, 0], [sa, ca, 0], [0, 0, 1]])
@@ -55,6 +56,6 @@ def plane_homography(angle: float, pitch: float, yaw: float, radius: float) -> n
     return np.array([[*turned[0, :2], 0], [*turned[1, :2], 0], [*depth, 1]])
 
 
-def inside(points: np.ndarray, height: int, width: int) -> bool:
-    """Whether all points (..., 2) lie in the image."""
-    return bool((points >= 0).all() and (points[..., 0] <= width).all() and (points[..., 1] <= height).all())
+def inside(quads: np.ndarray, height: int, width: int) -> np.ndarray:
+    """For each of the quads (..., 4, 2), whether it lies within the image."""
+    return np.all((quads >= 0) & (quads <= np.array([width, height])), axis=(-2, -1))

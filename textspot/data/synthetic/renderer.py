@@ -7,7 +7,7 @@ import numpy as np
 
 from textspot.data.synthetic.degrade import degrade
 from textspot.data.synthetic.layout import Page, lay_scene, lay_sheet
-from textspot.data.synthetic.paint import outline_pixels, paint, window_below
+from textspot.data.synthetic.paint import outline_pixels, paint, pixels_below
 from textspot.data.synthetic.placement import Placement
 from textspot.data.synthetic.scribe import Scribe
 from textspot.data.synthetic.style import choose_style
@@ -24,14 +24,16 @@ class RendererConfig:
     Args:
         height: height of an image in pixels.
         width: width of an image in pixels.
-        layout: `scene` lays words and short lines at free places; `sheet` fills the image with dense rows of single words in all
-            typefaces, which is what a reader learns from fastest.
+        layout: `scene` lays words and short lines at free places; `sheet` fills the image with dense rows of single
+            words in all typefaces, which is what a reader learns from fastest.
         words: which words are written.
-        words_per_image: the least and the most words of a scene; fewer are drawn where no free place is left. A sheet is full.
+        words_per_image: the least and the most words of a scene; fewer are drawn where no free place is left. A sheet
+            is always full.
         empty_share: the share of images without any word.
         min_text_height: the lowest capitals, in pixels before text is tilted.
         max_text_height: the highest capitals, in pixels before text is tilted.
-        ignore_below: words whose polygon is lower than this many pixels (mean of its two sides) are drawn, and marked ignore.
+        ignore_below: words whose polygon is lower than this many pixels, the mean of its two sides, are drawn, and
+            marked as to be ignored.
         max_rotation: text is turned within the image by at most this angle in radians, either way.
         max_tilt: text is tilted out of the image by at most this angle in radians, about both axes; gives perspective.
         backgrounds: a folder of photographs to write on; without one, plain and textured surfaces are drawn.
@@ -62,7 +64,8 @@ class RendererConfig:
             complaints.append(f"words_per_image {self.words_per_image}: expected 0 <= least <= most")
         if not 4 <= self.min_text_height <= self.max_text_height:
             complaints.append(
-                f"min_text_height {self.min_text_height} and max_text_height {self.max_text_height}: expected 4 <= min <= max"
+                f"min_text_height {self.min_text_height}, max_text_height {self.max_text_height}: "
+                "expected 4 <= min <= max"
             )
         for name, limit in (("empty_share", 1), ("degrade", 1), ("max_tilt", 1), ("max_rotation", np.pi)):
             if not 0 <= getattr(self, name) <= limit:
@@ -74,7 +77,8 @@ class RendererConfig:
 class Renderer:
     """Draws samples; the sample of (seed, index) is the same in every process.
 
-    Word list, fonts and backgrounds are read when the renderer is made; what is missing or unusable is an error that names it.
+    Word list, fonts and backgrounds are looked up when the renderer is made; what is missing or unusable is an error
+    that names it.
     """
 
     def __init__(self, config: RendererConfig):
@@ -91,8 +95,10 @@ class Renderer:
         )
 
     def render(self, seed: int, index: int) -> Sample:
-        """Image number `index` (0 and up) of the stream `seed` (0 and up), RGB; polygons are quads, clockwise from the start of
-        reading. An image may hold no word at all."""
+        """Image number `index` (0 and up) of the stream `seed` (0 and up), RGB.
+
+        Polygons are quads, clockwise from the start of reading, `MARGIN` pixels around the ink. There may be none.
+        """
         rng = np.random.default_rng((seed, index))
         canvas = self._surface(rng)
         placements = self._layout(rng)
@@ -130,7 +136,6 @@ def quad_height(quad: np.ndarray) -> float:
 
 def _write(rng: np.random.Generator, canvas: np.ndarray, placement: Placement) -> np.ndarray:
     """Paint a lettering onto the canvas; the quads (N, 4, 2) of its words, outlines included."""
-    below, _ = window_below(canvas, placement)
-    style = choose_style(rng, below)
+    style = choose_style(rng, pixels_below(canvas, placement))
     paint(canvas, placement, style)
     return placement.quads(grow=outline_pixels(placement, style))

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from textspot.data.synthetic.chance import choose
 from textspot.data.synthetic.typefaces import Typeface
 from textspot.data.synthetic.words import WordSource
 
 ATTEMPTS = 20
-LEGIBLE_WIDTH = 6.0  # pixels of a mean letter: narrow and thin typefaces need a larger size than others
 
 Lines = tuple[tuple[str, ...], ...]
 
@@ -23,13 +23,13 @@ class Scribe:
     def pick(self, rng: np.random.Generator, block: Sequence[int], cap_height: float) -> tuple[Lines, Typeface] | None:
         """Lines of as many words as `block` says, as they are seen in the typeface beside them.
 
-        Where some typefaces are wide enough to be read at capitals of `cap_height` pixels, it is one of those. None if in `ATTEMPTS` tries no typeface was found that has the glyphs and, if it knows capitals only, whose capitals
-        are wanted.
+        It is a typeface that can be read at capitals of `cap_height` pixels, unless none can. None if, in `ATTEMPTS`
+        tries, none had the glyphs or, where it knows capitals only, was allowed to write capitals.
         """
-        wide = [typeface for typeface in self._typefaces if cap_height * typeface.letter_width >= LEGIBLE_WIDTH]
-        typefaces = wide or self._typefaces
+        legible = [typeface for typeface in self._typefaces if cap_height >= typeface.legible_height]
+        typefaces = legible or self._typefaces
         for _ in range(ATTEMPTS):
-            typeface = typefaces[rng.integers(len(typefaces))]
+            typeface = choose(rng, typefaces)
             lines = tuple(tuple(typeface.spell(self._words.draw(rng)) for _ in range(count)) for count in block)
             if all(typeface.can_write(word) and self._words.allows(word) for line in lines for word in line):
                 return lines, typeface

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from textspot.data.synthetic.chance import random_colour
+
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-MIN_CONTRAST = 60.0  # of 255, between the luminances of text and ground: what a human reads without effort, also after noise
+MIN_CONTRAST = 70.0  # of 255, between the luminances of text and ground: what a human reads even when it is small
 CLEAR_SHARE = 0.95  # of the pixels below a text must have that contrast to its colour, else a plate goes in between
 PLATE_SHARE, OUTLINE_SHARE, SHADOW_SHARE = 0.15, 0.12, 0.15
 
@@ -28,7 +30,7 @@ def choose_style(rng: np.random.Generator, below: np.ndarray) -> Style:
     fill, share = contrasting(rng, below)
     plate = None
     if share < CLEAR_SHARE or rng.random() < PLATE_SHARE:
-        plate = rng.uniform(0, 255, 3).astype(np.float32)
+        plate = random_colour(rng)
         fill, _ = contrasting(rng, plate)
     outline, _ = contrasting(rng, fill)
     outlined, shadowed = rng.random() < OUTLINE_SHARE, rng.random() < SHADOW_SHARE

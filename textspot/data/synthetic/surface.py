@@ -5,14 +5,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from textspot.data.synthetic.chance import choose, random_colour
+
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 SMALLEST_CROP = 0.5  # of the largest crop that fits: smaller ones blur when they are enlarged
 
 
 def draw_surface(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """A drawn surface (height, width, 3) uint8 RGB: plain, gradient, clouds, stripes or blobs, in random colours."""
-    textures = (_plain, _gradient, _clouds, _stripes, _blobs)
-    surface = textures[rng.integers(len(textures))](rng, height, width)
+    surface = choose(rng, (_plain, _gradient, _clouds, _stripes, _blobs))(rng, height, width)
     return np.clip(surface, 0, 255).astype(np.uint8)
 
 
@@ -28,22 +29,18 @@ class Photographs:
 
     def crop(self, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
         """A random crop (height, width, 3) uint8 RGB of a random photograph, mirrored half of the time."""
-        path = self._paths[rng.integers(len(self._paths))]
+        path = choose(rng, self._paths)
         image = cv2.imread(path, cv2.IMREAD_COLOR)
         if image is None:
             raise ValueError(f"backgrounds: {path}: cannot be read as an image; remove or replace it")
         share = min(image.shape[0] / height, image.shape[1] / width) * rng.uniform(SMALLEST_CROP, 1)
         rows, columns = max(1, int(share * height)), max(1, int(share * width))
         top, left = rng.integers(image.shape[0] - rows + 1), rng.integers(image.shape[1] - columns + 1)
-        crop = image[top : top + rows, left : left + columns, ::-1]
+        crop = cv2.cvtColor(image[top : top + rows, left : left + columns], cv2.COLOR_BGR2RGB)
         if rng.random() < 0.5:
-            crop = crop[:, ::-1]
-        shrinks = rows > height
-        return cv2.resize(np.ascontiguousarray(crop), (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
-def _colour(rng: np.random.Generator) -> np.ndarray:
-    return rng.uniform(0, 255, 3).astype(np.float32)
+            crop = cv2.flip(crop, 1)
+        method = cv2.INTER_AREA if rows > height else cv2.INTER_LINEAR
+        return cv2.resize(crop, (width, height), interpolation=method)
 
 
 def _near(rng: np.random.Generator, colour: np.ndarray) -> np.ndarray:
@@ -52,7 +49,7 @@ def _near(rng: np.random.Generator, colour: np.ndarray) -> np.ndarray:
 
 
 def _plain(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    return np.full((height, width, 3), _colour(rng), np.float32)
+    return np.full((height, width, 3), random_colour(rng), np.float32)
 
 
 def _gradient(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -60,7 +57,7 @@ def _gradient(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     along = np.cos(angle) * x / width + np.sin(angle) * y / height
     along = ((along - along.min()) / max(float(np.ptp(along)), 1e-6))[..., None]
-    return (1 - along) * _colour(rng) + along * _colour(rng)
+    return (1 - along) * random_colour(rng) + along * random_colour(rng)
 
 
 def _clouds(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -78,7 +75,7 @@ def _stripes(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     wave = np.sin((np.cos(angle) * x + np.sin(angle) * y) * np.float32(2 * np.pi / period))
     share = np.clip(0.5 + rng.uniform(1, 8) * wave, 0, 1)[..., None]
-    colour = _colour(rng)
+    colour = random_colour(rng)
     return (1 - share) * colour + share * _near(rng, colour)
 
 
@@ -88,10 +85,10 @@ def _blobs(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     for _ in range(rng.integers(5, 30)):
         centre = int(rng.integers(width)), int(rng.integers(height))
         axes = tuple(int(a) for a in rng.integers(4, max(5, min(height, width) // 3), 2))
-        colour = tuple(float(c) for c in _colour(rng))
+        colour = tuple(float(c) for c in random_colour(rng))
         if rng.random() < 0.5:
             cv2.ellipse(surface, centre, axes, float(rng.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA)
         else:
             corner = centre[0] + axes[0], centre[1] + axes[1]
-            cv2.rectangle(surface, centre, corner, colour, int(rng.choice([-1, 1, 2, 4])), cv2.LINE_AA)
+            cv2.rectangle(surface, centre, corner, colour, choose(rng, (-1, 1, 2, 4)), cv2.LINE_AA)
     return surface

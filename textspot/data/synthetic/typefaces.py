@@ -2,7 +2,7 @@
 
 import string
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from PIL import ImageFont
@@ -21,18 +21,22 @@ SYSTEM_FOLDERS = (
 SUFFIXES = (".ttf", ".otf")
 BASIC = string.ascii_letters + string.digits
 PROBE_SIZE = 64
+LEGIBLE_LETTER, LEGIBLE_STROKE = 6.0, 0.8  # pixels: the mean width of a letter, and the width of the stem of an l
 
 
 @dataclass(frozen=True)
 class Typeface:
-    """One font file. `cap_height` is the height of its capitals as a share of the font size, `letter_width` the mean width of
-    its letters in capital heights; `capitals_only` says that its lower case letters have the shape of capitals, so that what
-    is seen is upper case."""
+    """One font file.
+
+    `cap_height` is the height of its capitals as a share of the font size; `legible_height` the height of capitals in
+    pixels from which it can be read; `capitals_only` says that its lower case letters have the shape of capitals, so
+    that what is seen is upper case.
+    """
 
     path: str
     characters: frozenset[str]
     cap_height: float
-    letter_width: float
+    legible_height: float
     capitals_only: bool
 
     def font(self, size: int) -> ImageFont.FreeTypeFont:
@@ -49,8 +53,9 @@ class Typeface:
 
 
 def load_typefaces(fonts: str, characters: str) -> tuple[Typeface, ...]:
-    """The typefaces of `shipped`, `system` or a folder, sorted by file name; those without all basic Latin letters and digits
-    are left out.
+    """The typefaces of `shipped`, `system` or a folder, sorted by file name.
+
+    What is no scalable font, or lacks some basic Latin letter or digit, is left out.
 
     A folder that does not exist is a FileNotFoundError; a folder without any usable font file is a ValueError.
     """
@@ -58,7 +63,7 @@ def load_typefaces(fonts: str, characters: str) -> tuple[Typeface, ...]:
     if folders is None:
         folders = [Path(fonts)]
         if not folders[0].is_dir():
-            raise FileNotFoundError(f"fonts: {fonts}: no such folder; expected shipped, system or a folder of font files")
+            raise FileNotFoundError(f"fonts: {fonts}: no such folder; expected shipped, system or a folder of fonts")
     paths = [path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES]
     found = (_probe(str(path), characters) for path in sorted(paths, key=lambda path: (path.name, str(path))))
     typefaces = tuple(typeface for typeface in found if typeface is not None)
@@ -70,30 +75,39 @@ def load_typefaces(fonts: str, characters: str) -> tuple[Typeface, ...]:
     return typefaces
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)  # about 0.2 MB and 0.1 ms each
 def _load_font(path: str, size: int) -> ImageFont.FreeTypeFont:
     # The basic layout: complex shaping depends on how Pillow was built, and would join letters into ligatures.
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
 
 
-@lru_cache(maxsize=4096)
+@cache
 def _probe(path: str, characters: str) -> Typeface | None:
     """What a font file can write; None if it is not a scalable font with all basic Latin letters and digits."""
     try:
         font = _load_font(path, PROBE_SIZE)
     except OSError:
         return None
-    missing = _shape(font, "\U0010ffff")
-    has = frozenset(c for c in {*characters, *BASIC} if not c.isspace() and _shape(font, c) != missing)
-    distinct = {_shape(font, c) for c in string.ascii_uppercase}
+    shapes = {c: _shape(font, c) for c in {*characters, *BASIC}}
+    no_glyph = {_shape(font, "\U0010ffff"), None}
+    has = frozenset(c for c, shape in shapes.items() if shape not in no_glyph)
+    distinct = {shapes[c] for c in string.ascii_uppercase}
     if not has.issuperset(BASIC) or len(distinct) < len(string.ascii_uppercase):
         return None
     capital = -font.getbbox("H", anchor="ls")[1]
     letter_width = font.getlength(string.ascii_letters) / len(string.ascii_letters) / capital
-    descent = font.getbbox("p", anchor="ls")[3]
-    return Typeface(path, has, capital / PROBE_SIZE, letter_width, capitals_only=descent < 0.05 * PROBE_SIZE)
+    stem = font.getmask("l", mode="L")
+    stroke = sum(stem.getpixel((x, stem.size[1] // 2)) for x in range(stem.size[0])) / 255 / capital
+    return Typeface(
+        path,
+        has,
+        cap_height=capital / PROBE_SIZE,
+        legible_height=max(LEGIBLE_LETTER / letter_width, LEGIBLE_STROKE / stroke),
+        capitals_only=font.getbbox("p", anchor="ls")[3] < 0.05 * PROBE_SIZE,
+    )
 
 
-def _shape(font: ImageFont.FreeTypeFont, character: str) -> tuple[tuple[int, int], bytes]:
+def _shape(font: ImageFont.FreeTypeFont, character: str) -> tuple[tuple[int, int], bytes] | None:
+    """Size and pixels of a glyph, None without ink."""
     mask = font.getmask(character, mode="L")
-    return mask.size, bytes(mask)
+    return (mask.size, bytes(mask)) if mask.getbbox() else None
