@@ -11,11 +11,11 @@ from textspot.data.synthetic.placement import Placement, inside, plane_homograph
 from textspot.data.synthetic.scribe import Scribe
 from textspot.geometry import box_to_quad
 
-CLEARANCE = 0.35  # capital heights around a lettering that stay free of other text: plates and outlines end there
+CLEARANCE = 0.3  # capital heights around a lettering that stay free of other text: plates and outlines end there
 CELL = 2  # pixels per cell of the map of taken places
 PLACES = 12  # tries to find a free place for a lettering before it is made smaller
 SHRINK = 0.6
-ROW_RISE, ROW_FALL = 1.3, 0.6  # capital heights of a row above and below its baseline: accents, descenders and plates
+ROW_RISE, ROW_FALL = 1.45, 0.65  # capital heights of a row above and below its baseline: brackets, descenders, plates
 BLOCKS = ((1,), (1,), (1,), (1,), (1,), (2,), (3,), (1, 1), (2, 1), (2, 3), (1, 2, 2))  # words per line
 ROW_MISFITS = 2  # words that do not fit any more before a row is left
 TO_IMAGE_SCALE = np.diag([1 / SUPERSAMPLE, 1 / SUPERSAMPLE, 1])

@@ -1,0 +1,219 @@
+import hashlib
+import subprocess
+import sys
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from textspot.data.synthetic import Renderer, RendererConfig, WordConfig
+from textspot.data.synthetic.degrade import degrade
+from textspot.data.synthetic.renderer import quad_height
+from textspot.data.synthetic.style import LUMINANCE, MIN_CONTRAST, choose_style, contrasting
+from textspot.data.synthetic.surface import Photographs, draw_surface
+from textspot.data.synthetic.typefaces import SHIPPED
+from textspot.geometry import polygon_area
+from textspot.structures import Sample
+
+SMALL = RendererConfig(height=160, width=224)
+LETTERS = WordConfig(characters="ABCDEFGHIKLMNOPRSTUVWXYZ", case="upper")
+
+
+def digest(sample: Sample) -> str:
+    parts = [sample.image.tobytes(), np.array(sample.polygons).tobytes(), repr(sample.transcripts).encode()]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def render(count: int = 8, **changes) -> list[Sample]:
+    renderer = Renderer(replace(SMALL, **changes))
+    return [renderer.render(1, index) for index in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"height": 0}, "height 0 and width 224: expected at least 1 pixel"),
+        ({"words_per_image": (3, 2)}, r"words_per_image \(3, 2\): expected 0 <= least <= most"),
+        ({"min_text_height": 3.0}, "min_text_height 3.0, max_text_height 48.0: expected 4 <= min <= max"),
+        ({"min_text_height": 50.0}, "min_text_height 50.0, max_text_height 48.0"),
+        ({"empty_share": 1.1}, r"empty_share is 1.1, expected a value in \[0, 1\]"),
+        ({"degrade": -0.1}, "degrade is -0.1"),
+        ({"max_tilt": 1.2}, "max_tilt is 1.2"),
+        ({"max_rotation": 4.0}, r"max_rotation is 4.0, expected a value in \[0, 3.142\]"),
+        ({"degrade": 2, "empty_share": 2}, "empty_share is 2.*; degrade is 2"),
+    ],
+)
+def test_impossible_configurations_are_refused(changes, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        replace(SMALL, **changes)
+
+
+@pytest.mark.parametrize("layout", ["scene", "sheet"])
+def test_an_image_depends_on_seed_and_index_alone(layout):
+    first, second = Renderer(replace(SMALL, layout=layout)), Renderer(replace(SMALL, layout=layout))
+    forwards = [digest(first.render(3, index)) for index in range(4)]
+    backwards = [digest(second.render(3, index)) for index in reversed(range(4))]
+    assert forwards == backwards[::-1]
+    assert len({*forwards, digest(first.render(4, 0))}) == 5
+
+
+def test_another_process_draws_the_same():
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from test_renderer import SMALL, Renderer, digest\n"
+        "print(digest(Renderer(SMALL).render(3, 5)))"
+    )
+    command = [sys.executable, "-c", code, str(__file__).rpartition("/")[0]]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert printed.strip() == digest(Renderer(SMALL).render(3, 5))
+
+
+@pytest.mark.parametrize("layout", ["scene", "sheet"])
+def test_a_sample_keeps_its_promises(layout):
+    samples = render(layout=layout, height=120, width=300)
+    assert sum(len(sample) for sample in samples) > 10
+    for sample in samples:
+        assert sample.size == (120, 300)
+        assert sample.ignore.dtype == bool
+        for polygon in sample.polygons:
+            assert polygon.shape == (4, 2)
+            assert polygon.dtype == np.float32
+            assert polygon_area(polygon) > 0
+            assert (polygon >= 0).all()
+            assert (polygon <= (300, 120)).all()
+
+
+@pytest.mark.parametrize("layout", ["scene", "sheet"])
+@pytest.mark.parametrize(("height", "width", "text_height"), [(1, 1, 10), (9, 224, 10), (160, 224, 400)])
+def test_where_no_word_fits_there_is_none(layout, height, width, text_height):
+    limits = {"height": height, "width": width, "min_text_height": text_height, "max_text_height": text_height}
+    for sample in render(3, layout=layout, **limits):
+        assert len(sample) == 0
+        assert sample.ignore.shape == (0,)
+
+
+def test_words_per_image():
+    assert all(len(sample) == 0 for sample in render(3, words_per_image=(0, 0)))
+    roomy = {"height": 400, "width": 400, "max_text_height": 14.0, "empty_share": 0.0}
+    assert [len(sample) for sample in render(3, words_per_image=(5, 5), **roomy)] == [5, 5, 5]
+    counts = {len(sample) for sample in render(20, words_per_image=(0, 2), **roomy)}
+    assert counts == {0, 1, 2}
+
+
+def test_empty_share():
+    assert all(len(sample) == 0 for sample in render(3, empty_share=1.0))
+    assert all(len(sample) > 0 for sample in render(20, empty_share=0.0))
+
+
+def test_a_sheet_is_dense():
+    words = WordConfig(max_length=6)
+    samples = render(4, layout="sheet", height=256, width=512, max_text_height=22.0, words=words, empty_share=0.0)
+    assert min(len(sample) for sample in samples) >= 24
+
+
+def test_words_are_those_of_the_configuration():
+    samples = render(layout="sheet", words=WordConfig(characters="0123456789", min_length=2, max_length=3))
+    texts = [text for sample in samples for text in sample.transcripts]
+    assert len(texts) > 50
+    assert all(text.isdigit() and 2 <= len(text) <= 3 for text in texts)
+
+
+def test_text_heights():
+    samples = render(20, words=LETTERS, min_text_height=20.0, max_text_height=30.0, max_tilt=0.0)
+    heights = [quad_height(polygon) for sample in samples for polygon in sample.polygons]
+    assert 19 < min(heights) < 24
+    assert 26 < max(heights) < 30 * (1 + 2 * 0.12) + 4  # outlines and margins belong to the polygon
+
+
+@pytest.mark.parametrize("limit", [0.0, 0.3, np.pi])
+def test_rotation_stays_within_its_limit_and_uses_it(limit):
+    samples = render(30, max_rotation=limit, max_tilt=0.0)
+    edges = np.array([polygon[1] - polygon[0] for sample in samples for polygon in sample.polygons], np.float64)
+    angles = np.abs(np.arctan2(edges[:, 1], edges[:, 0]))
+    assert angles.max() <= limit + 1e-3
+    assert angles.max() >= 0.6 * limit
+
+
+def test_tilt_makes_perspective():
+    def taper(tilt: float) -> float:
+        samples = render(15, max_rotation=0.0, max_tilt=tilt)
+        sides = [np.linalg.norm(p[[0, 1]] - p[[3, 2]], axis=1) for sample in samples for p in sample.polygons]
+        return max(float(abs(np.log(left / right))) for left, right in sides)
+
+    assert taper(0.0) < 1e-3
+    assert 0.1 < taper(0.6) < 0.7
+
+
+def test_low_words_are_ignored():
+    samples = render(ignore_below=16.0)
+    for sample in samples:
+        assert sample.ignore.tolist() == [quad_height(polygon) < 16 for polygon in sample.polygons]
+    flags = np.concatenate([sample.ignore for sample in samples])
+    assert 0 < flags.mean() < 1
+
+
+def test_fonts_of_a_folder(tmp_path):
+    (tmp_path / "only.ttf").write_bytes((SHIPPED / "AmaticSC-Regular.ttf").read_bytes())
+    texts = [text for sample in render(fonts=str(tmp_path)) for text in sample.transcripts]
+    assert texts
+    assert all(text == text.upper() for text in texts)
+
+
+def test_backgrounds_of_a_folder(tmp_path):
+    red_green = np.zeros((50, 80, 3), np.uint8)
+    red_green[:, :, 1], red_green[:, :, 2] = 60, 250  # green and red in OpenCV's order
+    cv2.imwrite(str(tmp_path / "photo.png"), red_green)
+    (sample,) = render(1, backgrounds=str(tmp_path), words_per_image=(0, 0), degrade=0.0)
+    assert np.unique(sample.image.reshape(-1, 3), axis=0).tolist() == [[250, 60, 0]]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (30, 400), (700, 20)])
+def test_a_photograph_of_any_size_fills_the_image(tmp_path, size):
+    cv2.imwrite(str(tmp_path / "photo.png"), np.full((*size, 3), 99, np.uint8))
+    crop = Photographs(str(tmp_path)).crop(np.random.default_rng(0), 64, 48)
+    assert crop.shape == (64, 48, 3)
+    assert (crop == 99).all()
+
+
+def test_unusable_backgrounds_are_named(tmp_path):
+    with pytest.raises(ValueError, match=f"backgrounds: {tmp_path}: holds no image"):
+        render(backgrounds=str(tmp_path))
+    (tmp_path / "broken.jpg").write_bytes(b"not an image")
+    with pytest.raises(ValueError, match=r"broken\.jpg: cannot be read as an image"):
+        render(backgrounds=str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="gone: no such folder"):
+        render(backgrounds=str(tmp_path / "gone"))
+
+
+def test_drawn_surfaces_differ():
+    surfaces = [draw_surface(np.random.default_rng(i), 40, 60) for i in range(12)]
+    assert all(surface.shape == (40, 60, 3) and surface.dtype == np.uint8 for surface in surfaces)
+    assert len({surface.tobytes() for surface in surfaces}) == 12
+
+
+def test_degrading():
+    image = draw_surface(np.random.default_rng(1), 64, 64)
+    before = image.copy()
+    assert degrade(np.random.default_rng(0), image, 0.0, 10) is image
+    degraded = [degrade(np.random.default_rng(i), image, 1.0, 10) for i in range(16)]
+    changed = [not np.array_equal(other, image) for other in degraded]
+    assert 10 <= sum(changed) <= 16
+    assert all(other.shape == image.shape and other.dtype == np.uint8 for other in degraded)
+    np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize("grey", [0, 64, 100, 128, 155, 200, 255])
+def test_text_stands_out_from_a_plain_ground(grey):
+    for seed in range(20):
+        colour, share = contrasting(np.random.default_rng(seed), np.full((5, 7, 3), grey, np.uint8))
+        assert share == 1
+        assert abs(float(colour @ LUMINANCE) - grey) >= MIN_CONTRAST
+
+
+def test_text_on_a_busy_ground_gets_a_plate():
+    checkers = np.indices((16, 48)).sum(axis=0) % 2 * 255
+    for seed in range(20):
+        style = choose_style(np.random.default_rng(seed), np.repeat(checkers[..., None], 3, axis=2))
+        assert style.plate is not None
+        assert abs(float((style.fill - style.plate) @ LUMINANCE)) >= MIN_CONTRAST

@@ -1,0 +1,113 @@
+import string
+
+import numpy as np
+import pytest
+
+from textspot.data.synthetic.words import PATTERNS, WordConfig, WordSource
+
+
+def draw(config: WordConfig, count: int = 300) -> list[str]:
+    source, rng = WordSource(config), np.random.default_rng(5)
+    return [source.draw(rng) for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"number_share": 1.5}, r"number_share is 1.5, expected a share in \[0, 1\]"),
+        ({"invented_share": -1}, "invented_share is -1"),
+        ({"min_length": 0}, "min_length 0, max_length 14: expected 1 <= min <= max"),
+        ({"min_length": 5, "max_length": 4}, "min_length 5, max_length 4"),
+        ({"characters": ""}, "characters is empty"),
+        ({"characters": "a b"}, "holds blanks"),
+    ],
+)
+def test_impossible_configurations_are_refused(changes, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        WordConfig(**changes)
+
+
+def test_a_case_that_leaves_no_character_is_refused():
+    with pytest.raises(ValueError, match="case upper leaves nothing to write of characters 'abc'"):
+        WordSource(WordConfig(case="upper", characters="abc"))
+
+
+def test_the_same_generator_gives_the_same_words():
+    assert draw(WordConfig()) == draw(WordConfig())
+
+
+def test_invented_words_hardly_repeat():
+    assert len(set(draw(WordConfig(min_length=6, number_share=0)))) > 290
+
+
+@pytest.mark.parametrize("characters", ["A", "0", "0123456789", "ABC", ".,-", "é"])
+def test_few_characters_still_give_words_of_them_alone(characters):
+    words = draw(WordConfig(characters=characters, max_length=3), count=40)
+    assert set("".join(words)) <= set(characters)
+    assert {len(word) for word in words} == {1, 2, 3}
+
+
+@pytest.mark.parametrize(("shortest", "longest"), [(1, 1), (3, 3), (2, 8), (18, 20)])
+def test_lengths_stay_within_bounds_and_use_them(shortest, longest):
+    lengths = {len(word) for word in draw(WordConfig(min_length=shortest, max_length=longest))}
+    assert min(lengths) == shortest
+    assert max(lengths) == longest
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [("lower", str.islower), ("upper", str.isupper), ("title", str.istitle)],
+)
+def test_case(case, expected):
+    words = draw(WordConfig(case=case, number_share=0, characters=string.ascii_letters))
+    assert np.mean([expected(word) for word in words]) > 0.95
+
+
+def test_mixed_case_holds_all_three():
+    words = draw(WordConfig(case="mixed", number_share=0, min_length=2, characters=string.ascii_letters))
+    for kind in (str.islower, str.isupper, str.istitle):
+        assert np.mean([kind(word) for word in words]) > 0.2
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0, 0, 0.1), (0.5, 0.35, 0.6), (1, 0.85, 1)])
+def test_share_of_numbers(share, least, most):
+    words = draw(WordConfig(number_share=share))
+    assert least <= np.mean([any(c in string.digits + "@&-/." for c in word) for word in words])
+    assert np.mean([any(c.isdigit() for c in word) for word in words]) <= most
+
+
+def test_every_printable_character_is_written_at_times():
+    written = "".join(draw(WordConfig(), count=4000))
+    assert set(written) == set(string.digits + string.ascii_letters + string.punctuation)
+
+
+def test_every_pattern_can_be_written():
+    longest = max(len(pattern) + 12 for pattern in PATTERNS)
+    words = draw(WordConfig(number_share=1, max_length=longest, characters=string.printable[:94] + "£€"), count=3000)
+    for start in ("$", "£", "€", "www.", "#", "@"):
+        assert any(word.lower().startswith(start) for word in words), start
+
+
+def test_listed_words_are_written(tmp_path):
+    file = tmp_path / "words.txt"
+    file.write_text("harbour\n\n  quay \nfar-too-long-for-this\n", encoding="utf-8-sig")
+    config = WordConfig(
+        file=str(file), invented_share=0, number_share=0, case="lower", characters=string.ascii_lowercase, max_length=8
+    )
+    words = draw(config)
+    assert np.mean([word in ("harbour", "quay") for word in words]) > 0.9
+    invented = draw(WordConfig(file=str(file), invented_share=1, number_share=0, max_length=8))
+    assert not {"harbour", "quay"} & {word.lower() for word in invented}
+
+
+@pytest.mark.parametrize("content", ["", "\n \n", "naïve\n", "x" * 40])
+def test_a_list_without_a_word_that_fits_is_an_error_that_names_it(tmp_path, content):
+    file = tmp_path / "words.txt"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"words\.txt: none of its \d words has 1 to 14 characters of"):
+        WordSource(WordConfig(file=str(file)))
+
+
+def test_a_list_that_does_not_exist_is_an_error_that_names_it():
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.txt: no such word list; expected a text file"):
+        WordSource(WordConfig(file="nowhere.txt"))
