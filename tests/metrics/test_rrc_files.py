@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textspot.geometry import box_to_quad
-from textspot.metrics import RrcFormatError, read_ground_truths, read_results, score_files, write_result
+from textspot.metrics import RrcFormatError, read_ground_truths, read_results, write_result
 from textspot.structures import Prediction, TextInstance
 
 LINE = "0,0,20,0,20,10,0,10"
@@ -72,10 +72,10 @@ def test_all_faults_are_raised_at_once(write_zip):
     with pytest.raises(RrcFormatError, match=r"res\.zip: 9 fault\(s\)") as caught:
         read_results(path, ["1", "2", "3"])
     assert caught.value.faults == [
-        "res_img_1.txt: line 2: expected eight coordinates and a transcript, separated by commas, found '1,2,3,4,5,a'; "
-        "write x1,y1,x2,y2,x3,y3,x4,y4,transcript",
+        "res_img_1.txt: line 2: expected x1,y1,x2,y2,x3,y3,x4,y4,transcript, found '1,2,3,4,5,a'; "
+        "correct the line, or choose another layout",
         "res_img_1.txt: line 4: coordinates that are not whole numbers; round them",
-        "res_img_1.txt: line 5: no transcript; add a comma and the transcript",
+        "res_img_1.txt: line 5: no transcript; add it after the coordinates",
         "res_img_1.txt: line 3: the corners run anticlockwise; list them clockwise as seen (y points down)",
         "res_img_9.txt: no such image in the ground truth; remove it or name it res_img_<number>.txt",
         "notes.md: no such image in the ground truth; remove it or name it res_img_<number>.txt",
@@ -124,15 +124,55 @@ def test_wrong_paths(tmp_path, write_zip):
         read_ground_truths(write_zip("res.zip", {"res_img_1.txt": ""}))
 
 
-def test_transcripts_may_be_missing_only_when_no_protocol_reads(write_zip):
-    truth, result = write_zip("gt.zip", {"gt_img_1.txt": f"{LINE},a"}), write_zip("res.zip", {"res_img_1.txt": LINE})
-    report = score_files(["icdar2015/detection_iou"], truth, result)
-    assert report["figures"]["icdar2015/detection_iou"]["hmean"] == 1
-    with pytest.raises(RrcFormatError, match="no transcript"):
-        score_files(["icdar2015/detection_iou", "icdar2015/end_to_end"], truth, result)
-    report = score_files(["icdar2015/end_to_end"], truth, result, lenient=True)
-    assert report["figures"]["icdar2015/end_to_end"]["hmean"] == 0
-    assert report["repairs"] == [f"{result}: res_img_1.txt: line 1: no transcript; read as an empty text"]
+def test_two_files_for_one_image(write_zip):
+    path = write_zip("gt.zip", {"gt_1.txt": f"{LINE},a", "gt_img_1.txt": f"{LINE},b"})
+    with pytest.raises(RrcFormatError, match=r"gt_img_1\.txt: a second file for image '1'; keep one"):
+        read_ground_truths(path)
+    assert read_ground_truths(path, lenient=True)[0]["1"].transcripts == ["b"]
+    path = write_zip("res.zip", {"res_1.txt": f"{LINE},a", "res_img_1.txt": f"{LINE},b"})
+    with pytest.raises(RrcFormatError, match="a second file for image '1'"):
+        read_results(path, ["1"])
+
+
+def test_boxes(write_zip):
+    path = write_zip("gt.zip", {"gt_img_1.txt": '1,2,30,40,"a, b"\n30,2,1,40,c\n1,2,3,d'})
+    with pytest.raises(RrcFormatError) as caught:
+        read_ground_truths(path, layout="box")
+    assert caught.value.faults == [
+        "gt_img_1.txt: line 3: expected left,top,right,bottom,transcript, found '1,2,3,d'; "
+        "correct the line, or choose another layout",
+        "gt_img_1.txt: line 2: the right or bottom edge lies before the left or top one; write left,top,right,bottom",
+    ]
+    truth = read_ground_truths(path, lenient=True, layout="box")[0]["1"]
+    assert truth.transcripts == ["a, b", "c"]
+    for polygon in truth.polygons:
+        assert polygon.tolist() == [[1, 2], [30, 2], [30, 40], [1, 40]]
+
+
+def test_polygons(write_zip):
+    bent = "0,0,10,2,20,0,20,10,10,12,0,10"
+    files = {"0000001.txt": f"{bent},####a,b\n0,0,9,0,9,9,####c\n{ANTICLOCKWISE},####d", "gt_2.txt": ""}
+    with pytest.raises(RrcFormatError, match=r"1 fault.*\n.*line 3: the corners run anticlockwise"):
+        read_ground_truths(write_zip("gt.zip", files), layout="polygon")
+    truths, _ = read_ground_truths(write_zip("gt.zip", files), lenient=True, layout="polygon")
+    assert list(truths) == ["0000001", "2"]
+    assert truths["0000001"].transcripts == ["a,b", "c", "d"]
+    assert [len(polygon) for polygon in truths["0000001"].polygons] == [6, 3, 4]
+    assert truths["0000001"].polygons[0].ravel().tolist() == [int(value) for value in bent.split(",")]
+    assert truths["0000001"].polygons[2].tolist() == [[0, 0], [20, 0], [20, 10], [0, 10]]
+
+
+def test_confidences_are_scores_and_sort(write_zip):
+    path = write_zip("res.zip", {"res_img_1.txt": f"{LINE},0.25,a\n{LINE},1,b,c\n{LINE}, 0.5 ,0.75"})
+    predictions, _ = read_results(path, ["1"], confidences=True)
+    assert [(i.score, i.text) for i in predictions["1"]] == [(1, "b,c"), (0.5, "0.75"), (0.25, "a")]
+    with pytest.raises(RrcFormatError, match="line 1: expected"):
+        read_results(write_zip("res.zip", {"res_img_1.txt": f"{LINE},1.5,a"}), ["1"], confidences=True)
+
+
+def test_an_unknown_layout(tmp_path):
+    with pytest.raises(ValueError, match="unknown layout 'ltrb'; choose one of quad, box, polygon"):
+        read_ground_truths(tmp_path, layout="ltrb")
 
 
 def instance(polygon, text):

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from textspot.geometry import box_to_quad
-from textspot.metrics import GroundTruth, select_threshold, two_fold
+from textspot.metrics import GroundTruth, average_precision, select_threshold, two_fold
 from textspot.structures import Prediction, TextInstance
+from textspot.text.lexicon import Lexicon
 
 IOU, END_TO_END = "icdar2015/detection_iou", "icdar2015/end_to_end"
 BOX, ELSEWHERE = box_to_quad([0, 0, 20, 10]), box_to_quad([50, 50, 70, 60])
@@ -57,7 +58,41 @@ def test_many_distinct_scores_are_thinned_to_quantiles():
     assert (threshold, hmean) == (1.0, 1.0)
 
 
+def test_a_lexicon_corrects_before_thresholds_are_tried():
+    prediction = found((BOX, "w0rd", 0.9), (ELSEWHERE, "xyzzy", 0.95))
+    assert two_fold(END_TO_END, [prediction] * 2, [WORD] * 2)[f"{END_TO_END}/hmean"] == 0
+    strong = Lexicon(("WORD",), "strong", complete=True)
+    figures = two_fold(END_TO_END, [prediction] * 2, [WORD] * 2, strong)
+    assert figures[f"{END_TO_END}/strong/hmean"] == 1
+    assert select_threshold(END_TO_END, [prediction], [WORD], strong) == (0.9, 1.0)
+    assert f"{IOU}/hmean" in two_fold(IOU, [prediction] * 2, [WORD] * 2, strong)
+
+
+def test_average_precision():
+    assert average_precision(IOU, [], []) == 0
+    assert average_precision(IOU, [found()], [WORD]) == 0
+    two_words = GroundTruth([BOX, ELSEWHERE], ["word", "other"], np.array([False, False]))
+    wrong = box_to_quad([80, 80, 90, 90])
+    prediction = found((BOX, "word", 0.5), (wrong, "no", 0.7), (ELSEWHERE, "misread", 0.9))
+    assert average_precision(IOU, [prediction], [two_words]) == pytest.approx((1 / 1 + 2 / 3) / 2)
+    assert average_precision(END_TO_END, [prediction], [two_words]) == pytest.approx((1 / 3) / 2)
+
+
+def test_average_precision_ranks_over_images_and_matches_the_best_score_first():
+    duplicates = found((BOX, "word", 0.2), (BOX, "word", 0.8))
+    false_alarm = found((ELSEWHERE, "no", 0.5))
+    assert average_precision(IOU, [duplicates, false_alarm], [WORD, WORD]) == pytest.approx(1 / 2)
+
+
+def test_average_precision_leaves_dont_care_out():
+    ignored = GroundTruth([BOX, ELSEWHERE], ["word", "###"], np.array([False, True]))
+    prediction = found((ELSEWHERE, "x", 0.9), (BOX, "word", 0.5))
+    assert average_precision(IOU, [prediction], [ignored]) == 1
+
+
 def test_complaints():
+    with pytest.raises(ValueError, match="deteval has no average precision"):
+        average_precision("icdar2013/detection_deteval", [found()], [WORD])
     with pytest.raises(ValueError, match="1 predictions for 2 ground truths"):
         select_threshold(IOU, [found()], [WORD, WORD])
     with pytest.raises(ValueError, match=r"at least two images .* found 1"):

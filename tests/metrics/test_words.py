@@ -1,6 +1,9 @@
 import pytest
 
-from textspot.metrics.words import agree_end_to_end, agree_word_spotting, dictionary_word
+from textspot.geometry import box_to_quad
+from textspot.metrics.words import agree_end_to_end, agree_word_spotting, apply_lexicon, dictionary_word
+from textspot.structures import Prediction, TextInstance
+from textspot.text.lexicon import Lexicon
 
 
 @pytest.mark.parametrize(
@@ -51,3 +54,13 @@ def test_dictionary_word(transcript, word):
 def test_word_spotting_takes_the_text_as_it_is():
     assert agree_word_spotting("Joe", "JOE")
     assert not agree_word_spotting("Joe", "(Joe)")
+
+
+def test_apply_lexicon():
+    texts = ["c0ffee", "12:30", "qwertz", "", "ab"]
+    prediction = Prediction(tuple(TextInstance(box_to_quad([0, 0, 9, 9]), text, 0.5) for text in texts), (9, 9), "1")
+    corrected = apply_lexicon(prediction, Lexicon(("Coffee", "Tea"), "generic"))
+    assert [instance.text for instance in corrected] == ["Coffee", "12:30", "qwertz", "", "ab"]
+    corrected = apply_lexicon(prediction, Lexicon(("Coffee", "Tea"), "strong", complete=True))
+    assert [instance.text for instance in corrected] == ["Coffee", "12:30", "", "ab"]
+    assert (corrected.name, corrected[0].score) == ("1", 0.5)

@@ -1,10 +1,11 @@
-"""Scores: the RRC protocols for detection and end-to-end spotting, thresholds, recognition. Knows numpy, no torch."""
+"""Scores: the RRC protocols for detection and end-to-end spotting, thresholds, recognition. Needs no torch."""
 
-from textspot.metrics.protocols import PROTOCOLS, Figures, GroundTruth, ImageResult, Protocol, build_protocol
+from textspot.metrics.protocols import PROTOCOLS, GroundTruth, Protocol, build_protocol
 from textspot.metrics.recognition import score_recognition
 from textspot.metrics.rrc_files import RrcFormatError, read_ground_truths, read_results, write_result
-from textspot.metrics.scoring import score_files
-from textspot.metrics.thresholds import select_threshold, two_fold
+from textspot.metrics.rules import Figures, ImageResult
+from textspot.metrics.scoring import score_files, score_image
+from textspot.metrics.thresholds import average_precision, select_threshold, two_fold
 
 __all__ = [
     "PROTOCOLS",
@@ -13,10 +14,12 @@ __all__ = [
     "ImageResult",
     "Protocol",
     "RrcFormatError",
+    "average_precision",
     "build_protocol",
     "read_ground_truths",
     "read_results",
     "score_files",
+    "score_image",
     "score_recognition",
     "select_threshold",
     "two_fold",

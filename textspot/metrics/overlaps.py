@@ -79,7 +79,7 @@ def _to_shapes(polygons: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, 
         return np.empty(0, dtype=object), np.empty((0, 2)), np.empty((0, 4))
     counts = np.array([len(polygon) for polygon in polygons])
     starts = np.cumsum(counts) - counts
-    points = np.concatenate([np.asarray(polygon, dtype=np.float64) for polygon in polygons])
+    points = np.concatenate(polygons).astype(np.float64)
     shapes = shapely.polygons(shapely.linearrings(points, indices=np.repeat(np.arange(len(counts)), counts)))
     crossed = ~shapely.is_valid(shapes)
     shapes[crossed] = shapely.make_valid(shapes[crossed])

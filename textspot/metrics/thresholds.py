@@ -1,21 +1,26 @@
-"""The score from which on a detection is kept: chosen on some images, measured on others.
+"""The score from which on a detection is kept: chosen on some images, measured on others; or all of them at once.
 
-An end-to-end protocol never sees a detection with an empty text here: a spotter does not report what it could not read.
-(The official scripts, and so `score_files`, count such a line of a result file as a false alarm.)
+Where a threshold is chosen, an end-to-end protocol never sees a detection with an empty text: a spotter does not report
+what it could not read. The official scripts, and so `score_files`, count such a line of a result file as a false alarm.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from textspot.metrics.protocols import AnnotatedImage, ImageResult, Protocol, build_protocol, compare, pool_figures
+from textspot.metrics.protocols import AnnotatedImage, AnyLexicon, Protocol, build_protocol, compare
+from textspot.metrics.rules import ImageResult, IouRule, pool_figures
 from textspot.structures import Prediction
 
 MOST_CANDIDATES = 50
 
 
 def select_threshold(
-    protocol_name: str, predictions: Sequence[Prediction], ground_truths: Sequence[AnnotatedImage]
+    protocol_name: str,
+    predictions: Sequence[Prediction],
+    ground_truths: Sequence[AnnotatedImage],
+    lexicon: AnyLexicon | None = None,
 ) -> tuple[float, float]:
     """The score threshold with the best pooled hmean, and that hmean; of equal ones the lowest threshold.
 
@@ -23,10 +28,10 @@ def select_threshold(
     quantiles of them if there are more. Without any detection the threshold is 0.
     """
     _check_pairs(predictions, ground_truths)
-    protocol = build_protocol(protocol_name)
+    protocol = build_protocol(protocol_name, lexicon)
     candidates = _candidates(predictions)
     by_image = [
-        _score_at(protocol, prediction, ground_truth, candidates)
+        _score_at(candidates, protocol, prediction, ground_truth)
         for prediction, ground_truth in zip(predictions, ground_truths, strict=True)
     ]
     hmeans = [pool_figures(results[index] for results in by_image).hmean for index in range(len(candidates))]
@@ -35,7 +40,10 @@ def select_threshold(
 
 
 def two_fold(
-    protocol_name: str, predictions: Sequence[Prediction], ground_truths: Sequence[AnnotatedImage]
+    protocol_name: str,
+    predictions: Sequence[Prediction],
+    ground_truths: Sequence[AnnotatedImage],
+    lexicon: AnyLexicon | None = None,
 ) -> dict[str, float]:
     """Figures at thresholds that were not chosen on the images they are measured on.
 
@@ -49,35 +57,69 @@ def two_fold(
         raise ValueError(
             f"expected at least two images to choose a threshold on other images, found {len(predictions)}"
         )
-    protocol = build_protocol(protocol_name)
-    threshold_even, _ = select_threshold(protocol_name, predictions[1::2], ground_truths[1::2])
-    threshold_odd, _ = select_threshold(protocol_name, predictions[0::2], ground_truths[0::2])
+    protocol = build_protocol(protocol_name, lexicon)
+    threshold_even, _ = select_threshold(protocol_name, predictions[1::2], ground_truths[1::2], lexicon)
+    threshold_odd, _ = select_threshold(protocol_name, predictions[0::2], ground_truths[0::2], lexicon)
     for position, (prediction, ground_truth) in enumerate(zip(predictions, ground_truths, strict=True)):
         threshold = threshold_odd if position % 2 else threshold_even
-        (result,) = _score_at(protocol, prediction, ground_truth, [threshold])
+        (result,) = _score_at([threshold], protocol, prediction, ground_truth)
         protocol.add(str(position), result)
     return {
         **protocol.compute(),
-        f"{protocol_name}/threshold_even": threshold_even,
-        f"{protocol_name}/threshold_odd": threshold_odd,
+        f"{protocol.name}/threshold_even": threshold_even,
+        f"{protocol.name}/threshold_odd": threshold_odd,
     }
 
 
+def average_precision(
+    protocol_name: str,
+    predictions: Sequence[Prediction],
+    ground_truths: Sequence[AnnotatedImage],
+    lexicon: AnyLexicon | None = None,
+) -> float:
+    """The RRC scripts' average precision over all scores: the mean over the words of the precision where each is found.
+
+    Detections are matched in falling order of score within their image, then ranked over all images (equal scores in
+    the order given); don't-care detections are left out. 0 without a word that counts. Only for protocols that match
+    one to one; DetEval's split and merged words are a `ValueError`.
+    """
+    _check_pairs(predictions, ground_truths)
+    protocol = build_protocol(protocol_name, lexicon)
+    if not isinstance(protocol.rule, IouRule):
+        raise ValueError(f"{protocol_name} has no average precision: it matches several detections to one word")
+    scores, hits, num_words = [np.empty(0)], [np.empty(0, dtype=bool)], 0
+    for prediction, ground_truth in zip(predictions, ground_truths, strict=True):
+        ranked = replace(prediction, instances=tuple(sorted(prediction, key=lambda instance: -instance.score)))
+        ranked = protocol.correct(ranked, ground_truth.name)
+        result = protocol.rule.score(compare(ranked, ground_truth))
+        hit = np.zeros(len(ranked), dtype=bool)
+        hit[[match.detections[0] for match in result.matches if match.correct]] = True
+        scores.append(np.array([instance.score for instance in ranked])[result.detection_counts])
+        hits.append(hit[result.detection_counts])
+        num_words += int(result.word_counts.sum())
+    ranking = np.argsort(-np.concatenate(scores), kind="stable")
+    ranked_hits = np.concatenate(hits)[ranking]
+    precisions = np.cumsum(ranked_hits) / np.arange(1, len(ranked_hits) + 1)
+    return float(precisions[ranked_hits].sum() / max(num_words, 1))
+
+
 def _score_at(
-    protocol: Protocol, prediction: Prediction, ground_truth: AnnotatedImage, thresholds: Iterable[float]
+    thresholds: Iterable[float], protocol: Protocol, prediction: Prediction, ground_truth: AnnotatedImage
 ) -> list[ImageResult]:
     """One result per threshold (ascending); the polygons are measured once."""
+    prediction = protocol.correct(prediction, ground_truth.name)
     comparison = compare(prediction, ground_truth)
     scores = np.array([instance.score for instance in prediction])
-    read = np.array([bool(instance.text) or not protocol.reads for instance in prediction], dtype=bool)
+    reported = np.array([bool(instance.text) or not protocol.reads for instance in prediction], dtype=bool)
     results: list[ImageResult] = []
     kept_before = -1
     for threshold in thresholds:
-        keep = read & (scores >= threshold)
-        if keep.sum() != kept_before:
-            result = protocol.rule.score(comparison.keep_detections(keep))
+        keep = reported & (scores >= threshold)
+        if keep.sum() == kept_before:
+            results.append(results[-1])
+        else:
+            results.append(protocol.rule.score(comparison.keep_detections(keep)))
             kept_before = keep.sum()
-        results.append(result)
     return results
 
 

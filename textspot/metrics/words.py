@@ -1,5 +1,10 @@
 """When a reading agrees with a transcript: the text rules of the RRC end-to-end and word-spotting protocols."""
 
+from dataclasses import replace
+
+from textspot.structures import Prediction
+from textspot.text.lexicon import Lexicon
+
 SPECIAL_CHARACTERS = "!?.:,*\"()·[]/'"
 SHORTEST_SPOTTED_WORD = 3
 
@@ -38,6 +43,22 @@ def dictionary_word(transcript: str) -> str | None:
     if len(word) < SHORTEST_SPOTTED_WORD or not all(_is_letter(character) for character in word):
         return None
     return word
+
+
+def apply_lexicon(prediction: Prediction, lexicon: Lexicon) -> Prediction:
+    """Replace texts by their words of the lexicon (how: `text.lexicon`); texts without a near word stay as they are.
+
+    But with a complete lexicon an instance whose text is like a dictionary word and near none of the lexicon is
+    dropped: it must be wrong. Numbers and prices, which no vocabulary holds, stay.
+    """
+    instances = []
+    for instance in prediction:
+        word = lexicon.find(instance.text)
+        if word is not None:
+            instances.append(replace(instance, text=word))
+        elif not lexicon.complete or dictionary_word(instance.text) is None:
+            instances.append(instance)
+    return replace(prediction, instances=tuple(instances))
 
 
 def _is_letter(character: str) -> bool:

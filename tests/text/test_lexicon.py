@@ -1,0 +1,101 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textspot.text.lexicon import MOST_EDITS, ImageLexicons, Lexicon, load_image_lexicons, load_lexicon
+
+COFFEE = Lexicon(("Coffee", "Tea", "Toffee", "Joe's"), "weak")
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("", None),
+        ("te", None),  # too short
+        ("!!!", None),  # nothing but punctuation
+        ("tea", "Tea"),
+        ("(TEA)", "Tea"),
+        ("Joe's", "Joe's"),
+        ("C0FFEE", "Coffee"),  # a look-alike costs one half
+        ("coffe", "Coffee"),
+        ("cxffxe", None),  # two edits in six characters
+        ("loffee", "Coffee"),  # as near as Toffee: the first
+        ("12:30", None),
+    ],
+)
+def test_find(text, word):
+    assert COFFEE.find(text) == word
+    assert COFFEE.snap(text) == (text if word is None else word)
+
+
+def test_a_look_alike_is_nearer_than_another_letter():
+    assert Lexicon(("BOSS", "B0AT", "BOAT"), "x").find("B0SS") == "BOSS"
+    assert Lexicon(("LOST", "LAST"), "x").find("L0ST") == "LOST"
+    assert Lexicon(("STOP", "SHOP"), "x").find("5HOP") == "SHOP"
+
+
+def test_a_lexicon_without_words_finds_nothing():
+    assert Lexicon((), "strong").find("word") is None
+
+
+def edit_distance(a, b):
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, start=1):
+        row, above = [i], row
+        for j, y in enumerate(b, start=1):
+            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (x != y)))
+    return row[-1]
+
+
+def loop_find(words, text):
+    fold = {"0": "O", "1": "I", "L": "I"}
+    best = None
+    for number, word in enumerate(words):
+        plain = edit_distance(text, word)
+        folded = edit_distance(*("".join(fold.get(c, c) for c in s) for s in (text, word)))
+        if plain + folded <= 2 * MOST_EDITS * len(text):
+            best = min(best or (9, 9, 9), (plain + folded, plain, number))
+    return words[best[2]] if best else None
+
+
+alike = st.text(alphabet="O01LIA", min_size=3, max_size=8)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(alike, max_size=8, unique=True), alike)
+def test_find_agrees_with_the_loop(words, text):
+    assert Lexicon(tuple(words), "x").find(text) == loop_find(words, text)
+
+
+def test_lexicons_of_images():
+    lexicons = ImageLexicons({"7": COFFEE}, "strong")
+    for name in ("7", "img_7", "img_7.jpg", "icdar/img_7.png"):
+        assert lexicons.of(name) is COFFEE
+    with pytest.raises(KeyError, match=r"no strong lexicon for image 'img_8.jpg'; expected a file voc_img_8.txt"):
+        lexicons.of("img_8.jpg")
+    assert COFFEE.of("img_8.jpg") is COFFEE
+
+
+def test_load_lexicon(tmp_path):
+    path = tmp_path / "GenericVocabulary.txt"
+    path.write_bytes("\ufeffone\r\n\r\n two \r\ncaf\u00e9\none".encode())
+    lexicon = load_lexicon(path, "generic")
+    assert lexicon == Lexicon(("one", "two", "caf\u00e9"), "generic", complete=False)
+    assert load_lexicon(path, "weak", complete=True).complete
+    path.write_bytes(b"one\ncaf\xe9")
+    with pytest.raises(ValueError, match=r"GenericVocabulary\.txt: line 2: not UTF-8"):
+        load_lexicon(path, "generic")
+    path.write_bytes(b"\n")
+    with pytest.raises(ValueError, match="no words; expected one per line"):
+        load_lexicon(path, "generic")
+
+
+def test_load_image_lexicons(tmp_path):
+    with pytest.raises(ValueError, match=r"no file named voc_img_<number>\.txt"):
+        load_image_lexicons(tmp_path)
+    (tmp_path / "voc_img_1.txt").write_text("one\ntwo")
+    (tmp_path / "voc_img_2.txt").write_text("")
+    lexicons = load_image_lexicons(tmp_path)
+    assert lexicons.of("img_1").words == ("one", "two")
+    assert lexicons.of("img_1").complete
+    assert (lexicons.name, lexicons.of("2").words) == ("strong", ())
