@@ -29,8 +29,10 @@ def build(card: Path, out: Path, source: Path | None = None, overwrite: bool = F
     reports = build_dataset(dataset, source, out, overwrite, track)
     for report in reports:
         print(report)
-    for split in dataset.splits.keys() - {report.split for report in reports}:
-        print(f"{split}: left out, {source} has none of its files ({dataset.splits[split].images})")
+    built = {report.split for report in reports}
+    for name, split in dataset.splits.items():
+        if name not in built:
+            print(f"{name}: left out, {source} has none of its files ({split.images or split.annotations})")
 
 
 def info(path: Path) -> None:

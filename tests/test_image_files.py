@@ -99,6 +99,11 @@ def test_16_bit_is_scaled(suffix: str, channels: int) -> None:
     np.testing.assert_allclose(decode_image(encoded)[0, :, 0].astype(int), [0, 1, 1, 128, 255], atol=1)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_result_can_be_written_to(mode: str) -> None:
+    assert decode_image(encode(Image.new(mode, (4, 3)), "PNG")).flags.writeable
+
+
 def test_cmyk() -> None:
     decoded = decode_image(encode(Image.fromarray(PICTURE).convert("CMYK"), "JPEG", quality=95))
     np.testing.assert_allclose(decoded[4::8, 8::16].astype(int), PICTURE[4::8, 8::16].astype(int), atol=6)

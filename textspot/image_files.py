@@ -10,8 +10,8 @@ from PIL import Image, ImageOps
 
 MAX_PIXELS = 80_000_000  # 240 MB decoded; a small file can claim far more and take the machine's memory
 
-# Modes that OpenCV brings to 8-bit RGB as Pillow does, in half the time; the others hold transparency, inks, a palette.
-_PLAIN_MODES = ("RGB", "L", "I;16", "I;16B")
+# What OpenCV decodes to the same pixels as Pillow in half the time; other modes hold transparency, inks or a palette.
+_PLAIN_MODES = ("RGB", "L")
 
 
 class ImageError(ValueError):
@@ -59,12 +59,12 @@ def _refuse_huge(size: tuple[int, int], name: str) -> None:
 def _decode_with_pillow(image: Image.Image, name: str) -> np.ndarray:
     image.load()
     upright = ImageOps.exif_transpose(image)
+    if upright.mode in ("I", "F"):
+        raise ImageError(f"{name}: holds 32-bit pixels without a stated range: convert it to 8 or 16 bits")
+    if upright.mode.startswith("I;16"):  # Pillow itself would cut the values off at 255
+        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
     if upright.has_transparency_data:
         upright = upright.convert("RGBA")
         white = Image.new("RGBA", upright.size, "white")
-        return np.asarray(Image.alpha_composite(white, upright).convert("RGB"))
-    if upright.mode.startswith("I;16"):
-        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-    elif upright.mode in ("I", "F"):
-        raise ImageError(f"{name}: holds 32-bit pixels without a stated range: convert it to 8 or 16 bits")
-    return np.asarray(upright.convert("RGB"))
+        upright = Image.alpha_composite(white, upright)
+    return np.array(upright.convert("RGB"))  # a copy: views of Pillow images cannot be written to

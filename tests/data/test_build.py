@@ -78,15 +78,16 @@ def test_samples(name: str, tmp_path: Path) -> None:
 
 def test_report(source: Path) -> None:
     lines = [LINE, LINE.replace("Exit", "###"), "10,20,10,20,10,20,10,20,dot\n", "40,21,10,20,10,30,40,31,mirrored\n"]
+    (source / "gts" / "gt_10.txt").write_text("".join(lines[:3]))
     (source / "gts" / "gt_2.txt").write_text("".join(lines) + "10,20,40,21,40,31,10,30,\n")
-    split = Split("gts/gt_{stem}.txt", "images/*.png", counts=Counts(4, 7, 1))
+    split = Split("gts/gt_{stem}.txt", "images/*.png", counts=Counts(4, 9, 2))
     report = build(card(splits={"train": split}), source)
     assert str(report).splitlines() == [
-        f"{source.parent}/out/train: 3 images, 6 instances: 4 readable, 1 ignored, 1 without transcript",
-        "  dropped: no area: 1",
+        f"{source.parent}/out/train: 3 images, 7 instances: 4 readable, 2 ignored, 1 without transcript",
+        "  dropped: no area: 2",
         "  repaired: ran anticlockwise, now clockwise from the same first corner: 1",
-        "  warning: the card expects 4 images, 7 instances, 1 ignored, "
-        "found 3 images, 7 instances, 1 ignored: is the source complete?",
+        "  warning: the card expects 4 images, 9 instances, 2 ignored, "
+        "found 3 images, 9 instances, 2 ignored: is the source complete?",
     ]
     reader = Reader(report.path)
     assert [record.name for record in reader] == ["images/1.png", "images/10.png", "images/2.png"]

@@ -37,8 +37,7 @@ FORMAT_VERSION = 1
 DATA_FILE = "data.mdb"
 _INITIAL_MAP_BYTES = 64 << 20  # doubled whenever it is full: a huge map from the start fails on Windows
 _META_KEY = b"meta"
-_CHECKSUM = struct.Struct("<I")
-_PREFIX = struct.Struct("<II")  # checksum, length of the header
+_UINT32 = struct.Struct("<I")
 
 
 class DamagedRecordError(ValueError):
@@ -83,36 +82,40 @@ def _key(index: int) -> bytes:
     return b"%010d" % index
 
 
+def _seal(body: bytes) -> bytes:
+    return _UINT32.pack(zlib.crc32(body)) + body
+
+
+def _unseal(value: memoryview) -> memoryview:
+    """The bytes that were sealed; ValueError when they changed since."""
+    body = value[_UINT32.size :]
+    if len(value) < _UINT32.size or _UINT32.unpack_from(value) != (zlib.crc32(body),):
+        raise ValueError("its checksum does not match, so its bytes changed after they were written")
+    return body
+
+
 def _pack_record(name: str, image_bytes: bytes, instances: Sequence[Instance]) -> bytes:
     values = {"name": name, "instances": [instance.to_dict() for instance in instances]}
     header = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
-    body = struct.pack("<I", len(header)) + header + image_bytes
-    return _CHECKSUM.pack(zlib.crc32(body)) + body
+    return _seal(_UINT32.pack(len(header)) + header + image_bytes)
 
 
 def _unpack_record(value: memoryview) -> Record:
     """The record of its bytes; ValueError when they are not what was written."""
-    if len(value) < _PREFIX.size:
-        raise ValueError(f"it has {len(value)} bytes, expected at least {_PREFIX.size}")
-    checksum, header_length = _PREFIX.unpack_from(value)
-    if zlib.crc32(value[_CHECKSUM.size :]) != checksum:
-        raise ValueError("its checksum does not match, so its bytes changed after they were written")
-    header, image = value[_PREFIX.size :][:header_length], value[_PREFIX.size + header_length :]
-    values = json.loads(bytes(header))
+    body = _unseal(value)
+    (header_length,) = _UINT32.unpack_from(body)
+    header_end = _UINT32.size + header_length
+    values = json.loads(bytes(body[_UINT32.size : header_end]))
     instances = tuple(Instance.from_dict(instance) for instance in values["instances"])
-    return Record(values["name"], bytes(image), instances)
+    return Record(values["name"], bytes(body[header_end:]), instances)
 
 
 def _pack_meta(meta: Meta) -> bytes:
-    body = json.dumps(dataclasses.asdict(meta), ensure_ascii=False).encode()
-    return _CHECKSUM.pack(zlib.crc32(body)) + body
+    return _seal(json.dumps(dataclasses.asdict(meta), ensure_ascii=False).encode())
 
 
-def _unpack_meta(value: bytes) -> Meta:
-    (checksum,), body = _CHECKSUM.unpack_from(value), value[_CHECKSUM.size :]
-    if zlib.crc32(body) != checksum:
-        raise ValueError("the checksum of its meta record does not match")
-    values = json.loads(body)
+def _unpack_meta(value: memoryview) -> Meta:
+    values = json.loads(bytes(_unseal(value)))
     if values["version"] != FORMAT_VERSION:
         raise ValueError(
             f"it has format version {values['version']}, this version of the program reads {FORMAT_VERSION}"
@@ -315,11 +318,11 @@ class Reader:
         self._opened: _Opened | None = None
         environment = self._environment()
         try:
-            with environment.begin() as transaction:
+            with environment.begin(buffers=True) as transaction:
                 value = transaction.get(_META_KEY)
-            if value is None:
-                raise ValueError("it has no meta record, so it is unfinished or another program's")
-            self.meta = _unpack_meta(value)
+                if value is None:
+                    raise ValueError("it has no meta record, so it is unfinished or another program's")
+                self.meta = _unpack_meta(value)
         except (lmdb.Error, ValueError) as error:
             raise ValueError(f"{self.path}: not a data set that can be read: {error}; build it again") from error
 
@@ -337,7 +340,7 @@ class Reader:
                 if value is None:
                     raise ValueError("it is missing")
                 return _unpack_record(value)
-        except (lmdb.Error, ValueError, KeyError) as error:
+        except (lmdb.Error, ValueError) as error:
             raise DamagedRecordError(f"{self.path}: record {index} is damaged: {error}") from error
 
     def sample(self, index: int) -> Sample:
