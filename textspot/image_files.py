@@ -35,11 +35,11 @@ def decode_image(data: bytes, name: str = "image") -> np.ndarray:
                 if image is not None:
                     return image
             return _decode_with_pillow(header, name)
+    except ImageError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{name}: {error}; at most {MAX_PIXELS} pixels are read: scale it down or cut it") from error
     except (OSError, SyntaxError, EOFError, ValueError, cv2.error) as error:  # what Pillow's readers raise on bad bytes
-        if isinstance(error, ImageError):
-            raise
         raise ImageError(f"{name}: cannot be decoded as an image ({error})") from error
 
 
