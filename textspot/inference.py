@@ -3,13 +3,14 @@
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 
-from textspot.batch import image_to_tensor
-from textspot.checkpoint import ModelCard, load_model
+from textspot.checkpoint import MODEL_FILE, CheckpointError, ModelCard, load_model
 from textspot.image_files import read_image
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.postprocess import decode_instances
@@ -18,21 +19,56 @@ from textspot.recipe import build_charset
 from textspot.structures import Prediction
 
 ImageLike = np.ndarray | str | os.PathLike
+Item = TypeVar("Item")
+
+MOST_DECODED = 32  # images in memory at a time, however long the list
 
 
 def load(path: str | os.PathLike, device: str = "cpu") -> "Spotter":
-    """The spotter of a training run: its `model.safetensors`, or the run's folder (then its last weights)."""
-    path = Path(path)
-    if path.is_dir():
-        path = path / "last" / "model.safetensors"
-    return Spotter(*load_model(path), device=torch.device(device))
+    """The spotter of a `model.safetensors`, or of a training run's folder: then its last weights.
+
+    `device` is `cpu`, a GPU such as `cuda:0`, or `auto`, which takes a GPU if there is one. A file that is missing, cut
+    short or something else is a `CheckpointError`, a device that is not there a ValueError.
+    """
+    return Spotter(*load_model(_find_weights(Path(path))), device=choose_device(device))
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called `auto`, `cpu`, `cuda` or `cuda:<number>`; a ValueError when there is none of that name here."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device is {name!r}, expected auto, cpu or a GPU such as cuda:0")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device is {name!r}, and torch sees {torch.cuda.device_count()} GPUs here; use cpu or auto")
+    return device
+
+
+def _find_weights(path: Path) -> Path:
+    """The weights at `path`: the file itself, or what a folder of a run holds."""
+    if not path.is_dir():
+        return path
+    for file in (path / MODEL_FILE, path / "last" / MODEL_FILE):
+        if file.is_file():
+            return file
+    raise CheckpointError(
+        f"{path}: holds neither {MODEL_FILE} nor last/{MODEL_FILE}; expected the folder of a run that was saved"
+    )
 
 
 class Spotter:
-    """A network with everything it takes to use it. `threshold` starts as the one chosen on the validation images."""
+    """A network with everything it takes to use it.
+
+    `threshold` in [0, 1] may be set; it starts as the one that was chosen on the validation images. What an instance's
+    `score` and `text_score` mean: see `TextInstance`.
+    """
 
     def __init__(self, network: SpottingNetwork, card: ModelCard, device: torch.device):
-        self.network = network.eval().to(device=device, memory_format=torch.channels_last)
+        self.network = network.eval().to(device).to(memory_format=torch.channels_last)
         self.card, self.recipe, self.device = card, card.recipe, device
         self.charset = build_charset(card.recipe)
         self.threshold = card.threshold
@@ -40,17 +76,33 @@ class Spotter:
     def __call__(self, images: ImageLike | Sequence[ImageLike], batch_size: int = 1) -> Prediction | list[Prediction]:
         """Spot text in an RGB array (H, W, 3) uint8, in a file, or in a list of these.
 
-        One image gives one `Prediction`: a sequence of instances, best score first, that unpack as `(polygon, text, score)`.
-        A list gives a list. A file that is no image is an `ImageError` that names it.
+        One image gives one `Prediction`: a sequence of instances, best score first, that unpack as `(polygon, text,
+        score)`; of a file it bears the path as its name. A list gives a list. A file that is no image is an
+        `ImageError`, an array of another shape or type a ValueError.
         """
         if isinstance(images, np.ndarray | str | os.PathLike):
-            return self.predict([_load(images)])[0]
-        loaded = [_load(image) for image in images]
-        return self.predict(loaded, batch_size)
+            return self._spot_all([images], batch_size)[0]
+        return self._spot_all(images, batch_size)
+
+    def _spot_all(self, images: Sequence[ImageLike], batch_size: int) -> list[Prediction]:
+        predictions = []
+        for chunk in _chunks(images, max(batch_size, MOST_DECODED)):
+            arrays = [image if isinstance(image, np.ndarray) else read_image(image) for image in chunk]
+            names = ["" if isinstance(image, np.ndarray) else os.fspath(image) for image in chunk]
+            found = self.predict(arrays, batch_size)
+            predictions += [replace(prediction, name=name) for prediction, name in zip(found, names, strict=True)]
+        return predictions
 
     def predict(self, images: Sequence[np.ndarray], batch_size: int = 1) -> list[Prediction]:
-        """Predictions of RGB arrays, in their order. Images are batched with others of the same padded size, so that the
-        result of an image does not depend on its neighbours."""
+        """Predictions of RGB arrays (H, W, 3) uint8, in their order; none for none.
+
+        Images are batched with others of the same padded size, so that the result of an image does not depend on its
+        neighbours. An array of another shape or type is a ValueError.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}, expected at least 1")
+        for image in images:
+            _check_image(image)
         prepared = [preprocess(image, self.recipe.preprocess) for image in images]
         by_size = defaultdict(list)
         for number, (padded, _) in enumerate(prepared):
@@ -61,7 +113,11 @@ class Spotter:
                 outputs = self._spot(np.stack([prepared[number][0] for number in chunk]))
                 for number, (ribbons, scores, text_logits) in zip(chunk, outputs, strict=True):
                     instances = decode_instances(
-                        ribbons / prepared[number][1], scores, text_logits, self.charset, self.threshold,
+                        ribbons / prepared[number][1],
+                        scores,
+                        text_logits,
+                        self.charset,
+                        self.threshold,
                         self.recipe.postprocess,
                     )
                     predictions[number] = Prediction(tuple(instances), images[number].shape[:2])
@@ -70,7 +126,7 @@ class Spotter:
     @torch.inference_mode()
     def _spot(self, images: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Per image of a batch (B, H, W, 3): ribbons, scores and text logits of its regions above the threshold."""
-        batch = torch.stack([image_to_tensor(image) for image in images]).to(self.device)
+        batch = torch.from_numpy(images).permute(0, 3, 1, 2).to(self.device)
         features, maps = self.network.detect(batch)
         found = self.network.detector.count_peaks(maps, self.threshold)
         slots = torch.empty(min(found, self.recipe.postprocess.max_regions), device=self.device)
@@ -79,14 +135,14 @@ class Spotter:
         return list(zip(*(tensor.cpu().numpy() for tensor in (ribbons, scores, text_logits)), strict=True))
 
 
-def _load(image: ImageLike) -> np.ndarray:
-    if not isinstance(image, np.ndarray):
-        return read_image(image)
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"expected an RGB image of shape (H, W, 3) and type uint8, found {image.shape} {image.dtype}")
-    return image
+def _check_image(image: np.ndarray) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise ValueError(
+            f"expected an RGB image of shape (H, W, 3) and type uint8, found {image.shape} {image.dtype}; "
+            "give the path of a file to have any kind of image converted"
+        )
 
 
-def _chunks(numbers: list[int], size: int) -> Iterator[list[int]]:
-    for start in range(0, len(numbers), size):
-        yield numbers[start : start + size]
+def _chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

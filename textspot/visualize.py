@@ -20,13 +20,13 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def draw_prediction(image: np.ndarray, prediction: Prediction) -> np.ndarray:
-    """The RGB image with each polygon and its text above it."""
+    """A copy of the image (H, W, 3) uint8 RGB with each polygon and its text above it."""
     labels = [(instance.polygon, instance.text, FOUND) for instance in prediction]
     return _draw_labels(image, labels)
 
 
 def draw_sample(sample: Sample) -> np.ndarray:
-    """The sample's RGB image with its annotation; ignored instances in grey."""
+    """A copy of the sample's RGB image with its annotation; ignored instances in grey."""
     labels = [
         (polygon, "" if ignored else transcript, IGNORED if ignored else ANNOTATED)
         for polygon, transcript, ignored in zip(sample.polygons, sample.transcripts, sample.ignore, strict=True)
@@ -38,11 +38,13 @@ def _draw_labels(image: np.ndarray, labels: Sequence[tuple[np.ndarray, str, tupl
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
     size = int(np.clip(max(picture.size) / 55, 10, 40))
-    for polygon, text, colour in labels:
+    for polygon, _, colour in labels:
         points = [tuple(point) for point in polygon.tolist()]
         draw.line([*points, points[0]], fill=colour, width=max(1, size // 8))
+    for polygon, text, colour in labels:  # after the outlines, which would cross them
         if text:
-            left, top = polygon[:, 0].min(), max(0.0, polygon[:, 1].min() - 1.3 * size)
+            rightmost = picture.width - draw.textlength(text, _font(size)) - 2
+            left, top = max(0, min(polygon[:, 0].min(), rightmost)), max(0, polygon[:, 1].min() - 1.3 * size)
             box = draw.textbbox((left, top), text, font=_font(size))
             draw.rectangle((box[0] - 2, box[1] - 1, box[2] + 2, box[3] + 1), fill=colour)
             draw.text((left, top), text, fill=(0, 0, 0), font=_font(size))
@@ -52,12 +54,14 @@ def _draw_labels(image: np.ndarray, labels: Sequence[tuple[np.ndarray, str, tupl
 def draw_regions(image: np.ndarray, grids: np.ndarray, texts: Sequence[str], zoom: int = 4) -> np.ndarray:
     """What the recogniser is fed, as a column of pictures: the RGB image sampled at `grids` (K, H, W, 2) in pixels.
 
-    The grid is refined `zoom` times, so that the letters can be seen; the text stands to the right of each region.
+    The grid is refined `zoom` times, so that the letters can be seen; the text stands to the right of each region. What
+    lies outside the image is black. Without regions the picture is a small white square.
     """
     rows = []
     for grid, text in zip(grids, texts, strict=True):
         fine = cv2.resize(grid.astype(np.float32), None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
-        patch = cv2.remap(image, fine - 0.5, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        x, y = fine[..., 0] - 0.5, fine[..., 1] - 0.5  # OpenCV counts from the centre of the first pixel
+        patch = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         row = np.full((patch.shape[0] + 2, patch.shape[1] * 2, 3), 255, dtype=np.uint8)
         row[: patch.shape[0], : patch.shape[1]] = patch
         picture = Image.fromarray(row)

@@ -1,0 +1,188 @@
+import dataclasses
+import errno
+import json
+import os
+import signal
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_spotter import TINY_RECIPE, build_tiny_network, save_tiny_spotter
+
+from textspot.checkpoint import CheckpointError, ModelCard, load_model, load_weights, save_model, write_atomically
+from textspot.models.backbone import BackboneConfig
+from textspot.recipe import build_spotting_network
+from textspot.text.charset import TextConfig
+
+
+@pytest.fixture
+def weights(tmp_path):
+    return save_tiny_spotter(tmp_path / "model.safetensors")
+
+
+def rewrite(path, **changes):
+    """Save the file again with other metadata; None takes a key away."""
+    metadata = _metadata(path) | changes
+    tensors = load_file(path)
+    save_file(tensors, path, {key: value for key, value in metadata.items() if value is not None})
+
+
+def _metadata(path):
+    length = int.from_bytes(path.read_bytes()[:8], "little")
+    return json.loads(path.read_bytes()[8 : 8 + length])["__metadata__"]
+
+
+def test_what_is_saved_comes_back(tmp_path):
+    network = build_tiny_network()
+    card = ModelCard(TINY_RECIPE, threshold=0.1 + 0.2, step=12, metrics={"icdar2015/end_to_end/hmean": 1 / 3})
+    save_model(tmp_path / "deep" / "er" / "model.safetensors", network.state_dict(), card)
+    loaded, loaded_card = load_model(tmp_path / "deep" / "er" / "model.safetensors")
+    assert loaded_card == card
+    assert not loaded.training
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[name], tensor, rtol=0, atol=0)
+
+
+def test_channels_last_weights_are_saved_as_they_are(tmp_path):
+    network = build_tiny_network().to(memory_format=torch.channels_last)
+    save_model(tmp_path / "model.safetensors", network.state_dict(), ModelCard(TINY_RECIPE))
+    loaded, _ = load_model(tmp_path / "model.safetensors")
+    name = "detector.tower.0.weight"
+    torch.testing.assert_close(loaded.state_dict()[name], network.state_dict()[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
+def test_a_threshold_is_a_probability(threshold):
+    with pytest.raises(ValueError, match=r"expected a value in \[0, 1\]"):
+        ModelCard(TINY_RECIPE, threshold)
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 4, 200, -1])
+def test_a_file_that_was_cut_short(weights, kept_bytes):
+    weights.write_bytes(weights.read_bytes()[:kept_bytes])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: cut short, or not a safetensors file .* completely"):
+        load_model(weights)
+
+
+def test_a_file_of_another_format(tmp_path):
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "trainer.pt")
+    with pytest.raises(CheckpointError, match=r"trainer\.pt: cut short, or not a safetensors file"):
+        load_model(tmp_path / "trainer.pt")
+
+
+def test_no_file(tmp_path):
+    for path in (tmp_path / "absent.safetensors", tmp_path):
+        with pytest.raises(CheckpointError, match=r"no such file; expected the model\.safetensors"):
+            load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"format": None}, "not a model of this program: its metadata says format None, expected 'textspot-1'"),
+        ({"format": "pt"}, "format 'pt'"),
+        ({"threshold": None}, "its metadata lacks 'threshold'"),
+        ({"recipe": "{"}, "its metadata cannot be used"),
+        ({"recipe": "[]"}, "its metadata cannot be used"),
+        ({"recipe": json.dumps(TINY_RECIPE.to_dict() | {"colour": 1})}, "cannot be used .*does not accept option 'colour'"),
+        ({"threshold": "7"}, "the score threshold is 7"),
+        ({"threshold": '"high"'}, "its metadata cannot be used"),
+    ],
+)
+def test_metadata_that_is_not_ours(weights, changes, words):
+    rewrite(weights, **changes)
+    with pytest.raises(CheckpointError, match=words) as caught:
+        load_model(weights)
+    assert str(caught.value).startswith(str(weights))
+
+
+def test_a_file_without_metadata(weights):
+    save_file(load_file(weights), weights)
+    with pytest.raises(CheckpointError, match="format None"):
+        load_model(weights)
+
+
+def test_weights_of_another_charset_are_named(weights):
+    recipe = dataclasses.replace(TINY_RECIPE, text=TextConfig("ABC"))
+    network = build_spotting_network(recipe)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"classifier\.bias has shape \(11,\), the network wants \(4,\)") as caught:
+        load_weights(network, load_file(weights), "other.safetensors")
+    assert "recognizer.classifier.weight has shape (11, 16, 1, 1)" in str(caught.value)
+    assert str(caught.value).startswith("other.safetensors: does not fit the recipe's network (another charset")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_a_checkpoint_whose_recipe_and_weights_disagree(weights):
+    recipe = dataclasses.replace(TINY_RECIPE, text=TextConfig("ABC"))
+    rewrite(weights, recipe=json.dumps(recipe.to_dict()))
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: does not fit .*recognizer\.classifier\.weight"):
+        load_model(weights)
+
+
+def test_missing_and_surplus_weights_are_named_and_not_by_the_hundred(weights):
+    tensors = load_file(weights)
+    tensors["surplus"] = tensors.pop("detector.score.bias")
+    with pytest.raises(CheckpointError, match=r"detector\.score\.bias is missing; surplus has no place in the network"):
+        load_weights(build_spotting_network(TINY_RECIPE), tensors, "x")
+    other = dataclasses.replace(TINY_RECIPE.model, backbone=BackboneConfig(kind="resnet18"))
+    network = build_spotting_network(dataclasses.replace(TINY_RECIPE, model=other))
+    with pytest.raises(CheckpointError, match=r"and \d+ more$") as caught:
+        load_weights(network, tensors, "x")
+    assert len(str(caught.value)) < 2000
+
+
+def test_a_full_disk_leaves_the_old_file(weights, monkeypatch):
+    before = weights.read_bytes()
+
+    def fill_disk(_tensors, path, _metadata):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("textspot.checkpoint.save_file", fill_disk)
+    with pytest.raises(CheckpointError, match=r"No space left on device.*untouched: make room"):
+        save_model(weights, build_tiny_network().state_dict(), ModelCard(TINY_RECIPE))
+    assert weights.read_bytes() == before
+    assert list(weights.parent.iterdir()) == [weights]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "run").write_text("a file where the folder should be")
+    with pytest.raises(CheckpointError, match=r"run/last/model\.safetensors: could not be written"):
+        save_model(tmp_path / "run" / "last" / "model.safetensors", {}, ModelCard(TINY_RECIPE))
+
+
+def test_an_interrupt_while_writing_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def interrupt(temporary):
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, interrupt)
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_kill_while_writing_leaves_the_old_file_and_the_next_write_cleans_up(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def die(temporary):
+        temporary.write_text("half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        write_atomically(path, die)
+    os.waitpid(child, 0)
+    assert path.read_text() == "old"
+    (left_over,) = set(tmp_path.iterdir()) - {path}
+    assert left_over.read_text() == "half"
+    (tmp_path / "file.other").write_text("somebody else's")
+    write_atomically(path, lambda temporary: temporary.write_text("new"))
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
+        "file": "new",
+        "file.other": "somebody else's",
+    }

@@ -1,0 +1,61 @@
+"""A spotter small enough for tests: random weights, biased so that it finds small words wherever it looks."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from textspot.checkpoint import ModelCard, save_model
+from textspot.data.dataset import DataConfig, SourceConfig
+from textspot.data.targets import OFFSET_UNIT
+from textspot.geometry import box_to_quad, quad_to_ribbon
+from textspot.models.backbone import BackboneConfig
+from textspot.models.fcr import RecognizerConfig
+from textspot.models.neck import NeckConfig
+from textspot.models.spotting_network import ModelConfig, SpottingNetwork
+from textspot.models.text_pooling import RoiConfig
+from textspot.recipe import Recipe, build_spotting_network
+from textspot.text.charset import TextConfig
+
+torch.set_num_threads(1)  # so small a network is slower on two: its threads wait for those of whatever else runs
+
+TINY_RECIPE = Recipe(
+    data=DataConfig(train=(SourceConfig("train"),), validation=SourceConfig("validation")),
+    text=TextConfig("ABCDEFGHIJ"),
+    model=ModelConfig(
+        BackboneConfig(widths=(8, 8, 16, 16), blocks=(1, 1, 1, 1)),
+        NeckConfig(8),
+        RoiConfig(width=16),
+        RecognizerConfig(widths=(8, 8, 16, 16), context_layers=1),
+    ),
+)
+
+
+def build_tiny_network(recipe: Recipe = TINY_RECIPE) -> SpottingNetwork:
+    """Scores around one half, ribbons around 24 x 10 pixels, hardly a blank."""
+    torch.manual_seed(0)
+    network = build_spotting_network(recipe)
+    word = quad_to_ribbon(box_to_quad(np.array([-12, -5, 12, 5])))
+    with torch.no_grad():
+        network.detector.score.bias.zero_()
+        network.detector.score.weight.mul_(3)
+        network.detector.geometry.weight.mul_(0.05)
+        network.detector.geometry.bias.copy_(torch.from_numpy(word).flatten() / OFFSET_UNIT)
+        network.recognizer.classifier.weight.mul_(5)
+        network.recognizer.classifier.bias.zero_()
+    return network.eval()
+
+
+def save_tiny_spotter(path: Path, threshold: float = 0.6, max_side: int = 1280) -> Path:
+    """Save that network as a checkpoint of a run would be; also the path."""
+    preprocess = dataclasses.replace(TINY_RECIPE.preprocess, max_side=max_side)
+    recipe = dataclasses.replace(TINY_RECIPE, preprocess=preprocess)
+    save_model(path, build_tiny_network(recipe).state_dict(), ModelCard(recipe, threshold, step=7))
+    return path
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """An image (height, width, 3) uint8 in which every part is different."""
+    blurred = np.random.default_rng(seed).integers(0, 256, (height // 4 + 1, width // 4 + 1, 3), dtype=np.uint8)
+    return np.ascontiguousarray(np.repeat(np.repeat(blurred, 4, axis=0), 4, axis=1)[:height, :width])
