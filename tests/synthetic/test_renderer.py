@@ -9,11 +9,10 @@ import pytest
 
 from textspot.data.synthetic import Renderer, RendererConfig, WordConfig
 from textspot.data.synthetic.degrade import degrade
-from textspot.data.synthetic.renderer import quad_height
 from textspot.data.synthetic.style import LUMINANCE, MIN_CONTRAST, choose_style, contrasting
 from textspot.data.synthetic.surface import Photographs, draw_surface
 from textspot.data.synthetic.typefaces import SHIPPED
-from textspot.geometry import polygon_area
+from textspot.geometry import polygon_area, quad_to_ribbon, ribbon_size
 from textspot.structures import Sample
 
 SMALL = RendererConfig(height=160, width=224)
@@ -23,6 +22,10 @@ LETTERS = WordConfig(characters="ABCDEFGHIKLMNOPRSTUVWXYZ", case="upper")
 def digest(sample: Sample) -> str:
     parts = [sample.image.tobytes(), np.array(sample.polygons).tobytes(), repr(sample.transcripts).encode()]
     return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def height_of(polygon: np.ndarray) -> float:
+    return ribbon_size(quad_to_ribbon(polygon))[0]
 
 
 def render(count: int = 8, **changes) -> list[Sample]:
@@ -121,7 +124,7 @@ def test_words_are_those_of_the_configuration():
 
 def test_text_heights():
     samples = render(20, words=LETTERS, min_text_height=20.0, max_text_height=30.0, max_tilt=0.0)
-    heights = [quad_height(polygon) for sample in samples for polygon in sample.polygons]
+    heights = [height_of(polygon) for sample in samples for polygon in sample.polygons]
     assert 19 < min(heights) < 24
     assert 26 < max(heights) < 30 * (1 + 2 * 0.12) + 4  # outlines and margins belong to the polygon
 
@@ -148,7 +151,7 @@ def test_tilt_makes_perspective():
 def test_low_words_are_ignored():
     samples = render(ignore_below=16.0)
     for sample in samples:
-        assert sample.ignore.tolist() == [quad_height(polygon) < 16 for polygon in sample.polygons]
+        assert sample.ignore.tolist() == [height_of(polygon) < 16 for polygon in sample.polygons]
     flags = np.concatenate([sample.ignore for sample in samples])
     assert 0 < flags.mean() < 1
 

@@ -100,18 +100,17 @@ def _find_place(
     rng: np.random.Generator, page: Page, taken: np.ndarray, scribe: Scribe, block: tuple[int, ...]
 ) -> Placement | None:
     """A block at a place where nothing is yet, which is then marked as taken."""
-    capital = log_uniform(rng, *page.text_height)
+    capital, lowest = log_uniform(rng, *page.text_height), page.text_height[0]
     gap, pitch = rng.uniform(0.4, 0.7), rng.uniform(1.6, 2.2)
-    while capital >= page.text_height[0]:
-        picked = scribe.pick(rng, block, capital)
-        if picked is None:
-            return None
+    while (picked := scribe.pick(rng, block, capital)) is not None:
         lettering = draw_lettering(*picked, capital, gap, pitch)
         for _ in range(PLACES):
             placement = _throw(rng, page, lettering)
             if placement is not None and _take(taken, placement):
                 return placement
-        capital *= SHRINK
+        if capital <= lowest:
+            break
+        capital = max(SHRINK * capital, lowest)
     return None
 
 

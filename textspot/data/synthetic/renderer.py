@@ -14,6 +14,7 @@ from textspot.data.synthetic.style import choose_style
 from textspot.data.synthetic.surface import Photographs, draw_surface
 from textspot.data.synthetic.typefaces import load_typefaces
 from textspot.data.synthetic.words import WordConfig, WordSource
+from textspot.geometry import quad_to_ribbon, ribbon_size
 from textspot.structures import Sample
 
 
@@ -32,8 +33,8 @@ class RendererConfig:
         empty_share: the share of images without any word.
         min_text_height: the lowest capitals, in pixels before text is tilted.
         max_text_height: the highest capitals, in pixels before text is tilted.
-        ignore_below: words whose polygon is lower than this many pixels, the mean of its two sides, are drawn, and
-            marked as to be ignored.
+        ignore_below: words whose polygon is lower than this many pixels, on average between its upper and its lower
+            edge, are drawn, and marked as to be ignored.
         max_rotation: text is turned within the image by at most this angle in radians, either way.
         max_tilt: text is tilted out of the image by at most this angle in radians, about both axes; gives perspective.
         backgrounds: a folder of photographs to write on; without one, plain and textured surfaces are drawn.
@@ -75,7 +76,7 @@ class RendererConfig:
 
 
 class Renderer:
-    """Draws samples; the sample of (seed, index) is the same in every process.
+    """Draws samples; with the same versions of numpy, OpenCV and Pillow, (seed, index) is the same in every process.
 
     Word list, fonts and backgrounds are looked up when the renderer is made; what is missing or unusable is an error
     that names it.
@@ -103,7 +104,7 @@ class Renderer:
         canvas = self._surface(rng)
         placements = self._layout(rng)
         quads = [quad for placement in placements for quad in _write(rng, canvas, placement)]
-        heights = np.array([quad_height(quad) for quad in quads])
+        heights = np.array([ribbon_size(quad_to_ribbon(quad))[0] for quad in quads])
         ignore = heights < self.config.ignore_below
         lowest = heights[~ignore].min() if not ignore.all() else self.config.min_text_height
         return Sample(
@@ -127,11 +128,6 @@ class Renderer:
             return lay_sheet(rng, self._page, self._scribe)
         least, most = self.config.words_per_image
         return lay_scene(rng, self._page, self._scribe, int(rng.integers(least, most + 1)))
-
-
-def quad_height(quad: np.ndarray) -> float:
-    """The height of a quad (4, 2) in pixels: the mean length of its two sides."""
-    return float(np.linalg.norm(quad[:2] - quad[:1:-1], axis=1).mean())
 
 
 def _write(rng: np.random.Generator, canvas: np.ndarray, placement: Placement) -> np.ndarray:
