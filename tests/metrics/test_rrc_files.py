@@ -1,3 +1,4 @@
+import pickle
 import zipfile
 
 import numpy as np
@@ -125,13 +126,31 @@ def test_wrong_paths(tmp_path, write_zip):
 
 
 def test_two_files_for_one_image(write_zip):
-    path = write_zip("gt.zip", {"gt_1.txt": f"{LINE},a", "gt_img_1.txt": f"{LINE},b"})
+    path = write_zip("gt.zip", {"gt_1.txt": f"{LINE},####a", "gt_img_1.txt": f"{LINE},####b"})
     with pytest.raises(RrcFormatError, match=r"gt_img_1\.txt: a second file for image '1'; keep one"):
-        read_ground_truths(path)
-    assert read_ground_truths(path, lenient=True)[0]["1"].transcripts == ["b"]
-    path = write_zip("res.zip", {"res_1.txt": f"{LINE},a", "res_img_1.txt": f"{LINE},b"})
+        read_ground_truths(path, layout="polygon")
+    assert read_ground_truths(path, lenient=True, layout="polygon")[0]["1"].transcripts == ["b"]
+    path = write_zip("res.zip", {"res_1.txt": f"{LINE},####a", "1.txt": f"{LINE},####b"})
     with pytest.raises(RrcFormatError, match="a second file for image '1'"):
-        read_results(path, ["1"])
+        read_results(path, ["1"], layout="polygon")
+
+
+def test_names_of_images(write_zip):
+    files = ["gt_img_1.txt", "gt_img_02.txt", "gt_shop.txt", "gt_img_shop.txt", "gt_a 7.txt", "gt_3.txt", "img_4.txt"]
+    ground_truths, _ = read_ground_truths(write_zip("gt.zip", dict.fromkeys(files, "")))
+    assert list(ground_truths) == ["1", "02", "shop", "img_shop", "a 7"]
+    with pytest.raises(RrcFormatError) as caught:
+        read_results(
+            write_zip("res.zip", dict.fromkeys(["res_img_1.txt", "res_1.txt", "res_img_2.txt"], "")), ["1", "02"]
+        )
+    assert [fault.split(":")[0] for fault in caught.value.faults] == ["res_1.txt", "res_img_2.txt"]
+
+
+def test_the_error_survives_pickling(write_zip):
+    with pytest.raises(RrcFormatError) as caught:
+        read_ground_truths(write_zip("gt.zip", {"gt_img_1.txt": LINE}))
+    back = pickle.loads(pickle.dumps(caught.value))
+    assert (str(back), back.faults) == (str(caught.value), caught.value.faults)
 
 
 def test_boxes(write_zip):

@@ -1,8 +1,8 @@
 """Ground truth and results in the files of the Robust Reading Competition (RRC).
 
 One text file per image, in a zip or a folder: `gt_img_7.txt` is the ground truth of the image named "7",
-`res_img_7.txt` its result. Other names than `img_<number>` work alike: `gt_shop.txt`, `res_shop.txt`. One word a line,
-in one of three layouts:
+`res_img_7.txt` its result. Other names than `img_<number>` work alike: `gt_shop.txt` and `res_shop.txt` belong to the
+image "shop". One word a line, in one of three layouts:
 
     quad      x1,y1,x2,y2,x3,y3,x4,y4,transcript       four corners, clockwise as seen
     box       left,top,right,bottom,transcript
@@ -18,8 +18,9 @@ once. With `lenient=True` they repair what they can, leave out what they cannot,
 
 import re
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,13 +43,13 @@ class Layout:
         points: how many points, as the count of a regular expression.
         shape: the line, for messages.
         before_text: what stands between the numbers and the transcript.
-        prefix: count of the regular expression for `gt_` and `res_` in file names.
+        file_name: regular expression for file names; `PREFIX` stands for `gt` or `res`, its group is the image.
     """
 
     points: str
     shape: str
     before_text: str = ","
-    prefix: str = "{1}"
+    file_name: str = r"PREFIX_(?:img_([0-9]+)|([^/]*[^/0-9][^/]*))\.txt"
 
     def pattern(self, number: str, confidences: bool) -> re.Pattern:
         """Matches a line; its groups are the coordinates, the confidence (if there are) and the transcript, or None."""
@@ -60,7 +61,9 @@ class Layout:
 LAYOUTS = {
     "quad": Layout("{3}", "x1,y1,x2,y2,x3,y3,x4,y4,transcript"),
     "box": Layout("{1}", "left,top,right,bottom,transcript"),
-    "polygon": Layout("{2,}", "x1,y1,...,xn,yn,####transcript", before_text=",####", prefix="?"),
+    "polygon": Layout(
+        "{2,}", "x1,y1,...,xn,yn,####transcript", before_text=",####", file_name=r"(?:PREFIX_)?(?:img_)?([^/]+)\.txt"
+    ),
 }
 _INTEGER = r"-?[0-9]{1,9}"
 _DECIMAL = r"-?[0-9]{1,9}(?:\.[0-9]*)?"
@@ -70,8 +73,12 @@ class RrcFormatError(ValueError):
     """Files that the official script would refuse. `faults` lists all of them, each with its file and line."""
 
     def __init__(self, path: Path, faults: list[str]) -> None:
-        super().__init__("\n  ".join([f"{path}: {len(faults)} fault(s) against the RRC format:", *faults]))
+        super().__init__(path, faults)  # both, so that the error can be pickled
+        self.path = path
         self.faults = faults
+
+    def __str__(self) -> str:
+        return "\n  ".join([f"{self.path}: {len(self.faults)} fault(s) against the RRC format:", *self.faults])
 
 
 def read_ground_truths(
@@ -84,13 +91,13 @@ def read_ground_truths(
     """
     reader = _Reader(Path(path), lenient, layout)
     ground_truths: dict[str, GroundTruth] = {}
-    for file_name, raw in _read_entries(reader.path):
+    for file_name, read in _find_entries(reader.path):
         name = reader.image_name(file_name, "gt")
         if name is None:
             continue
         if name in ground_truths:
             reader.complain(f"{file_name}: a second file for image {name!r}", "keep one", "the last one counts")
-        words = reader.parse(file_name, raw, text_required=True)
+        words = reader.parse(file_name, read(), text_required=True)
         ignore = np.array([text == DONT_CARE for text in words.texts], dtype=bool)
         ground_truths[name] = GroundTruth(words.polygons, words.texts, ignore, name)
     if not ground_truths:
@@ -119,7 +126,7 @@ def read_results(
     """
     reader = _Reader(Path(path), lenient, layout, confidences)
     predictions: dict[str, Prediction] = {}
-    for entry, raw in _read_entries(reader.path):
+    for entry, read in _find_entries(reader.path):
         file_name = entry
         if "/" in entry.rstrip("/"):
             file_name = Path(entry).name
@@ -131,7 +138,7 @@ def read_results(
             continue
         if name in predictions:
             reader.complain(f"{entry}: a second file for image {name!r}", "keep one", "the last one counts")
-        words = reader.parse(entry, raw, text_required)
+        words = reader.parse(entry, read(), text_required)
         instances = [TextInstance(*fields) for fields in zip(words.polygons, words.texts, words.scores, strict=True)]
         instances.sort(key=lambda instance: -instance.score)
         predictions[name] = Prediction(tuple(instances), (0, 0), name)
@@ -160,11 +167,11 @@ def _format_line(polygon: np.ndarray, text: str) -> str:
     return ",".join([*map(str, quad.ravel()), text])
 
 
-def _read_entries(path: Path) -> Iterator[tuple[str, bytes]]:
-    """(name, content) of each entry of a zip or folder, in a fixed order; the name of a folder within ends in `/`."""
+def _find_entries(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Name and reader of each entry of a zip or folder, in a fixed order; the name of a folder within ends in `/`."""
     if path.is_dir():
         for file in sorted(path.iterdir()):
-            yield (f"{file.name}/", b"") if file.is_dir() else (file.name, file.read_bytes())
+            yield f"{file.name}/" if file.is_dir() else file.name, file.read_bytes
     elif not path.exists():
         raise FileNotFoundError(f"{path}: no such zip or folder")
     elif not zipfile.is_zipfile(path):
@@ -172,7 +179,7 @@ def _read_entries(path: Path) -> Iterator[tuple[str, bytes]]:
     else:
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
-                yield name, archive.read(name)
+                yield name, partial(archive.read, name)
 
 
 @dataclass
@@ -207,8 +214,8 @@ class _Reader:
 
     def image_name(self, file_name: str, prefix: str) -> str | None:
         """The image that a file belongs to; None for a name of another form."""
-        found = re.fullmatch(rf"(?:{prefix}_){self.layout.prefix}(?:img_)?([^/]+)\.txt", file_name)
-        return found.group(1) if found else None
+        found = re.fullmatch(self.layout.file_name.replace("PREFIX", prefix), file_name)
+        return next(filter(None, found.groups())) if found else None
 
     def parse(self, file_name: str, raw: bytes, text_required: bool) -> _Words:
         """The words of one file."""
