@@ -60,7 +60,7 @@ def test_a_threshold_is_a_probability(threshold):
 @pytest.mark.parametrize("kept_bytes", [0, 4, 200, -1])
 def test_a_file_that_was_cut_short(weights, kept_bytes):
     weights.write_bytes(weights.read_bytes()[:kept_bytes])
-    with pytest.raises(CheckpointError, match=r"model\.safetensors: cut short, or not a safetensors file .* completely"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: cut short, or not a safetensors file"):
         load_model(weights)
 
 
@@ -84,7 +84,7 @@ def test_no_file(tmp_path):
         ({"threshold": None}, "its metadata lacks 'threshold'"),
         ({"recipe": "{"}, "its metadata cannot be used"),
         ({"recipe": "[]"}, "its metadata cannot be used"),
-        ({"recipe": json.dumps(TINY_RECIPE.to_dict() | {"colour": 1})}, "cannot be used .*does not accept option 'colour'"),
+        ({"recipe": json.dumps(TINY_RECIPE.to_dict() | {"colour": 1})}, "does not accept option .colour"),
         ({"threshold": "7"}, "the score threshold is 7"),
         ({"threshold": '"high"'}, "its metadata cannot be used"),
     ],
@@ -106,7 +106,7 @@ def test_weights_of_another_charset_are_named(weights):
     recipe = dataclasses.replace(TINY_RECIPE, text=TextConfig("ABC"))
     network = build_spotting_network(recipe)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    with pytest.raises(CheckpointError, match=r"classifier\.bias has shape \(11,\), the network wants \(4,\)") as caught:
+    with pytest.raises(CheckpointError, match=r"bias has shape \(11,\), the network wants \(4,\)") as caught:
         load_weights(network, load_file(weights), "other.safetensors")
     assert "recognizer.classifier.weight has shape (11, 16, 1, 1)" in str(caught.value)
     assert str(caught.value).startswith("other.safetensors: does not fit the recipe's network (another charset")

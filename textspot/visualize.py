@@ -43,8 +43,8 @@ def _draw_labels(image: np.ndarray, labels: Sequence[tuple[np.ndarray, str, tupl
         draw.line([*points, points[0]], fill=colour, width=max(1, size // 8))
     for polygon, text, colour in labels:  # after the outlines, which would cross them
         if text:
-            rightmost = picture.width - draw.textlength(text, _font(size)) - 2
-            left, top = max(0, min(polygon[:, 0].min(), rightmost)), max(0, polygon[:, 1].min() - 1.3 * size)
+            rightmost = picture.width - draw.textlength(text, _font(size)) - 4
+            left, top = max(2, min(polygon[:, 0].min(), rightmost)), max(0, polygon[:, 1].min() - 1.3 * size)
             box = draw.textbbox((left, top), text, font=_font(size))
             draw.rectangle((box[0] - 2, box[1] - 1, box[2] + 2, box[3] + 1), fill=colour)
             draw.text((left, top), text, fill=(0, 0, 0), font=_font(size))

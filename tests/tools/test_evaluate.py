@@ -1,0 +1,192 @@
+import importlib.util
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import cv2
+import pytest
+from tiny_spotter import noise, save_tiny_spotter
+
+import textspot
+from textspot.data.annotation import Instance
+from textspot.data.lmdb_records import Writer
+
+TOOL = Path(__file__).parents[2] / "tools" / "evaluate.py"
+DRAWN = Path(__file__).parents[1] / "data" / "rrc_drawn"
+FILES = ["--gt", str(DRAWN / "gt.zip"), "--results", str(DRAWN / "submission.zip")]
+BOTH = {"icdar2015/detection_iou", "icdar2015/end_to_end"}
+PERFECT = {"precision": 1.0, "recall": 1.0, "hmean": 1.0}
+
+
+def _import_tool():
+    spec = importlib.util.spec_from_file_location("evaluate_tool", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+evaluate_tool = _import_tool()
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return save_tiny_spotter(tmp_path_factory.mktemp("run") / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def data(weights, tmp_path_factory):
+    """Three images annotated with what the spotter finds in them; what it cannot read is `###`."""
+    path = tmp_path_factory.mktemp("data") / "found"
+    spotter = textspot.load(weights)
+    with Writer(path, {}) as writer:
+        for number in range(3):
+            image = noise(64, 96, number)
+            instances = [
+                Instance(tuple(map(tuple, found.polygon.tolist())), found.text or "###", ignore=not found.text)
+                for found in spotter(image)
+            ]
+            _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+            writer.add(f"{number}.png", encoded.tobytes(), instances)
+    return path
+
+
+def write_zip(path, **texts):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in texts.items():
+            archive.writestr(f"{name}.txt", text)
+    return str(path)
+
+
+def test_files_score_as_the_official_scripts_say(tmp_path, capsys):
+    official = json.loads((DRAWN / "expected.json").read_text())
+    out = tmp_path / "out.json"
+    assert evaluate_tool.main(["--protocol", *official["expected"], *FILES, "--json", str(out)]) == 0
+    report = json.loads(out.read_text())
+    for protocol, figures in official["expected"].items():
+        assert report[protocol] == pytest.approx(figures, abs=1e-9)
+        assert report["per_image"][protocol]["1"] == pytest.approx(official["per_image"][protocol]["1"], abs=1e-9)
+    assert report["repairs"] == []
+    table = capsys.readouterr().out
+    assert "icdar2015/end_to_end" in table
+    assert "0.4791  0.5398  0.5076" in table
+    assert "80 images\n" in table
+
+
+def test_scoring_files_needs_no_torch():
+    program = (
+        "import runpy, sys\n"
+        f"sys.argv = {['evaluate.py', *FILES]!r}\n"
+        "try:\n"
+        f"    runpy.run_path({str(TOOL)!r}, run_name='__main__')\n"
+        "except SystemExit as exit:\n"
+        "    assert exit.code == 0, exit.code\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    assert "0.5076" in finished.stdout
+
+
+def test_faults_are_named_or_repaired(tmp_path, capsys):
+    gt = write_zip(tmp_path / "gt.zip", gt_img_1="0,0,9,0,9,9,0,9,EXIT")
+    results = write_zip(tmp_path / "res.zip", res_img_1="0,0,0,9,9,9,9,0,EXIT")
+    assert evaluate_tool.main(["--gt", gt, "--results", results]) == 1
+    assert "res_img_1.txt: line 1: the corners run anticlockwise" in capsys.readouterr().err
+    out = tmp_path / "out.json"
+    assert evaluate_tool.main(["--gt", gt, "--results", results, "--lenient", "--json", str(out)]) == 0
+    assert "repaired: " in capsys.readouterr().err
+    report = json.loads(out.read_text())
+    assert report["icdar2015/end_to_end"] == PERFECT
+    assert len(report["repairs"]) == 1
+
+
+def test_files_with_other_layouts(tmp_path, capsys):
+    gt = write_zip(tmp_path / "gt.zip", gt_img_1='0, 0, 9, 9, "EXIT"')
+    results = write_zip(tmp_path / "res.zip", res_img_1='0, 0, 9, 9, "EXIT"')
+    options = ["--protocol", "icdar2013/end_to_end", "--gt", gt, "--results", results]
+    assert evaluate_tool.main([*options, "--layout", "box"]) == 0
+    assert "1.0000  1.0000  1.0000" in capsys.readouterr().out
+    assert evaluate_tool.main(options) == 1
+
+
+def test_files_that_are_not_there(tmp_path, capsys):
+    absent = str(tmp_path / "absent.zip")
+    assert evaluate_tool.main(["--gt", absent, "--results", absent]) == 1
+    assert capsys.readouterr().err == f"error: {absent}: no such zip or folder\n"
+
+
+def test_a_model_against_what_it_finds_itself(weights, data, tmp_path, capsys):
+    out = tmp_path / "out.json"
+    assert evaluate_tool.main(["--weights", str(weights), "--data", str(data), "--json", str(out)]) == 0
+    report = json.loads(out.read_text())
+    assert report.keys() == BOTH | {"per_image", "threshold"}
+    for protocol in BOTH:
+        assert report[protocol] == PERFECT
+        assert report["per_image"][protocol] == {f"{number}.png": PERFECT for number in range(3)}
+    assert report["threshold"] == 0.6
+    assert "3 images, threshold 0.6000\n" in capsys.readouterr().out
+
+
+def test_a_threshold_that_is_given(weights, data, tmp_path):
+    out = tmp_path / "out.json"
+    options = ["--weights", str(weights), "--data", str(data), "--json", str(out), "--threshold"]
+    assert evaluate_tool.main([*options, "0.7"]) == 0
+    report = json.loads(out.read_text())
+    assert report["threshold"] == 0.7
+    assert report["icdar2015/detection_iou"]["precision"] == 1.0
+    assert 0 < report["icdar2015/detection_iou"]["recall"] < 1
+    assert evaluate_tool.main([*options, "1", "--protocol", "icdar2015/word_spotting"]) == 0
+    assert json.loads(out.read_text())["icdar2015/word_spotting"]["recall"] == 0
+
+
+def test_a_region_that_could_not_be_read_counts_where_texts_do_not(weights, data, tmp_path, monkeypatch):
+    out = tmp_path / "out.json"
+    monkeypatch.setattr(
+        "textspot.postprocess.decode_best_path", lambda logits, _charset: [("", 0.5) for _ in range(len(logits))]
+    )
+    assert evaluate_tool.main(["--weights", str(weights), "--data", str(data), "--json", str(out)]) == 0
+    report = json.loads(out.read_text())
+    assert report["icdar2015/detection_iou"]["hmean"] == 1.0
+    assert report["per_image"]["icdar2015/end_to_end"]["0.png"] == {"precision": 0.0, "recall": 0.0, "hmean": 0.0}
+
+
+def test_data_without_images(weights, tmp_path, capsys):
+    with Writer(tmp_path / "empty", {}):
+        pass
+    assert evaluate_tool.main(["--weights", str(weights), "--data", str(tmp_path / "empty")]) == 1
+    assert "empty: holds no image to evaluate on" in capsys.readouterr().err
+
+
+def test_weights_or_data_that_cannot_be_used(weights, data, tmp_path, capsys):
+    assert evaluate_tool.main(["--weights", str(tmp_path / "no.safetensors"), "--data", str(data)]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'no.safetensors'}: no such file")
+    assert evaluate_tool.main(["--weights", str(weights), "--data", str(tmp_path / "no")]) == 1
+    assert "no: no such data set" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--gt", "gt.zip"],
+        ["--weights", "model.safetensors"],
+        ["--weights", "model.safetensors", "--data", "data", "--gt", "gt.zip"],
+        ["--weights", "model.safetensors", "--data", "data", "--lenient"],
+        ["--gt", "gt.zip", "--results", "res.zip", "--threshold", "0.5"],
+    ],
+    ids=" ".join,
+)
+def test_options_that_do_not_belong_together(options, capsys):
+    with pytest.raises(SystemExit) as caught:
+        evaluate_tool.main(options)
+    assert caught.value.code == 2
+    assert "give --weights and --data to score a model, or --gt and --results" in capsys.readouterr().err
+
+
+def test_an_unknown_protocol(capsys):
+    with pytest.raises(SystemExit) as caught:
+        evaluate_tool.main(["--protocol", "icdar1999", *FILES])
+    assert caught.value.code == 2
+    assert "'icdar1999'" in capsys.readouterr().err

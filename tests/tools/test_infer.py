@@ -1,0 +1,314 @@
+import importlib.util
+import io
+import json
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_spotter import noise, save_tiny_spotter
+
+import textspot
+from textspot.data.lmdb_records import Reader, Writer
+from textspot.engine.evaluate import predict_dataset
+from textspot.metrics import read_results
+from textspot.structures import Prediction, TextInstance
+
+TOOL = Path(__file__).parents[2] / "tools" / "infer.py"
+
+
+def _import_tool():
+    spec = importlib.util.spec_from_file_location("infer_tool", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+infer_tool = _import_tool()
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return save_tiny_spotter(tmp_path_factory.mktemp("run") / "model.safetensors")
+
+
+@pytest.fixture
+def infer(weights, tmp_path, monkeypatch):
+    """Runs the tool in an empty folder; gives its exit status."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: infer_tool.main(["--weights", str(weights), "--device", "cpu", *map(str, arguments)])
+
+
+def write_image(path, height=40, width=60, seed=0):
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(noise(height, width, seed)).save(path)
+
+
+def written(folder="predictions"):
+    return sorted(str(file.relative_to(folder)) for file in Path(folder).rglob("*") if file.is_file())
+
+
+def read_json(name, folder="predictions"):
+    return json.loads((Path(folder) / name).read_text(encoding="utf-8"))
+
+
+def test_three_files_for_an_image(infer, weights, capsys):
+    write_image("img_7.png", 64, 96)
+    assert infer("img_7.png") == 0
+    assert written() == ["img_7.jpg", "img_7.json", "res_img_7.txt"]
+    found = textspot.load(weights)(Path("img_7.png"))
+    assert len(found) > 3
+    assert read_json("img_7.json") == found.to_dict()
+    results, _ = read_results("predictions", ["7"], lenient=True)  # the picture and the JSON lie there too
+    assert [instance.text for instance in results["7"]] == [instance.text for instance in found if instance.text]
+    np.testing.assert_allclose(results["7"][0].polygon, found[0].polygon, atol=0.5)
+    picture = np.asarray(Image.open("predictions/img_7.jpg"))
+    assert picture.shape == (64, 96, 3)
+    assert np.abs(picture.astype(int) - noise(64, 96)).max() > 100  # something is drawn
+    line = f"img_7.png: {len(found)} found: {' | '.join(instance.text for instance in found)}\n"
+    assert line in capsys.readouterr().out
+
+
+def test_the_files_hold_what_validation_decodes(infer, weights):
+    sources = [Path(f"photo{number}.png") for number in range(3)]
+    for number, source in enumerate(sources):
+        write_image(source, 40, 60 + 40 * number, seed=number)
+    assert infer(*sources, "--batch_size", 3) == 0
+    with Writer("data", {}) as writer:
+        for source in sources:
+            writer.add(source.name, source.read_bytes(), [])
+    predictions, _ = predict_dataset(textspot.load(weights), Reader("data"))
+    for source, prediction in zip(sources, predictions, strict=True):
+        inferred, validated = (
+            report["instances"] for report in (read_json(f"{source.stem}.json"), prediction.to_dict())
+        )
+        assert [instance["text"] for instance in inferred] == [instance["text"] for instance in validated]
+        for key in ("polygon", "score", "text_score"):
+            values = [[instance[key] for instance in instances] for instances in (inferred, validated)]
+            np.testing.assert_allclose(*values, atol=0.011)  # rounded to hundredths
+        assert len(inferred) > 0
+
+
+def encode(image, kind, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _exif_turned():
+    exif = Image.Exif()
+    exif[274] = 6  # stands on its side
+    return encode(Image.fromarray(noise(60, 40)), "JPEG", exif=exif)
+
+
+COLOURS = Image.fromarray(noise(40, 60))
+KINDS = {
+    "jpeg.jpg": encode(COLOURS, "JPEG"),
+    "turned.jpg": _exif_turned(),
+    "inks.jpg": encode(COLOURS.convert("CMYK"), "JPEG"),
+    "grey.png": encode(COLOURS.convert("L"), "PNG"),
+    "grey_transparent.png": encode(COLOURS.convert("LA"), "PNG"),
+    "transparent.png": encode(COLOURS.convert("RGBA"), "PNG"),
+    "palette.png": encode(COLOURS.convert("P"), "PNG"),
+    "bilevel.png": encode(COLOURS.convert("1"), "PNG"),
+    "sixteen_bit.png": encode(Image.fromarray(noise(40, 60)[..., 0].astype(np.uint16) * 257), "PNG"),
+    "tiff.TIF": encode(COLOURS, "TIFF"),
+    "bmp.bmp": encode(COLOURS, "BMP"),
+    "animated.gif": encode(COLOURS, "GIF", save_all=True, append_images=[Image.new("RGB", (60, 40))]),
+    "webp.webp": encode(COLOURS, "WEBP"),
+}
+
+
+def test_every_kind_of_image(infer):
+    Path("kinds").mkdir()
+    for name, data in KINDS.items():
+        (Path("kinds") / name).write_bytes(data)
+    write_image("kinds/dot.png", 1, 1)
+    assert infer("kinds") == 0
+    assert len(written()) == 3 * (len(KINDS) + 1)
+    for name in KINDS:
+        report = read_json(f"{Path(name).stem}.json")
+        assert (report["height"], report["width"]) == (40, 60), name
+        assert len(report["instances"]) > 0, name
+    report = read_json("dot.json")
+    assert (report["image"], report["height"], report["width"]) == ("kinds/dot.png", 1, 1)
+
+
+def test_a_file_that_is_no_image_is_named_and_the_others_are_read(infer, capsys):
+    write_image("good.png")
+    write_image("short.png")
+    Path("short.png").write_bytes(Path("short.png").read_bytes()[:60])
+    Path("note.jpg").write_text("no image")
+    Path("empty.jpg").touch()
+    assert infer("note.jpg", "empty.jpg", "short.png", "good.png") == 1
+    output = capsys.readouterr()
+    for name in ("note.jpg: cannot be decoded", "empty.jpg: the file is empty", "short.png: cannot be decoded"):
+        assert name in output.err
+    assert "1 of 4 images read" in output.out
+    assert written() == ["good.jpg", "good.json", "res_good.txt"]
+
+
+def test_an_argument_that_names_nothing_fails_and_the_others_are_read(infer, capsys):
+    write_image("good.png")
+    Path("bare").mkdir()
+    assert infer("absent.jpg", "*.tif", "bare", "good.png") == 1
+    errors = capsys.readouterr().err
+    assert "absent.jpg: no such file or folder, and nothing matches it as a pattern" in errors
+    assert "*.tif: no such file" in errors
+    assert "bare: no image in it" in errors
+    assert "good.json" in written()
+
+
+def test_nothing_to_read(infer, capsys):
+    assert infer("absent/*.jpg") == 1
+    assert capsys.readouterr().err.startswith("error: absent/*.jpg: no such file or folder")
+    assert not Path("predictions").exists()
+
+
+def test_folders_files_and_patterns_keep_their_folders(infer):
+    for name in ("a/x.png", "a/deep/y.JPG", "b/x.png", "b/[1].png", "c/x.jpg", "c/z.png"):
+        write_image(name, 8, 8)
+    Path("a/notes.txt").write_text("no image by its name, so it is left alone")
+    assert infer("a", "b/x.png", "b/[1].png", "c/*.png", "--pictures", "false") == 0
+    stems = [name.removesuffix(".json") for name in written() if name.endswith(".json")]
+    assert stems == ["a/deep/y", "a/x", "b/[1]", "b/x", "c/z"]
+    assert not [name for name in written() if name.endswith(".jpg")]
+
+
+def test_one_folder_is_the_top_of_its_results(infer):
+    for name in ("photos/x.png", "photos/deep/y.png"):
+        write_image(name, 8, 8)
+    assert infer("photos", "--out", "results", "--pictures", "false") == 0
+    assert written("results") == ["deep/res_y.txt", "deep/y.json", "res_x.txt", "x.json"]
+
+
+def test_one_stem_in_one_folder_is_numbered(infer):
+    for name in ("x.bmp", "x.jpg", "x.png", "x_2.png"):
+        write_image(name, 8, 8)
+    assert infer("x.bmp", "x.jpg", "x.png", "x_2.png", "--pictures", "false") == 0
+    sources = {name: read_json(name)["image"] for name in written() if name.endswith(".json")}
+    assert sources == {"x.json": "x.bmp", "x_2.json": "x.jpg", "x_3.json": "x.png", "x_2_2.json": "x_2.png"}
+
+
+def test_an_image_named_twice_is_read_once(infer, capsys):
+    write_image("photos/x.png", 8, 8)
+    assert infer("photos/x.png", "photos", "./photos/*.png") == 0
+    assert "1 of 1 images read" in capsys.readouterr().out
+
+
+def test_earlier_results_are_no_images(infer, capsys):
+    write_image("x.png", 8, 8)
+    for _ in range(2):
+        assert infer(".") == 0
+        assert "1 of 1 images read" in capsys.readouterr().out
+    assert infer("predictions") == 1
+    assert "predictions: no image in it but those in --out, predictions" in capsys.readouterr().err
+
+
+def test_the_threshold_is_the_stored_one_unless_given(infer):
+    write_image("x.png", 64, 96)
+    assert infer("x.png") == 0
+    stored = read_json("x.json")["instances"]
+    assert infer("x.png", "--threshold", 0.7) == 0
+    assert read_json("x.json")["instances"] == [instance for instance in stored if instance["score"] > 0.7]
+    assert infer("x.png", "--threshold", 1) == 0
+    assert read_json("x.json")["instances"] == []
+    assert Path("predictions/res_x.txt").read_bytes() == b""
+
+
+def test_a_region_that_could_not_be_read_is_no_line_of_the_result_file(tmp_path):
+    instances = [
+        TextInstance(np.array([[0, 0], [9, 0], [9, 9], [0, 9]], np.float32), text, 0.5) for text in ("", "EXIT")
+    ]
+    prediction = Prediction(tuple(instances), (20, 20), "x.png")
+    infer_tool.write_outputs(tmp_path / "x", noise(20, 20), prediction, pictures=True)
+    assert (tmp_path / "res_x.txt").read_text() == "0,0,9,0,9,9,0,9,EXIT"
+    assert [instance["text"] for instance in read_json("x.json", tmp_path)["instances"]] == ["", "EXIT"]
+
+
+def test_on_a_terminal_a_bar_takes_the_place_of_the_lines(infer, capsys, monkeypatch):
+    write_image("x.png", 8, 8)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert infer("x.png") == 0
+    output = capsys.readouterr().out
+    assert "reading" in output
+    assert "100%" in output
+    assert "found" not in output
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "no such file; expected the model.safetensors"),
+        (b"", "cut short, or not a safetensors file"),
+        (b"PK\x03\x04 another format", "cut short, or not a safetensors file"),
+        ("half", "cut short, or not a safetensors file"),
+    ],
+)
+def test_weights_that_cannot_be_used(infer, weights, capsys, content, words):
+    write_image("x.png", 8, 8)
+    if content is not None:
+        half = weights.read_bytes()[: weights.stat().st_size // 2]
+        Path("bad.safetensors").write_bytes(half if content == "half" else content)
+    assert infer("x.png", "--weights", "bad.safetensors") == 1
+    assert capsys.readouterr().err.startswith(f"error: bad.safetensors: {words}")
+    assert not Path("predictions").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "images"),
+        (["x.png", "--threshold", "7"], "threshold"),
+        (["x.png", "--batch_size", "0"], "batch_size"),
+        (["x.png", "--pictures", "perhaps"], "pictures"),
+        (["x.png", "--colour", "red"], "colour"),
+    ],
+)
+def test_options_that_make_no_sense(infer, capsys, options, words):
+    with pytest.raises(SystemExit) as caught:
+        infer(*options)
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there(infer, capsys):
+    write_image("x.png", 8, 8)
+    assert infer("x.png", "--device", "cuda:99") == 1
+    assert capsys.readouterr().err.startswith("error: device is 'cuda:99'")
+
+
+def test_results_that_cannot_be_written(infer, capsys):
+    write_image("x.png", 8, 8)
+    Path("taken").write_text("a file where the folder should be")
+    assert infer("x.png", "--out", "taken") == 1
+    assert "taken" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_without_a_traceback(infer, capsys, monkeypatch):
+    write_image("x.png", 8, 8)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(infer_tool, "read_images", interrupt)
+    assert infer("x.png") == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.slow
+def test_the_command_of_the_documentation(weights, tmp_path):
+    write_image(tmp_path / "photo.png")
+    run = partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True)
+    finished = run([sys.executable, TOOL, "--weights", weights, "photo.png"])
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert written(tmp_path / "predictions") == ["photo.jpg", "photo.json", "res_photo.txt"]
+    weights_cut = tmp_path / "cut.safetensors"
+    weights_cut.write_bytes(weights.read_bytes()[:-1])
+    finished = run([sys.executable, TOOL, "--weights", weights_cut, "photo.png"])
+    assert finished.returncode == 1
+    assert finished.stderr.startswith(f"error: {weights_cut}: cut short")
+    assert finished.stderr.count("\n") == 1
