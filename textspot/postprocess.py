@@ -25,6 +25,14 @@ class PostprocessConfig:
     max_overlap: float = 0.3
     points_per_edge: int = 2
 
+    def __post_init__(self) -> None:
+        if self.max_regions < 1:
+            raise ValueError(f"postprocess.max_regions is {self.max_regions}, expected at least 1")
+        if not 0 <= self.max_overlap <= 1:
+            raise ValueError(f"postprocess.max_overlap is {self.max_overlap}, expected a value in [0, 1]")
+        if self.points_per_edge < 2:
+            raise ValueError(f"postprocess.points_per_edge is {self.points_per_edge}, expected at least 2")
+
 
 def decode_instances(
     ribbons: np.ndarray,
@@ -36,10 +44,10 @@ def decode_instances(
 ) -> list[TextInstance]:
     """Text instances, best score first, of ribbons (K, 2, 4, 2) px, scores (K,) and text_logits (K, T, C).
 
-    Left out: scores not above the threshold, outlines that cross themselves or run anticlockwise, and the weaker one
+    Left out: scores below the threshold, outlines that cross themselves or run anticlockwise, and the weaker one
     of two that overlap. An empty text stays: the region was found, and not read.
     """
-    kept = scores > threshold
+    kept = (scores >= threshold) & (scores > 0)  # slots beyond the last peak have score 0
     texts = decode_best_path(text_logits[kept], charset)
     instances = [
         TextInstance(ribbon_to_polygon(ribbon, config.points_per_edge), text, float(score), text_score)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import CHARACTERS, drawing
+from tiny_runs import CHARACTERS, drawing
 
 from textspot.data.dataset import DataConfig, SourceConfig
 from textspot.data.lmdb_records import Reader
@@ -36,7 +36,9 @@ def overfitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingResult
             RecognizerConfig(widths=(32, 48, 64, 96), context_layers=1),
         ),
         data=DataConfig(train=(images,), validation=replace(images, draw=None), image_size=(128, 160), num_workers=0),
-        train=TrainConfig(steps=200, batch_size=2, learning_rate=4e-3, warmup_steps=20, evaluate_every=200, ema_decay=0.9),
+        train=TrainConfig(
+            steps=200, batch_size=2, learning_rate=4e-3, warmup_steps=20, evaluate_every=200, ema_decay=0.9
+        ),
     )
     return train(recipe), folder / "images"
 

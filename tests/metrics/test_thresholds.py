@@ -21,33 +21,33 @@ def test_no_image_and_no_detection():
     assert select_threshold(IOU, [found()], [WORD]) == (0, 0)
 
 
-def test_the_threshold_between_false_alarms_and_words():
+def test_the_threshold_is_halfway_between_false_alarms_and_words():
     prediction = found((BOX, "word", 0.7), (ELSEWHERE, "no", 0.3))
-    assert select_threshold(IOU, [prediction] * 2, [WORD] * 2) == (0.7, 1.0)
+    assert select_threshold(IOU, [prediction] * 2, [WORD] * 2) == (0.5, 1.0)
 
 
 def test_of_equal_thresholds_the_lowest():
     prediction = found((BOX, "word", 0.7), (ELSEWHERE, "", 0.3))
-    assert select_threshold(END_TO_END, [prediction], [WORD]) == (0.3, 1.0)
+    assert select_threshold(END_TO_END, [prediction], [WORD]) == (0.15, 1.0)
 
 
 def test_empty_texts_count_as_detections_but_are_not_read():
     prediction = found((BOX, "", 0.9), (BOX, "word", 0.8))
     assert select_threshold(IOU, [prediction], [WORD])[1] == 1.0
-    assert select_threshold(END_TO_END, [prediction], [WORD]) == (0.8, 1.0)
+    assert select_threshold(END_TO_END, [prediction], [WORD]) == (0.4, 1.0)
 
 
 def test_two_fold_measures_each_half_at_the_threshold_of_the_other():
-    even = found((BOX, "word", 0.9), (ELSEWHERE, "no", 0.5))  # best at 0.9
-    odd = found((BOX, "word", 0.4), (ELSEWHERE, "no", 0.2))  # best at 0.4
+    even = found((BOX, "word", 0.9), (ELSEWHERE, "no", 0.5))  # best at 0.7
+    odd = found((BOX, "word", 0.4), (ELSEWHERE, "no", 0.2))  # best at 0.3
     figures = two_fold(IOU, [even, odd, even, odd], [WORD] * 4)
-    # at 0.4 both detections of the even images are kept, at 0.9 none of the odd ones
+    # at 0.3 both detections of the even images are kept, at 0.7 none of the odd ones
     assert figures == {
         f"{IOU}/precision": 0.5,
         f"{IOU}/recall": 0.5,
         f"{IOU}/hmean": 0.5,
-        f"{IOU}/threshold_even": 0.4,
-        f"{IOU}/threshold_odd": 0.9,
+        f"{IOU}/threshold_even": pytest.approx(0.3),
+        f"{IOU}/threshold_odd": 0.7,
     }
 
 
@@ -55,7 +55,8 @@ def test_many_distinct_scores_are_thinned_to_quantiles():
     scores = np.linspace(0, 1, 1001)
     prediction = found((BOX, "word", 1.0), *((ELSEWHERE, "no", float(score)) for score in scores[:-1]))
     threshold, hmean = select_threshold(IOU, [prediction], [WORD])
-    assert (threshold, hmean) == (1.0, 1.0)
+    assert threshold == pytest.approx(0.9995)
+    assert hmean == 1.0
 
 
 def test_a_lexicon_corrects_before_thresholds_are_tried():
@@ -64,7 +65,7 @@ def test_a_lexicon_corrects_before_thresholds_are_tried():
     strong = Lexicon(("WORD",), "strong", complete=True)
     figures = two_fold(END_TO_END, [prediction] * 2, [WORD] * 2, strong)
     assert figures[f"{END_TO_END}/strong/hmean"] == 1
-    assert select_threshold(END_TO_END, [prediction], [WORD], strong) == (0.9, 1.0)
+    assert select_threshold(END_TO_END, [prediction], [WORD], strong) == (0.45, 1.0)
     assert f"{IOU}/hmean" in two_fold(IOU, [prediction] * 2, [WORD] * 2, strong)
 
 

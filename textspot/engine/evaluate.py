@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from textspot.data.lmdb_records import Reader
 from textspot.inference import Spotter
 from textspot.metrics.protocols import GroundTruth
-from textspot.metrics.scoring import select_threshold, two_fold
+from textspot.metrics.thresholds import select_threshold, two_fold
 from textspot.structures import Prediction
 
 PROTOCOLS = ("icdar2015/detection_iou", "icdar2015/end_to_end")

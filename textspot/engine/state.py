@@ -13,7 +13,6 @@ from textspot.engine.schedule import parameter_groups
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.recipe import Recipe, build_spotting_network
 
-
 PROGRESS = ("step", "best", "threshold", "figures", "sums", "damaged")  # the plain values of a TrainerState
 
 
@@ -54,7 +53,7 @@ class TrainerState:
     def build(cls, recipe: Recipe, device: torch.device) -> "TrainerState":
         """The state before the first step: a function of the recipe and its seed alone."""
         torch.manual_seed(recipe.seed)
-        network = build_spotting_network(recipe).to(device=device, memory_format=torch.channels_last)
+        network = build_spotting_network(recipe).to(device).to(memory_format=torch.channels_last)
         groups = parameter_groups(network, recipe.train.weight_decay)
         return cls(
             network,
@@ -87,8 +86,8 @@ class TrainerState:
         fixed = [key for key in changed if not key.startswith(RESUMABLE_CHANGES)]
         if fixed:
             raise CheckpointError(
-                f"{path} was written with another recipe: {', '.join(fixed)} changed. Choose another folder with --run, "
-                "or delete this one to start again"
+                f"{path} was written with another recipe: {', '.join(fixed)} changed. Choose another folder with "
+                "--run, or delete this one to start again"
             )
         self.network.load_state_dict(values["network"])
         self.average.load_state_dict(values["average"])
@@ -101,7 +100,8 @@ class TrainerState:
         ]
         if values["num_threads"] != torch.get_num_threads():
             warnings.append(
-                f"{values['num_threads']} CPU threads then, {torch.get_num_threads()} now: results will differ in the last bits"
+                f"{values['num_threads']} CPU threads then, {torch.get_num_threads()} now: results will differ in the "
+                "last bits"
             )
         return warnings
 
@@ -126,7 +126,8 @@ def _load(path: Path) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what torch raises on a damaged archive depends on where the damage is
         raise CheckpointError(
-            f"{path}: cannot be read ({error}). Delete it to start the run again; model.safetensors beside it is complete"
+            f"{path}: cannot be read ({error}). Delete it to start the run again; model.safetensors beside it is "
+            "complete"
         ) from error
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from textspot.batch import Batch
-from textspot.checkpoint import ModelCard, save_model, write_atomically
+from textspot.checkpoint import MODEL_FILE, ModelCard, save_model, write_atomically
 from textspot.data.dataset import TrainingStream
 from textspot.data.lmdb_records import Reader
 from textspot.data.loader import build_loader
@@ -30,7 +30,6 @@ from textspot.recipe import Recipe, build_charset
 from textspot.text.ctc import decode_best_path
 from textspot.visualize import draw_prediction, draw_regions
 
-MODEL_FILE = "model.safetensors"
 STATE_FILE = "trainer.pt"
 NUM_PICTURES = 8
 FEWEST_DAMAGED = 10  # so that one bad record among the first few does not stop a run
@@ -85,9 +84,8 @@ class Trainer:
         with self._log() as log, stop_signals() as asked_to_stop:
             for warning in self.warnings:
                 log.say(warning)
-            log.say(
-                f"{self.folder}: step {state.step} of {config.steps}, {self.world.size} process(es) on {self.world.device}"
-            )
+            where = f"{self.world.size} process(es) on {self.world.device}"
+            log.say(f"{self.folder}: step {state.step} of {config.steps}, {where}")
             batches = iter(self._loader())
             self.module.train()
             while state.step < config.steps and not self.world.any(bool(asked_to_stop)):
@@ -130,7 +128,7 @@ class Trainer:
             batch = batch.to(self.world.device)
             with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
                 output = self.module(batch.image, batch.ribbons, batch.region_slot)
-            total, terms = self.loss(*output.maps, output.text_logits, batch)
+            total, terms = self.loss(output.maps.score_logits, output.maps.geometry, output.text_logits, batch)
             (total / passes).backward()
             self._count(batch, output, terms)
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip_norm, error_if_nonfinite=True)
@@ -157,7 +155,8 @@ class Trainer:
         if state.damaged > max(FEWEST_DAMAGED, self.recipe.data.max_damaged * images):
             raise ValueError(
                 f"{state.damaged} of about {images} records were damaged, more than data.max_damaged "
-                f"({self.recipe.data.max_damaged}) allows: find them with datasets/prepare.py verify, and build the data again"
+                f"({self.recipe.data.max_damaged}) allows: find them with datasets/prepare.py verify, and build the "
+                "data again"
             )
 
     def _add(self, name: str, value: float) -> None:

@@ -24,8 +24,8 @@ def select_threshold(
 ) -> tuple[float, float]:
     """The score threshold with the best pooled hmean, and that hmean; of equal ones the lowest threshold.
 
-    A detection is kept when its `score` is at or above the threshold. Candidates are the scores that occur, or 50
-    quantiles of them if there are more. Without any detection the threshold is 0.
+    A detection is kept when its `score` is at or above the threshold. Candidates lie halfway between the scores that
+    occur, or are 50 quantiles of these if there are more. Without any detection the threshold is 0.
     """
     _check_pairs(predictions, ground_truths)
     protocol = build_protocol(protocol_name, lexicon)
@@ -124,13 +124,17 @@ def _score_at(
 
 
 def _candidates(predictions: Sequence[Prediction]) -> np.ndarray:
-    """Ascending thresholds worth trying, at least one."""
-    scores = np.unique([instance.score for prediction in predictions for instance in prediction])
-    if not len(scores):
+    """Ascending thresholds worth trying, at least one: halfway between the scores that occur, the first halfway to 0.
+
+    A threshold at the very score of a detection would be as near as can be to losing the like of it on other images.
+    """
+    scores = np.unique([0.0, *(instance.score for prediction in predictions for instance in prediction)])
+    if len(scores) == 1:
         return np.zeros(1)
-    if len(scores) <= MOST_CANDIDATES:
-        return scores
-    return np.unique(np.quantile(scores, np.linspace(0, 1, MOST_CANDIDATES), method="nearest"))
+    between = (scores[1:] + scores[:-1]) / 2
+    if len(between) <= MOST_CANDIDATES:
+        return between
+    return np.unique(np.quantile(between, np.linspace(0, 1, MOST_CANDIDATES), method="nearest"))
 
 
 def _check_pairs(predictions: Sequence[Prediction], ground_truths: Sequence[AnnotatedImage]) -> None:

@@ -3,6 +3,7 @@
 Legend: B images, K slots, h w map.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -36,7 +37,7 @@ class RibbonHead(nn.Module):
         self.tower = conv_bn_relu(in_channels, in_channels)
         self.score = nn.Conv2d(in_channels, 1, 1)
         self.geometry = nn.Conv2d(in_channels, 16, 1)
-        nn.init.constant_(self.score.bias, -torch.log(torch.tensor((1 - SCORE_PRIOR) / SCORE_PRIOR)).item())
+        nn.init.constant_(self.score.get_parameter("bias"), math.log(SCORE_PRIOR / (1 - SCORE_PRIOR)))
 
     def forward(self, features: Tensor) -> DetectionMaps:
         """(B, D, h, w) to the maps, in float32."""
@@ -56,7 +57,7 @@ class RibbonHead(nn.Module):
         scores_BK, cell_BK = (score * is_peak).flatten(1).topk(slots.shape[0], dim=1)
         row_BK = cell_BK // w
         column_BK = cell_BK - row_BK * w  # `%` with a symbolic w does not export
-        ribbon_sum, weight_sum = 0.0, 0.0
+        ribbon_sum, weight_sum = score.new_zeros(()), score.new_zeros(())
         for down in (-1, 0, 1):
             for right in (-1, 0, 1):
                 row = (row_BK + down).clamp(min=0).clamp(max=h - 1)
@@ -67,12 +68,13 @@ class RibbonHead(nn.Module):
                 centre_B2K = (torch.stack([column, row], dim=1) + 0.5) * self.stride
                 ribbon_sum = ribbon_sum + weight_B1K * (offsets * self.offset_unit + centre_B2K.repeat(1, 8, 1))
                 weight_sum = weight_sum + weight_B1K
+        weight_sum = weight_sum.clamp(min=1e-30)  # a logit below -100 is 0 as a probability, and 0 / 0 no number
         ribbons = (ribbon_sum / weight_sum).transpose(1, 2).reshape(batch, -1, 2, 4, 2)
         return ribbons, scores_BK
 
     @staticmethod
     def count_peaks(maps: DetectionMaps, threshold: float) -> int:
-        """The largest number of local maxima above the threshold in any image of the batch."""
+        """The largest number of local maxima at or above the threshold in any image of the batch."""
         score = maps.score_logits.sigmoid()
         is_peak = score == F.max_pool2d(score.unsqueeze(1), 3, stride=1, padding=1).squeeze(1)
-        return int((is_peak & (score > threshold)).flatten(1).sum(dim=1).max())
+        return int((is_peak & (score >= threshold)).flatten(1).sum(dim=1).max())

@@ -1,0 +1,198 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from tiny_runs import drawing
+
+from textspot.checkpoint import CheckpointError, load_model
+from textspot.data.dataset import SourceConfig
+from textspot.engine.state import TrainerState, changed_keys
+from textspot.engine.train import train
+from textspot.recipe import Recipe
+from textspot.text.charset import TextConfig
+
+ROOT = Path(__file__).parents[2]
+
+
+def log_without_times(folder: Path) -> list[dict]:
+    lines = (folder / "log.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if not k.startswith("time/")} for line in lines]
+
+
+def command_line(recipe: Recipe, folder: Path, launcher: tuple[str, ...] = ()) -> list[str]:
+    config = folder / "recipe.yaml"
+    config.write_text(yaml.safe_dump(recipe.to_dict()))
+    return [sys.executable, *launcher, str(ROOT / "tools" / "train.py"), "--config", str(config)]
+
+
+def test_a_run_leaves_weights_log_pictures_and_a_card(tiny_recipe: Recipe) -> None:
+    result = train(tiny_recipe)
+    folder = Path(tiny_recipe.run)
+    assert result.finished
+    assert result.weights == folder / "last" / "model.safetensors"
+    network, card = load_model(result.weights)
+    assert not network.training
+    assert (card.recipe, card.step) == (tiny_recipe, 12)
+    assert card.metrics == result.figures
+    assert (folder / "best" / "model.safetensors").exists()
+    assert len(list((folder / "pictures").glob("validation_*.png"))) == 2
+    events = log_without_times(folder)
+    assert [event["step"] for event in events if event["event"] == "train"] == [3, 6, 9, 12]
+    assert [event["step"] for event in events if event["event"] == "evaluate"] == [6, 12]
+    assert {"det/score", "det/geometry", "rec/ctc", "rec/blank_rate", "learning_rate"} <= events[0].keys()
+    assert list((folder / "tensorboard").iterdir())
+
+
+def test_two_runs_of_one_seed_agree_in_all_but_times(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    other = replace(tiny_recipe, run=str(tmp_path / "other"), data=replace(tiny_recipe.data, num_workers=1))
+    train(tiny_recipe)
+    train(other)
+    assert log_without_times(Path(tiny_recipe.run)) == log_without_times(Path(other.run))
+
+
+def test_a_term_of_weight_zero_is_absent_from_the_log(tiny_recipe: Recipe) -> None:
+    train(replace(tiny_recipe, loss=replace(tiny_recipe.loss, ctc=0.0)))
+    assert all("rec/ctc" not in event for event in log_without_times(Path(tiny_recipe.run)))
+
+
+def test_images_without_any_word_train_the_detector(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    empty = SourceConfig(str(tmp_path / "empty"), draw=drawing(3, seed=3, empty_share=1.0))
+    result = train(replace(tiny_recipe, data=replace(tiny_recipe.data, train=(empty,))))
+    assert all(event.get("rec/regions", 0) == 0 for event in log_without_times(Path(tiny_recipe.run)))
+    assert all(torch.isfinite(tensor).all() for tensor in load_file(result.weights).values())
+
+
+def test_accumulated_passes_and_one_big_batch_see_the_same_images(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    halves = replace(tiny_recipe.train, batch_size=1, accumulation=2, precision="float32")
+    train(replace(tiny_recipe, train=replace(tiny_recipe.train, precision="float32")))
+    train(replace(tiny_recipe, run=str(tmp_path / "halves"), train=halves))
+    whole, parts = log_without_times(Path(tiny_recipe.run)), log_without_times(tmp_path / "halves")
+    assert whole[0]["rec/regions"] == pytest.approx(2 * parts[0]["rec/regions"])
+
+
+def test_a_charset_that_misses_characters_stops_before_training(tiny_recipe: Recipe) -> None:
+    recipe = replace(tiny_recipe, text=TextConfig("ABC"))
+    with pytest.raises(ValueError, match=r"the charset misses \d+ characters of the data: .*text.unknown: skip"):
+        train(recipe)
+    result = train(replace(recipe, text=TextConfig("ABC", unknown="skip")))
+    assert result.finished
+    assert any("dropped/character outside the charset" in e for e in log_without_times(Path(recipe.run)))
+
+
+def test_missing_and_empty_data_are_named(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    data = replace(tiny_recipe.data, train=(SourceConfig(str(tmp_path / "nowhere")),))
+    with pytest.raises((ValueError, OSError), match="nowhere"):
+        train(replace(tiny_recipe, data=data))
+    data = replace(tiny_recipe.data, train=(SourceConfig(str(tmp_path / "none"), draw=drawing(0, seed=1)),))
+    with pytest.raises(ValueError, match=r"no images to train on in .*none"):
+        train(replace(tiny_recipe, data=data))
+
+
+def test_another_recipe_in_the_same_folder_is_refused(tiny_recipe: Recipe) -> None:
+    train(tiny_recipe)
+    with pytest.raises(CheckpointError, match=r"written with another recipe: train.learning_rate changed"):
+        train(replace(tiny_recipe, train=replace(tiny_recipe.train, learning_rate=0.5)))
+
+
+def test_a_truncated_trainer_state_is_named(tiny_recipe: Recipe) -> None:
+    train(tiny_recipe)
+    state = Path(tiny_recipe.run) / "last" / "trainer.pt"
+    state.write_bytes(state.read_bytes()[:5000])
+    with pytest.raises(CheckpointError, match=r"trainer.pt: cannot be read .*Delete it"):
+        train(tiny_recipe)
+
+
+def test_trainer_state_holds_plain_data(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    state = TrainerState.build(tiny_recipe, torch.device("cpu"))
+    state.save(tmp_path / "trainer.pt", tiny_recipe)
+    values = torch.load(tmp_path / "trainer.pt", weights_only=True)
+    assert values["recipe"] == tiny_recipe.to_dict()
+
+
+def test_changed_keys_names_what_differs() -> None:
+    assert changed_keys({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}, "e": 3}) == ["a.c", "d", "e"]
+
+
+def test_ctrl_c_saves_and_the_run_goes_on_bit_for_bit(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    broken = replace(tiny_recipe, run=str(tmp_path / "broken"))
+    steps = {"left": 5}
+    update = torch.optim.AdamW.step
+
+    def step_then_interrupt(self, *arguments):
+        steps["left"] -= 1
+        if steps["left"] == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return update(self, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", step_then_interrupt)
+        assert not train(broken).finished
+    assert train(broken).finished
+    train(tiny_recipe)
+    assert_same_runs(Path(tiny_recipe.run), Path(broken.run))
+
+
+def assert_same_runs(whole: Path, broken: Path) -> None:
+    """Weights, optimiser, averages, progress and log, to the last bit."""
+    expected = torch.load(whole / "last" / "trainer.pt", weights_only=True)
+    found = torch.load(broken / "last" / "trainer.pt", weights_only=True)
+    assert found["progress"] == expected["progress"]
+    for name in ("network", "average", "optimizer"):
+        left = torch.utils._pytree.tree_leaves(expected[name])
+        right = torch.utils._pytree.tree_leaves(found[name])
+        assert len(left) == len(right)
+        for a, b in zip(left, right, strict=True):
+            assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+    weights, others = load_file(whole / "last" / "model.safetensors"), load_file(broken / "last" / "model.safetensors")
+    assert weights.keys() == others.keys()
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+    assert log_without_times(whole) == log_without_times(broken)
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_bit_for_bit(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    recipe = replace(
+        tiny_recipe, train=replace(tiny_recipe.train, steps=24), data=replace(tiny_recipe.data, num_workers=1)
+    )
+    broken = replace(recipe, run=str(tmp_path / "broken"))
+    command = command_line(broken, tmp_path)
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 240
+    while not (tmp_path / "broken" / "last" / "trainer.pt").exists():
+        assert run.poll() is None, "the run ended before its first checkpoint"
+        assert time.monotonic() < deadline, "no checkpoint came"
+        time.sleep(0.005)
+    run.send_signal(signal.SIGKILL)
+    assert run.wait() == -signal.SIGKILL
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "read your own photograph with" in again.stdout
+    subprocess.run(command_line(recipe, tmp_path), check=True, stdout=subprocess.DEVNULL)
+    assert_same_runs(Path(recipe.run), Path(broken.run))
+
+
+@pytest.mark.slow
+def test_torchrun_trains_with_two_processes(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    """Half of the images hold no word, so that now and then one process has nothing to read."""
+    data = replace(
+        tiny_recipe.data,
+        train=(
+            *tiny_recipe.data.train,
+            SourceConfig(str(tmp_path / "empty"), draw=drawing(3, seed=3, empty_share=1.0)),
+        ),
+    )
+    recipe = replace(tiny_recipe, data=data, train=replace(tiny_recipe.train, batch_size=1))
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    run = subprocess.run(command_line(recipe, tmp_path, launcher), capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    _, card = load_model(Path(recipe.run) / "last" / "model.safetensors")
+    assert card.step == 12

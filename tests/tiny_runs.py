@@ -1,0 +1,50 @@
+"""Recipes small enough for tests, on images the project's own renderer draws."""
+
+import string
+from pathlib import Path
+
+from textspot.data.dataset import DataConfig, SourceConfig
+from textspot.data.synthetic.draw import DrawConfig
+from textspot.data.synthetic.renderer import RendererConfig
+from textspot.data.synthetic.words import WordConfig
+from textspot.models.backbone import BackboneConfig
+from textspot.models.fcr import RecognizerConfig
+from textspot.models.neck import NeckConfig
+from textspot.models.spotting_network import ModelConfig
+from textspot.models.text_pooling import RoiConfig
+from textspot.recipe import Recipe, TrainConfig
+from textspot.text.charset import TextConfig
+
+CHARACTERS = string.ascii_uppercase + string.digits
+TINY = ModelConfig(
+    BackboneConfig(widths=(8, 16, 24, 32), blocks=(1, 1, 1, 1)),
+    NeckConfig(16),
+    RoiConfig(width=32),
+    RecognizerConfig(widths=(16, 16, 24, 32), context_layers=1),
+)
+
+
+def drawing(num_images: int, seed: int, **changes: object) -> DrawConfig:
+    """Easy images of 128 x 160 pixels with three words or four."""
+    words = WordConfig(characters=CHARACTERS, case="upper", min_length=3, max_length=6)
+    easy = {"words_per_image": (3, 4), "min_text_height": 14, "max_text_height": 20, "degrade": 0.2, "empty_share": 0.0}
+    renderer = RendererConfig(128, 160, words=words, **(easy | changes))
+    return DrawConfig(num_images, seed, renderer=renderer)
+
+
+def tiny_recipe(folder: Path) -> Recipe:
+    """Twelve steps of a tiny network on six images; everything lies below `folder`."""
+    return Recipe(
+        run=str(folder / "run"),
+        text=TextConfig(CHARACTERS),
+        model=TINY,
+        data=DataConfig(
+            train=(SourceConfig(str(folder / "train"), draw=drawing(6, seed=1)),),
+            validation=SourceConfig(str(folder / "validation"), draw=drawing(2, seed=2)),
+            image_size=(128, 160),
+            num_workers=0,
+        ),
+        train=TrainConfig(
+            steps=12, batch_size=2, warmup_steps=2, log_every=3, evaluate_every=6, save_every=4, picture_every=6
+        ),
+    )
