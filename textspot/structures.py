@@ -1,17 +1,18 @@
 """What flows through the system, one type per stage.
 
-| stage               | type       | content, shape, unit                                                                        |
-|---------------------|------------|---------------------------------------------------------------------------------------------|
-| LMDB record         | bytes      | the encoded image as it came; JSON instances `{polygon, transcript, ignore, language}`;     |
-|                     |            | one `meta` record: format version, count, card, charset counts                              |
-| `Sample`            | numpy      | `image (H,W,3) uint8 RGB`; `polygons: (K,2) float32 px each`; `transcripts`; `ignore (N,)`  |
-| after `transforms`  | `Sample`   | same type, same invariants; image and polygons change in one call; nothing changed in place |
-| `targets`           | numpy      | the maps the detection head learns, at its stride, and the mask of cells that count         |
-| `Batch`             | torch      | `image (B,3,H,W)`, maps stacked, the R regions to read, their tokens; R may be 0            |
-| model output        | torch      | score and geometry logits, `text_logits (R,T,C)`                                            |
-| loss                | dict       | named terms; the total is their weighted sum; a head that is off is absent, never 0         |
-| `Prediction`        | numpy      | per image `TextInstance(polygon, text, score, text_score)` in pixels of the original image  |
-| metric              | dict       | `update(prediction, sample)`, `compute() -> {"icdar2015/end_to_end/hmean": ...}`            |
+| stage              | type     | content, shape, unit                                                                 |
+|--------------------|----------|--------------------------------------------------------------------------------------|
+| LMDB record        | bytes    | the encoded image as it came; JSON instances                                         |
+|                    |          | `{polygon, transcript, ignore, language}`; one `meta` record about them all          |
+| `Sample`           | numpy    | `image (H,W,3) uint8 RGB`; `polygons: (K,2) float32 px each`; `transcripts`;         |
+|                    |          | `ignore (N,) bool`                                                                   |
+| after `transforms` | `Sample` | same type, same invariants; image and polygons change in one call; nothing in place  |
+| `targets`          | numpy    | the maps the detection head learns, at its stride, and the mask of cells that count  |
+| `Batch`            | torch    | `image (B,3,H,W)`, maps stacked, the R regions to read, their tokens; R may be 0     |
+| model output       | torch    | score and geometry logits, `text_logits (R,T,C)`                                     |
+| loss               | dict     | named terms; the total is their weighted sum; a head that is off is absent, never 0  |
+| `Prediction`       | numpy    | per image `TextInstance(polygon, text, score, text_score)`, pixels of the original   |
+| metric             | dict     | `update(prediction, sample)`, `compute() -> {"icdar2015/end_to_end/hmean": ...}`     |
 
 Fixed once: pixels, x right, y down, origin at the top-left corner of the image; corners clockwise as seen, the first
 one where reading starts (TL, TR, BR, BL); boxes `xyxy`; sizes `(height, width)`, points `(x, y)`; radians;
