@@ -2,13 +2,14 @@
 
 import string
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 PRINTABLE_ASCII = string.digits + string.ascii_letters + string.punctuation  # the usual 94 of scene text
 
 Case = Literal["keep", "upper", "lower"]
+FOLDS: dict[Case, Callable[[str], str]] = {"keep": str, "upper": str.upper, "lower": str.lower}
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def normalize(transcript: str, case: Case = "keep") -> str:
 
 def _fold(text: str, case: Case) -> str:
     """Case first: an accented capital may be several characters that compose."""
-    return unicodedata.normalize("NFC", {"keep": str, "upper": str.upper, "lower": str.lower}[case](text))
+    return unicodedata.normalize("NFC", FOLDS[case](text))
 
 
 class Charset:

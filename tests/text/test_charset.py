@@ -1,0 +1,100 @@
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from textspot.text.charset import PRINTABLE_ASCII, Charset, TextConfig, normalize
+
+E_ACUTE, E_THEN_ACUTE = "\u00e9", "e\u0301"
+
+
+@pytest.mark.parametrize(("characters", "message"), [("", "the charset is empty"), ("abcba", "'ab' more than once")])
+def test_charsets_that_cannot_be(characters, message):
+    with pytest.raises(ValueError, match=message):
+        Charset(characters)
+
+
+def test_the_default_charset_is_the_usual_94_characters_and_the_blank():
+    charset = Charset(TextConfig().characters)
+    assert charset.num_classes == 95
+    assert charset.characters == PRINTABLE_ASCII
+    assert all(33 <= ord(character) <= 126 for character in charset.characters)
+
+
+def test_a_charset_of_one():
+    charset = Charset("x")
+    assert charset.num_classes == 2
+    assert charset.encode("xx") == [1, 1]
+    assert charset.decode([1]) == "x"
+
+
+def test_the_empty_text():
+    assert Charset("ab").encode("") == []
+    assert Charset("ab").decode([]) == ""
+    assert Charset("ab").knows("")
+
+
+def test_class_0_is_nobodys():
+    assert Charset("abc").encode("cab") == [3, 1, 2]
+
+
+@given(st.text(PRINTABLE_ASCII))
+def test_encode_and_back(text):
+    charset = Charset(PRINTABLE_ASCII)
+    tokens = charset.encode(text)
+    assert charset.decode(tokens) == text
+    assert all(0 < token < charset.num_classes for token in tokens)
+
+
+def test_an_unknown_character_is_named_once():
+    charset = Charset("abc")
+    assert not charset.knows("abcd")
+    with pytest.raises(ValueError, match=r"'bdaed' holds characters outside the charset: d e$"):
+        charset.encode("bdaed")
+
+
+@pytest.mark.parametrize(
+    ("transcript", "case", "text"),
+    [
+        ("", "keep", ""),
+        (" \t", "keep", ""),
+        (" Main St. ", "keep", "Main St."),
+        ("Main St.", "upper", "MAIN ST."),
+        ("Main St.", "lower", "main st."),
+        (E_THEN_ACUTE, "keep", E_ACUTE),
+        (E_THEN_ACUTE, "upper", E_ACUTE.upper()),
+        ("stra\u00dfe", "upper", "STRASSE"),
+    ],
+)
+def test_normalize(transcript, case, text):
+    assert normalize(transcript, case) == text
+
+
+@given(st.text(max_size=6), st.sampled_from(["keep", "upper", "lower"]))
+@example("\u0390", "upper")  # capitals of an iota with two accents: three characters that compose to two
+def test_a_normalized_text_is_composed_and_stays_as_it_is(transcript, case):
+    text = normalize(transcript, case)
+    assert unicodedata.is_normalized("NFC", text)
+    assert normalize(text, case) == text
+
+
+def test_missing_characters_most_frequent_first():
+    assert Charset("abc").missing({}) == {}
+    assert Charset("abc").missing({"a": 9, "x": 2, "y": 5}) == {"y": 5, "x": 2}
+
+
+def test_missing_characters_are_counted_after_folding():
+    counts = {"a": 1, "A": 2, "b": 4, "B": 8}
+    assert Charset("AB").missing(counts) == {"b": 4, "a": 1}
+    assert Charset("AB").missing(counts, "upper") == {}
+    assert Charset("A").missing(counts, "upper") == {"B": 12}
+    assert Charset("S").missing({"\u00df": 3}, "upper") == {}
+
+
+def test_the_space_inside_a_transcript_can_be_missing():
+    """It would pass the check before training, and every transcript of two words would be left out of it."""
+    text = normalize("Main St.")
+    counts = {character: text.count(character) for character in text}
+    assert not Charset(PRINTABLE_ASCII).knows(text)
+    assert Charset(PRINTABLE_ASCII).missing(counts) == {" ": 1}
