@@ -14,6 +14,8 @@ from torch.nn import functional as F
 
 from textspot.batch import Batch
 
+LEAST_DENOMINATOR = 1.0  # one cell, one character: the background of a batch without text is not divided by nothing
+
 
 @dataclass(frozen=True)
 class LossConfig:
@@ -81,7 +83,8 @@ class SpottingLoss:
             "det/geometry": geometry_loss(geometry, batch.geometry, batch.geometry_weight),
             "rec/ctc": ctc_loss(text_logits, batch.tokens, batch.token_lengths),
         }
-        denominators = self.reduce(torch.stack([count.float() for _, count in terms.values()])).clamp(min=1e-6)
+        denominators = self.reduce(torch.stack([count.float() for _, count in terms.values()]))
+        denominators = denominators.clamp(min=LEAST_DENOMINATOR)
         values = {name: value / count for (name, (value, _)), count in zip(terms.items(), denominators, strict=True)}
         total = torch.stack([self.weights[name] * value for name, value in values.items()]).sum()
         return total, {name: value.detach() for name, value in values.items() if self.weights[name]}

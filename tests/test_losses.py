@@ -1,0 +1,224 @@
+"""Every term's value and denominator, and what their weighted sum does to the gradient."""
+
+import itertools
+import math
+from itertools import groupby
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from textspot.batch import Batch, Example, Targets, collate
+from textspot.losses import LossConfig, SpottingLoss, ctc_loss, geometry_loss, score_loss
+
+T, C = 5, 4
+
+
+def draw_example(seed: int, words: list[list[int]]) -> Example:
+    rng = np.random.default_rng(seed)
+    score = rng.uniform(size=(6, 8)).astype(np.float32) * bool(words)
+    weight = np.where(score > 0.5, score, 0).astype(np.float32)
+    mask = (rng.uniform(size=(6, 8)) > 0.2).astype(np.float32)
+    geometry = rng.normal(size=(16, 6, 8)).astype(np.float32)
+    ribbons = np.zeros((len(words), 2, 4, 2), np.float32)
+    return Example(np.zeros((24, 32, 3), np.uint8), Targets(score, mask, geometry, weight), ribbons, words, {})
+
+
+def draw_outputs(batch: Batch, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """Score logits, geometry and text logits that a network might give for the batch."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = batch.score.shape, batch.geometry.shape, (batch.num_regions, T, C)
+    return tuple(torch.randn(shape, generator=generator, requires_grad=True) for shape in shapes)
+
+
+def same(denominators: Tensor) -> Tensor:
+    return denominators
+
+
+def value(term: tuple[Tensor, Tensor]) -> float:
+    return (term[0] / term[1]).item()
+
+
+def enlarge(tensor: Tensor, fill: float) -> Tensor:
+    """Twice as high and wide a map (..., h, w), the new cells holding `fill`."""
+    h, w = tensor.shape[-2:]
+    return torch.nn.functional.pad(tensor, (0, w, 0, h), value=fill)
+
+
+@pytest.mark.parametrize("probability", [0.2, 0.5, 0.9])
+def test_score_loss_of_one_cell_by_hand(probability):
+    logits = torch.logit(torch.tensor([[[probability]]]))
+    target, one = torch.tensor([[[0.7]]]), torch.ones(1, 1, 1)
+    total, count = score_loss(logits, target, one)
+    cross_entropy = -0.7 * math.log(probability) - 0.3 * math.log(1 - probability)
+    assert float(total) == pytest.approx((probability - 0.7) ** 2 * cross_entropy, rel=1e-4)
+    assert float(count) == pytest.approx(0.7)
+
+
+def test_the_score_loss_vanishes_where_the_prediction_is_right():
+    target = torch.tensor([[[0.0, 0.3, 0.7, 1.0]]])
+    total, count = score_loss(torch.logit(target, eps=1e-6), target, torch.ones_like(target))
+    assert float(total) == pytest.approx(0, abs=1e-9)
+    assert float(count) == 2
+
+
+def test_the_score_loss_of_huge_logits_is_finite():
+    logits = torch.tensor([[[-1e4, 1e4]]], requires_grad=True)
+    total, _ = score_loss(logits, torch.tensor([[[1.0, 0.0]]]), torch.ones(1, 1, 2))
+    total.backward()
+    assert total.item() == pytest.approx(2e4)
+    assert logits.grad.isfinite().all()
+
+
+def test_masked_cells_count_neither_way():
+    batch = collate([draw_example(0, [[1]])])
+    logits, _, _ = draw_outputs(batch)
+    term = score_loss(logits, batch.score, batch.mask)
+    disturbed = torch.where(batch.mask == 0, 50.0, logits)
+    assert value(score_loss(disturbed, batch.score, batch.mask)) == pytest.approx(value(term))
+    ignored = torch.where(batch.mask == 0, 1.0, batch.score)
+    assert value(score_loss(logits, ignored, batch.mask)) == pytest.approx(value(term))
+
+
+def test_padding_leaves_the_detection_terms_as_they_are():
+    batch = collate([draw_example(0, [[1]])])
+    logits, geometry, _ = draw_outputs(batch)
+    before = score_loss(logits, batch.score, batch.mask)
+    after = score_loss(enlarge(logits, 3.0), enlarge(batch.score, 0.5), enlarge(batch.mask, 0.0))
+    assert value(after) == pytest.approx(value(before))
+    before = geometry_loss(geometry, batch.geometry, batch.geometry_weight)
+    after = geometry_loss(enlarge(geometry, 9.0), enlarge(batch.geometry, 0.0), enlarge(batch.geometry_weight, 0.0))
+    assert value(after) == pytest.approx(value(before))
+
+
+def test_empty_area_that_is_seen_as_empty_costs_next_to_nothing():
+    batch = collate([draw_example(0, [[1]])])
+    logits, _, _ = draw_outputs(batch)
+    before = score_loss(logits, batch.score, batch.mask)
+    after = score_loss(enlarge(logits, -6.0), enlarge(batch.score, 0.0), enlarge(batch.mask, 1.0))
+    assert value(after) == pytest.approx(value(before), rel=1e-4)
+
+
+def test_geometry_loss_is_the_weighted_mean_distance():
+    geometry, target = torch.zeros(1, 16, 1, 3), torch.zeros(1, 16, 1, 3)
+    geometry[:, :, :, 0], geometry[:, :8, :, 1], geometry[:, :, :, 2] = 2, -4, 100
+    total, count = geometry_loss(geometry, target, torch.tensor([[[1.0, 0.5, 0.0]]]))
+    assert float(total) == 2 * 1 + 2 * 0.5
+    assert float(count) == 1.5
+
+
+def read_alignment(path: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(token for token, _ in groupby(path) if token)
+
+
+@pytest.mark.parametrize("tokens", [[], [1], [2, 1], [1, 1], [1, 2, 1], [2, 2, 2]])
+def test_ctc_is_the_sum_over_all_alignments(tokens):
+    logits = torch.randn(1, T, 3, generator=torch.Generator().manual_seed(0))
+    probabilities = logits[0].double().softmax(dim=1).tolist()
+    likelihood = sum(
+        math.prod(probabilities[step][token] for step, token in enumerate(path))
+        for path in itertools.product(range(3), repeat=T)
+        if read_alignment(path) == tuple(tokens)
+    )
+    total, count = ctc_loss(logits, torch.tensor([[*tokens, 0]]), torch.tensor([len(tokens)]))
+    assert float(total) == pytest.approx(-math.log(likelihood), rel=1e-5)
+    assert int(count) == len(tokens)
+
+
+def test_ctc_counts_characters_and_not_what_pads_them():
+    logits = torch.randn(2, T, C, generator=torch.Generator().manual_seed(0))
+    tokens, lengths = torch.tensor([[1, 2, 3], [2, 0, 0]]), torch.tensor([3, 1])
+    total, count = ctc_loss(logits, tokens, lengths)
+    alone = [ctc_loss(logits[[r]], tokens[[r], : lengths[r]], lengths[[r]])[0] for r in range(2)]
+    assert int(count) == 4
+    assert float(total) == pytest.approx(float(sum(alone)), rel=1e-6)
+    wider = torch.nn.functional.pad(tokens, (0, 3))
+    assert float(ctc_loss(logits, wider, lengths)[0]) == pytest.approx(float(total))
+
+
+def test_ctc_is_computed_in_float32():
+    logits = torch.randn(2, T, C, generator=torch.Generator().manual_seed(0)).bfloat16()
+    total, _ = ctc_loss(logits, torch.tensor([[1], [2]]), torch.tensor([1, 1]))
+    assert total.dtype == torch.float32
+    precise, _ = ctc_loss(logits.float(), torch.tensor([[1], [2]]), torch.tensor([1, 1]))
+    assert float(total) == pytest.approx(float(precise))
+
+
+def test_without_regions_ctc_is_zero_and_part_of_the_graph():
+    source = torch.ones(3, requires_grad=True)
+    logits = source.sum() * torch.zeros(0, T, C)
+    total, count = ctc_loss(logits, torch.zeros(0, 1, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
+    assert (total.item(), count.item()) == (0, 0)
+    total.backward()
+    assert source.grad.tolist() == [0, 0, 0]
+
+
+def test_the_total_is_the_weighted_sum_of_the_terms():
+    batch = collate([draw_example(0, [[1, 2], [3]]), draw_example(1, [[2]])])
+    outputs = draw_outputs(batch)
+    total, terms = SpottingLoss(LossConfig(score=2.0, geometry=3.0, ctc=0.5), same)(*outputs, batch)
+    assert list(terms) == ["det/score", "det/geometry", "rec/ctc"]
+    expected = {
+        "det/score": score_loss(outputs[0], batch.score, batch.mask),
+        "det/geometry": geometry_loss(outputs[1], batch.geometry, batch.geometry_weight),
+        "rec/ctc": ctc_loss(outputs[2], batch.tokens, batch.token_lengths),
+    }
+    for name, term in expected.items():
+        assert float(terms[name]) == pytest.approx(value(term), rel=1e-6)
+        assert not terms[name].requires_grad
+    weights = {"det/score": 2, "det/geometry": 3, "rec/ctc": 0.5}
+    assert total.item() == pytest.approx(sum(weights[name] * float(terms[name]) for name in terms), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("config", "absent", "output"),
+    [
+        (LossConfig(score=0.0), "det/score", 0),
+        (LossConfig(geometry=0.0), "det/geometry", 1),
+        (LossConfig(ctc=0.0), "rec/ctc", 2),
+    ],
+)
+def test_a_term_of_weight_0_is_absent_and_trains_nothing(config, absent, output):
+    batch = collate([draw_example(0, [[1, 2], [3]])])
+    outputs = draw_outputs(batch)
+    total, terms = SpottingLoss(config, same)(*outputs, batch)
+    assert terms.keys() == {"det/score", "det/geometry", "rec/ctc"} - {absent}
+    total.backward()
+    for number, tensor in enumerate(outputs):
+        assert bool(tensor.grad.any()) == (number != output)
+
+
+def test_an_image_without_text_is_background_and_nothing_else():
+    """Its hills have no area to divide by: the loss stays of the order of what a batch with text costs."""
+    batch = collate([draw_example(0, [])])
+    untrained = torch.full_like(batch.score, -4.6).requires_grad_()
+    total, terms = SpottingLoss(LossConfig(), same)(untrained, *draw_outputs(batch)[1:], batch)
+    assert terms["det/geometry"] == terms["rec/ctc"] == 0
+    assert 0 < total.item() < 1e-3
+    total.backward()
+    assert (untrained.grad[batch.mask > 0] > 0).all()
+
+
+def test_halves_with_the_mean_denominator_average_to_the_whole():
+    """As several processes do: each divides by the mean of all denominators, then gradients are averaged."""
+    words = [[[1, 2, 3], [1]], [], [[2]], [[3, 1]]]
+    examples = [draw_example(seed, texts) for seed, texts in enumerate(words)]
+    whole = collate(examples)
+    logits, geometry, text_logits = draw_outputs(whole)
+    total, terms = SpottingLoss(LossConfig(), same)(logits, geometry, text_logits, whole)
+    parts = []
+    for images, regions in ((slice(0, 2), slice(0, 2)), (slice(2, 4), slice(2, 4))):
+        parts.append((logits[images], geometry[images], text_logits[regions], collate(examples[images])))
+    seen = []
+    for part in parts:
+        SpottingLoss(LossConfig(), lambda counts: seen.append(counts) or counts)(*part)
+    mean = torch.stack(seen).mean(dim=0)
+    halves = [SpottingLoss(LossConfig(), lambda _: mean)(*part) for part in parts]
+    torch.testing.assert_close(sum(half for half, _ in halves) / 2, total)
+    for name in terms:
+        torch.testing.assert_close(sum(half[name] for _, half in halves) / 2, terms[name])
+    gradients = torch.autograd.grad(total, (logits, geometry, text_logits))
+    averaged = torch.autograd.grad(sum(half for half, _ in halves) / 2, (logits, geometry, text_logits))
+    for one, other in zip(gradients, averaged, strict=True):
+        torch.testing.assert_close(one, other)
