@@ -6,8 +6,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet
-from torchvision.models.resnet import BasicBlock
+from torch.nn import functional as F
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class BackboneConfig:
     widths: tuple[int, int, int, int] = (32, 64, 128, 256)
     blocks: tuple[int, int, int, int] = (2, 2, 2, 2)
 
+    def __post_init__(self) -> None:
+        if min(self.blocks) < 1:
+            raise ValueError(f"model.backbone.blocks is {self.blocks}, expected at least 1 at each stride")
+
 
 def conv_bn_relu(
     in_channels: int,
@@ -39,6 +43,25 @@ def conv_bn_relu(
     convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=False)
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
     return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
+
+
+class _BasicBlock(BasicBlock):
+    """torchvision's, with each module called once: an observer of its one ReLU would see two distributions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        return self.relu(self.bn2(self.conv2(x)).add_(shortcut))
+
+
+class _Bottleneck(Bottleneck):
+    """torchvision's, with each module called once."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        x = F.relu(self.bn2(self.conv2(x)), inplace=True)
+        return self.relu(self.bn3(self.conv3(x)).add_(shortcut))
 
 
 class SlimResNet(nn.Module):
@@ -70,8 +93,8 @@ def _stage(in_channels: int, channels: int, depth: int, stride: int) -> nn.Seque
     shortcut = None
     if stride != 1 or in_channels != channels:
         shortcut = nn.Sequential(nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))
-    first = BasicBlock(in_channels, channels, stride, shortcut)
-    blocks = [first, *(BasicBlock(channels, channels) for _ in range(depth - 1))]
+    first = _BasicBlock(in_channels, channels, stride, shortcut)
+    blocks = [first, *(_BasicBlock(channels, channels) for _ in range(depth - 1))]
     for block in blocks:
         nn.init.zeros_(block.bn2.weight)  # each block starts as the identity: He et al. 2019, "Bag of tricks", 3.1
     return nn.Sequential(*blocks)
@@ -80,22 +103,21 @@ def _stage(in_channels: int, channels: int, depth: int, stride: int) -> nn.Seque
 class TorchvisionResNet(nn.Module):
     """One of torchvision's ResNets without its classifier."""
 
-    def __init__(self, build: Callable[..., resnet.ResNet]):
+    def __init__(self, block: type[BasicBlock | Bottleneck], depths: list[int]):
         super().__init__()
-        network = build(weights=None, zero_init_residual=True)
+        network = ResNet(block, depths, zero_init_residual=True)
         self.stem = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool)
         self.stages = nn.ModuleList([network.layer1, network.layer2, network.layer3, network.layer4])
-        expansion = 4 if build is resnet.resnet50 else 1
-        self.channels = tuple(expansion * width for width in (64, 128, 256, 512))
+        self.channels = tuple(block.expansion * width for width in (64, 128, 256, 512))
 
     forward = SlimResNet.forward
 
 
-BACKBONES: dict[str, Callable[[BackboneConfig], nn.Module]] = {
+BACKBONES: dict[str, Callable[[BackboneConfig], SlimResNet | TorchvisionResNet]] = {
     "slim_resnet": lambda config: SlimResNet(config.widths, config.blocks),
-    "resnet18": lambda _: TorchvisionResNet(resnet.resnet18),
-    "resnet34": lambda _: TorchvisionResNet(resnet.resnet34),
-    "resnet50": lambda _: TorchvisionResNet(resnet.resnet50),
+    "resnet18": lambda _: TorchvisionResNet(_BasicBlock, [2, 2, 2, 2]),
+    "resnet34": lambda _: TorchvisionResNet(_BasicBlock, [3, 4, 6, 3]),
+    "resnet50": lambda _: TorchvisionResNet(_Bottleneck, [3, 4, 6, 3]),
 }
 
 

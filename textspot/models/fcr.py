@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from textspot.models.backbone import conv_bn_relu
 
+PATCH_HEIGHT = 8  # rows that the convolutions bring to one
+COLUMNS_PER_STEP = 2
 BLANK_BIAS = 2.0  # most steps are blank: starting there saves the first hundred steps
 
 
@@ -27,6 +29,13 @@ class RecognizerConfig:
     widths: tuple[int, int, int, int] = (64, 96, 128, 192)
     context_layers: int = 2
     context_kernel: int = 5
+
+    def __post_init__(self) -> None:
+        if self.context_kernel < 1 or self.context_kernel % 2 == 0:
+            raise ValueError(
+                f"model.recognizer.context_kernel is {self.context_kernel}, expected an odd number: an even one would "
+                "add a time step per layer"
+            )
 
 
 class FullyConvolutionalRecognizer(nn.Module):
@@ -46,14 +55,15 @@ class FullyConvolutionalRecognizer(nn.Module):
         kernel = (1, config.context_kernel)
         self.context = nn.Sequential(*(conv_bn_relu(last, last, kernel) for _ in range(config.context_layers)))
         self.classifier = nn.Conv2d(last, num_classes, 1)
-        nn.init.zeros_(self.classifier.bias)
-        nn.init.constant_(self.classifier.bias[:1], BLANK_BIAS)
+        bias = self.classifier.get_parameter("bias")
+        nn.init.zeros_(bias)
+        nn.init.constant_(bias[:1], BLANK_BIAS)
 
     def forward(self, patches: Tensor) -> Tensor:
         """(R, D, 8, W) to float32 logits (R, T, C). Without regions BatchNorm has nothing to measure: the layers are
         passed over, yet every parameter takes part in the graph, as DistributedDataParallel wants."""
         if self.training and patches.shape[0] == 0:
             touch = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() + patches.sum()
-            return touch.new_zeros(0, patches.shape[3] // 2, self.num_classes) + 0 * touch
+            return touch.new_zeros(0, patches.shape[3] // COLUMNS_PER_STEP, self.num_classes) + 0 * touch
         logits = self.classifier(self.context(self.patches(patches)))
         return logits.squeeze(2).transpose(1, 2).float()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from textspot.models.backbone import BACKBONES, BackboneConfig, Normalize
-from textspot.models.fcr import FullyConvolutionalRecognizer, RecognizerConfig
+from textspot.models.fcr import COLUMNS_PER_STEP, PATCH_HEIGHT, FullyConvolutionalRecognizer, RecognizerConfig
 from textspot.models.neck import NeckConfig, TopDownNeck
 from textspot.models.ribbon_head import DetectionMaps, RibbonHead
 from textspot.models.text_pooling import RoiConfig, TextPooling
@@ -83,6 +83,11 @@ class ModelConfig:
     roi: RoiConfig = field(default_factory=RoiConfig)
     recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)
 
+    def __post_init__(self) -> None:
+        if self.roi.height != PATCH_HEIGHT:
+            raise ValueError(f"model.roi.height is {self.roi.height}, the recogniser takes {PATCH_HEIGHT} rows")
+        if self.roi.width < 1 or self.roi.width % COLUMNS_PER_STEP:
+            raise ValueError(f"model.roi.width is {self.roi.width}, expected a multiple of {COLUMNS_PER_STEP}")
 
 def build_network(
     config: ModelConfig,

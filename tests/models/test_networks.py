@@ -1,0 +1,240 @@
+"""The parts of the network and their composition."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from textspot.geometry import box_to_quad, quad_to_ribbon
+from textspot.models.backbone import BACKBONES, BackboneConfig, Normalize
+from textspot.models.fcr import BLANK_BIAS, FullyConvolutionalRecognizer, RecognizerConfig
+from textspot.models.neck import TopDownNeck
+from textspot.models.spotting_network import ModelConfig
+from textspot.models.text_pooling import RoiConfig
+
+SIZE = (64, 96)
+WORDS = torch.tensor(
+    np.array([[quad_to_ribbon(box_to_quad([8 + 4 * b, y, 70, y + 14])) for y in (4, 24, 44)] for b in range(4)])
+)
+
+
+def build_images(count: int = 4) -> torch.Tensor:
+    return torch.randint(0, 256, (count, 3, *SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: BackboneConfig(blocks=(2, 0, 2, 2)), r"model.backbone.blocks is \(2, 0, 2, 2\)"),
+        (lambda: RecognizerConfig(context_kernel=4), "model.recognizer.context_kernel is 4, expected an odd number"),
+        (lambda: ModelConfig(roi=RoiConfig(height=16)), "model.roi.height is 16, the recogniser takes 8 rows"),
+        (lambda: ModelConfig(roi=RoiConfig(width=33)), "model.roi.width is 33, expected a multiple of 2"),
+    ],
+)
+def test_settings_that_cannot_be(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+@pytest.mark.parametrize("kind", BACKBONES)
+def test_every_backbone_gives_strides_4_to_32(kind):
+    with torch.device("meta"):
+        backbone = BACKBONES[kind](BackboneConfig(kind, widths=(4, 8, 12, 16), blocks=(1, 2, 1, 1)))
+        maps = backbone(torch.rand(2, 3, 64, 96))
+    assert [tuple(m.shape) for m in maps] == [
+        (2, channels, 64 // stride, 96 // stride)
+        for channels, stride in zip(backbone.channels, (4, 8, 16, 32), strict=True)
+    ]
+    assert {type(module).__name__ for module in backbone.modules()}.isdisjoint({"Linear", "AdaptiveAvgPool2d"})
+
+
+def test_the_slim_resnet_has_the_widths_and_depths_it_is_told():
+    backbone = BACKBONES["slim_resnet"](BackboneConfig(widths=(4, 8, 12, 20), blocks=(1, 2, 3, 1)))
+    assert backbone.channels == (4, 8, 12, 20)
+    assert [len(stage) for stage in backbone.stages] == [1, 2, 3, 1]
+
+
+@pytest.mark.parametrize("kind", BACKBONES)
+def test_every_block_starts_as_the_identity(kind):
+    torch.manual_seed(0)
+    block = BACKBONES[kind](BackboneConfig(kind)).stages[0][1]
+    features = torch.rand(2, block.conv1.in_channels, 8, 8)
+    assert torch.equal(block(features.clone()), features)
+
+
+def test_normalize_takes_the_mean_and_divides():
+    normalize = Normalize((100.0, 110.0, 120.0), (10.0, 20.0, 40.0))
+    image = torch.tensor([120, 90, 200], dtype=torch.uint8).view(1, 3, 1, 1)
+    assert normalize(image).flatten().tolist() == [2, -1, 2]
+    assert normalize(image.float()).flatten().tolist() == [2, -1, 2]
+
+
+def test_the_neck_lets_every_level_reach_the_finest_map():
+    torch.manual_seed(0)
+    maps = [torch.rand(1, 4 + level, 16 >> level, 16 >> level, requires_grad=True) for level in range(4)]
+    merged = TopDownNeck((4, 5, 6, 7), 8).eval()(maps)
+    assert merged.shape == (1, 8, 16, 16)
+    merged.sum().backward()
+    assert all(level.grad.abs().sum() > 0 for level in maps)
+
+
+@pytest.mark.parametrize("num_regions", [1, 3])
+@pytest.mark.parametrize(("context_layers", "kernel"), [(0, 1), (1, 3), (3, 7)])
+def test_the_recogniser_halves_the_width(num_regions, context_layers, kernel):
+    config = RecognizerConfig((8, 8, 12, 16), context_layers, kernel)
+    logits = FullyConvolutionalRecognizer(config, 6, 5)(torch.rand(num_regions, 6, 8, 20))
+    assert logits.shape == (num_regions, 10, 5)
+    assert logits.dtype == torch.float32
+
+
+def test_a_new_recogniser_favours_the_blank():
+    torch.manual_seed(0)
+    recognizer = FullyConvolutionalRecognizer(RecognizerConfig((8, 8, 12, 16)), 6, 5).eval()
+    logits = recognizer(torch.zeros(1, 6, 8, 20)).detach()
+    assert (logits[..., 0] - logits[..., 1:].max(dim=2).values).mean() == pytest.approx(BLANK_BIAS, abs=0.5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_no_region_gives_no_logits(training):
+    recognizer = FullyConvolutionalRecognizer(RecognizerConfig((8, 8, 12, 16)), 6, 5).train(training)
+    assert recognizer(torch.zeros(0, 6, 8, 20)).shape == (0, 10, 5)
+
+
+def test_without_regions_every_parameter_of_the_recogniser_has_a_zero_gradient():
+    """DistributedDataParallel waits for ever for a parameter that took no part."""
+    recognizer = FullyConvolutionalRecognizer(RecognizerConfig((8, 8, 12, 16)), 6, 5).train()
+    before = {name: values.clone() for name, values in recognizer.state_dict().items()}
+    patches = torch.zeros(0, 6, 8, 20, requires_grad=True)
+    recognizer(patches).sum().backward()
+    assert patches.grad.shape == patches.shape
+    for parameter in recognizer.parameters():
+        assert parameter.grad is not None
+        assert not parameter.grad.any()
+    for name, values in recognizer.state_dict().items():
+        assert torch.equal(values, before[name]), name
+
+
+def test_every_parameter_learns_from_one_image_without_text(build_tiny):
+    network = build_tiny().train()
+    output = network(build_images(1), torch.zeros(1, 1, 2, 4, 2), torch.zeros(0, dtype=torch.int64))
+    assert output.text_logits.shape == (0, 8, 5)
+    (output.maps.score_logits.sum() + output.maps.geometry.sum() + output.text_logits.sum()).backward()
+    assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []
+
+
+def count_calls(module: nn.Module, run: Callable[[], object]) -> dict[str, int]:
+    """How often each module that holds no others is called in `run`."""
+    leaves = {name: child for name, child in module.named_modules() if not list(child.children())}
+    calls = dict.fromkeys(leaves, 0)
+
+    def count(name: str) -> None:
+        calls[name] += 1
+
+    for name, child in leaves.items():
+        child.register_forward_hook(lambda *_, name=name: count(name))
+    run()
+    return calls
+
+
+@pytest.mark.parametrize("kind", BACKBONES)
+def test_every_module_of_a_backbone_is_called_once(kind):
+    """One called twice would show a quantiser's observer two distributions."""
+    with torch.device("meta"):
+        backbone = BACKBONES[kind](BackboneConfig(kind))
+        calls = count_calls(backbone, lambda: backbone(torch.rand(1, 3, 64, 64)))
+    assert len(calls) > 30
+    assert set(calls.values()) == {1}
+
+
+@pytest.mark.parametrize("method", ["forward", "spot"])
+def test_every_module_of_the_network_is_called_once(build_tiny, method):
+    network = build_tiny().eval()
+    arguments = {"forward": (build_images(), WORDS, torch.arange(3)), "spot": (build_images(), torch.zeros(3))}[method]
+    calls = count_calls(network, lambda: getattr(network, method)(*arguments))
+    assert set(calls.values()) == {1}
+
+
+@torch.no_grad()
+def test_regions_are_read_in_the_order_they_are_asked_for(build_tiny):
+    network = build_tiny().eval()
+    everything = network(build_images(), WORDS, torch.arange(12)).text_logits
+    some = network(build_images(), WORDS, torch.tensor([7, 2, 11])).text_logits
+    np.testing.assert_allclose(some, everything[[7, 2, 11]], atol=1e-5)
+    assert (everything[0] - everything[1]).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_training_and_inference_read_the_same_from_the_same_ribbons(build_tiny):
+    network = build_tiny().eval()
+    spots = network.spot(build_images(), torch.zeros(3))
+    output = network(build_images(), spots.ribbons, torch.arange(12))
+    assert spots.ribbons.shape == (4, 3, 2, 4, 2)
+    assert spots.scores.shape == (4, 3)
+    np.testing.assert_allclose(spots.text_logits.flatten(0, 1), output.text_logits, atol=1e-5)
+    features, maps = network.detect(build_images())
+    np.testing.assert_allclose(output.maps.score_logits, maps.score_logits, atol=1e-5)
+    np.testing.assert_allclose(network.read(features, spots.ribbons), spots.text_logits, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_batch_gives_what_its_images_give_one_by_one(build_tiny):
+    network = build_tiny().eval()
+    together = network.spot(build_images(), torch.zeros(5))
+    alone = [network.spot(image[None], torch.zeros(5)) for image in build_images()]
+    for name in ("ribbons", "scores", "text_logits"):
+        single = torch.cat([getattr(spots, name) for spots in alone])
+        np.testing.assert_allclose(getattr(together, name), single, atol=1e-4, err_msg=name)
+
+
+@torch.no_grad()
+def test_no_slots_give_no_text(build_tiny):
+    spots = build_tiny().eval().spot(build_images(), torch.zeros(0))
+    assert [tuple(part.shape) for part in spots] == [(4, 0, 2, 4, 2), (4, 0), (4, 0, 8, 5)]
+
+
+@torch.no_grad()
+def test_bytes_and_floats_are_the_same_image(build_tiny):
+    network = build_tiny().eval()
+    for one, other in zip(
+        network.spot(build_images(), torch.zeros(3)), network.spot(build_images().float(), torch.zeros(3)), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+def test_more_slots_than_cells_is_an_error_of_the_runtime(build_tiny):
+    with pytest.raises(RuntimeError, match="out of range"):
+        build_tiny().eval().spot(build_images(1), torch.zeros(16 * 24 + 1))
+
+
+def test_the_sampling_grid_is_not_part_of_the_weights(build_tiny):
+    names = build_tiny().state_dict().keys()
+    assert not [name for name in names if name.startswith("roi")]
+    assert {"normalize.mean", "normalize.std"} <= names
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_maps_and_logits_are_float32(build_tiny, precision):
+    network = build_tiny().train()
+    with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+        output = network(build_images(2), WORDS[:2], torch.tensor([0, 4]))
+    tensors = (*output.maps, output.text_logits)
+    assert {tensor.dtype for tensor in tensors} == {torch.float32}
+    sum(tensor.square().mean() for tensor in tensors).backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in network.parameters())
+
+
+def test_every_weight_is_trained_by_words(build_tiny):
+    network = build_tiny().train()
+    output = network(build_images(2), WORDS[:2], torch.tensor([0, 4]))
+    torch.manual_seed(0)
+    sum((torch.randn_like(tensor) * tensor).sum() for tensor in (*output.maps, output.text_logits)).backward()
+    silent = [name for name, parameter in network.named_parameters() if not parameter.grad.any()]
+    assert silent == []
+
+
+def test_no_normalisation_but_batch_norm(build_tiny):
+    """InstanceNorm, for one, sees at inference how wide a patch is."""
+    norms = {type(module) for module in build_tiny().modules() if isinstance(module, nn.modules.batchnorm._NormBase)}
+    assert norms == {nn.BatchNorm2d}
