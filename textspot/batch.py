@@ -42,7 +42,8 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """B examples. The regions to read lie in K slots per image; `region_slot` (R,) says which of the B * K are in use."""
+    """B examples. The regions to read lie in K slots per image; `region_slot` (R,) says which of the B * K are in
+    use."""
 
     image: Tensor  # (B, 3, H, W) uint8
     score: Tensor  # (B, h, w)
@@ -66,16 +67,15 @@ class Batch:
         return replace(self, **moved)
 
 
-def image_to_tensor(image: np.ndarray) -> Tensor:
-    """(H, W, 3) RGB to (3, H, W); memory stays channels last, as the convolutions like it."""
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
-
-
 def collate(examples: Sequence[Example]) -> Batch:
-    """Stack examples of one image size. There is always at least one slot, so that shapes stay ordinary without text."""
+    """Stack examples of one image size; the images' memory stays channels last, as the convolutions like it.
+
+    There is always at least one slot, so that shapes stay ordinary without text.
+    """
     num_slots = max(1, *(len(e.ribbons) for e in examples))
     ribbons = np.zeros((len(examples), num_slots, 2, 4, 2), dtype=np.float32)
-    slots, tokens = [], []
+    slots: list[int] = []
+    tokens: list[Sequence[int]] = []
     dropped: dict[str, int] = {}
     for number, example in enumerate(examples):
         ribbons[number, : len(example.ribbons)] = example.ribbons
@@ -92,7 +92,7 @@ def collate(examples: Sequence[Example]) -> Batch:
         for name in ("score", "mask", "geometry", "geometry_weight")
     }
     return Batch(
-        image=torch.stack([image_to_tensor(e.image) for e in examples]),
+        image=torch.from_numpy(np.stack([e.image for e in examples])).permute(0, 3, 1, 2),
         ribbons=torch.from_numpy(ribbons),
         region_slot=torch.tensor(slots, dtype=torch.int64),
         tokens=torch.from_numpy(padded),

@@ -42,7 +42,7 @@ class DataConfig:
         train: the sources of training images.
         validation: the source of the images that training is judged by.
         image_size: height and width in pixels of the training crops, divisible by 32.
-        min_text_height: words lower than this many pixels after augmentation are ignored.
+        min_text_height: words lower or narrower than this many pixels after augmentation are ignored.
         max_regions: at most this many words are read in one training image, chosen at random.
         region_jitter: by how much the corners of the regions to read are moved, as a share of the word's height.
         max_damaged: training stops when a larger share of the records turns out damaged.
@@ -65,6 +65,9 @@ class DataConfig:
             raise ValueError(f"data.image_size is {self.image_size}, expected multiples of 32")
         if not self.train or any(source.weight <= 0 for source in self.train):
             raise ValueError("data.train needs at least one source, each with a weight above 0")
+        for name in ("min_text_height", "max_regions", "region_jitter", "max_damaged", "num_workers"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"data.{name} is {getattr(self, name)}, expected at least 0")
 
 
 class SampleSource(Protocol):
@@ -98,7 +101,8 @@ class TrainingStream:
         return self._encode(view, dropped, rng)
 
     def _sample(self, source: int, position: int, dropped: Counter[str]) -> Sample:
-        """The record at this position of the source's own endless shuffle; a damaged one is counted and the next one taken."""
+        """The record at this position of the source's own endless shuffle; a damaged one is counted and the next one
+        taken."""
         samples = self.sources[source]
         epoch, offset = divmod(position, len(samples))
         for index in np.roll(_shuffled(self.seed, source, epoch, len(samples)), -offset):
@@ -112,7 +116,8 @@ class TrainingStream:
         ribbons = [polygon_to_ribbon(polygon)[0] for polygon in sample.polygons]
         sizes = np.array([ribbon_size(ribbon) for ribbon in ribbons]).reshape(-1, 2)
         ignore = sample.ignore | (sizes.min(axis=1, initial=np.inf) < self.config.min_text_height)
-        readable, tokens = [], []
+        readable: list[np.ndarray] = []
+        tokens: list[list[int]] = []
         for number in rng.permutation(np.flatnonzero(~ignore)):
             text = normalize(sample.transcripts[number], self.text.case)
             reason = self._unreadable(text)
@@ -146,9 +151,8 @@ def _shuffled(seed: int, source: int, epoch: int, count: int) -> np.ndarray:
 
 
 def jitter_ribbon(ribbon: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
-    """Move the four corners of a ribbon (2, 4, 2) by up to `amount` pixels each, what lies between them proportionally."""
+    """Move the four corners of a ribbon (2, 4, 2) by up to `amount` pixels each, what lies between them
+    proportionally."""
     corners = rng.uniform(-amount, amount, size=(2, 2, 1, 2))
     along = np.arange(4)[:, None] / 3
     return ribbon + (1 - along) * corners[:, 0] + along * corners[:, 1]
-
-

@@ -13,7 +13,8 @@ from textspot.data.dataset import TrainingStream
 class PositionSampler(Sampler[list[int]]):
     """The positions of each batch of one process, from `start` to `stop` in batches.
 
-    Batch number b of all processes together holds the positions b * B * P to (b + 1) * B * P, each process its own B of them.
+    Batch number b of all processes together holds the positions b * B * P to (b + 1) * B * P, each process its own B
+    of them.
     """
 
     def __init__(self, start: int, stop: int, batch_size: int, rank: int, world_size: int):

@@ -16,10 +16,11 @@ GEOMETRY_CORE = 0.3  # cells on the hill above this value learn the geometry
 def draw_targets(ribbons: Sequence[np.ndarray], ignore: np.ndarray, size: tuple[int, int]) -> Targets:
     """Score, mask and geometry maps of an image of `size` (height, width) in pixels; both divisible by the stride.
 
-    Each word is a hill that is 1 in the cell of its centre point and falls with the distance from it in ribbon coordinates:
-    falling from the centre line instead would be a ridge full of ties. Where hills overlap the higher one owns the cell. The
-    cells of ignored words count neither way, except where a word that counts has its core. The weight of the geometry is the
-    hill divided by the word's height, so that an error is felt relative to the size of the characters.
+    Each word is a hill that is 1 in the cell of its centre point and falls with the distance from it in ribbon
+    coordinates: falling from the centre line instead would be a ridge full of ties. Where hills overlap the higher one
+    owns the cell. The cells of ignored words count neither way, except where a word that counts has its core. The
+    weight of the geometry is the hill divided by the word's height, so that an error is felt relative to the size of
+    the characters.
     """
     h, w = size[0] // STRIDE, size[1] // STRIDE
     score = np.zeros((h, w), dtype=np.float32)
@@ -45,7 +46,8 @@ def draw_targets(ribbons: Sequence[np.ndarray], ignore: np.ndarray, size: tuple[
 
 
 def _cover(ribbon: np.ndarray, h: int, w: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The cells (row, column) a ribbon covers and the hill's height there, by sampling it at twice the cells' density."""
+    """The cells (row, column) a ribbon covers and the hill's height there, by sampling it at twice the cells'
+    density."""
     height, width = ribbon_size(ribbon)
     u = np.linspace(0, 1, 2 * int(width / STRIDE) + 3)
     v = np.linspace(0, 1, 2 * int(height / STRIDE) + 3)

@@ -9,7 +9,8 @@ import numpy as np
 
 from textspot.structures import Sample
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # before its import: it would ask the network for a newer release
+# before its import: it would ask the network for a newer release
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations as A
 
 CUT_TOLERANCE = 0.15  # of a word's smaller extent: what a crop may take away from a word that still counts
@@ -38,9 +39,15 @@ class TransformConfig:
 
     def __post_init__(self) -> None:
         if not 0 < self.min_scale <= self.max_scale:
-            raise ValueError(f"expected 0 < min_scale <= max_scale, found {self.min_scale} and {self.max_scale}")
+            raise ValueError(
+                f"data.transforms: expected 0 < min_scale <= max_scale, found {self.min_scale} and {self.max_scale}"
+            )
         if self.max_stretch < 1:
-            raise ValueError(f"max_stretch is {self.max_stretch}, expected at least 1")
+            raise ValueError(f"data.transforms.max_stretch is {self.max_stretch}, expected at least 1")
+        if self.max_rotation < 0:
+            raise ValueError(f"data.transforms.max_rotation is {self.max_rotation}, expected at least 0")
+        if not 0 <= self.colour <= 1:
+            raise ValueError(f"data.transforms.colour is {self.colour}, expected a probability in [0, 1]")
 
 
 def augment(sample: Sample, size: tuple[int, int], config: TransformConfig, rng: np.random.Generator) -> Sample:
@@ -80,14 +87,16 @@ def _similarity(centre: np.ndarray, zoom: np.ndarray, rotation: float, size: tup
 
 
 def warp(sample: Sample, matrix: np.ndarray, size: tuple[int, int], border: tuple[int, int, int]) -> Sample:
-    """Move image and polygons by an affine (2, 3) matrix into a frame of `size` (height, width), borders in colour `border`.
+    """Move image and polygons by an affine (2, 3) matrix into a frame of `size` (height, width), borders in colour
+    `border`.
 
     Coordinates are those of pixel corners. Instances outside the frame are gone, instances the frame cuts are ignored.
     """
     image, to_frame = sample.image, np.vstack([matrix, [0, 0, 1]])
     shrink = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
     if shrink < 0.8:  # the warp looks at four pixels only: average before, or thin strokes vanish
-        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        smaller = [max(1, round(side * shrink)) for side in sample.size[::-1]]
+        image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
         to_frame = to_frame @ np.diag([sample.size[1] / image.shape[1], sample.size[0] / image.shape[0], 1])
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # OpenCV's coordinates are those of pixel centres
     by_centres = np.linalg.inv(half) @ to_frame @ half
@@ -107,10 +116,12 @@ def warp(sample: Sample, matrix: np.ndarray, size: tuple[int, int], border: tupl
 
 @lru_cache(maxsize=1)
 def _colour_changes(probability: float) -> A.Compose:
-    return A.Compose([
-        A.RandomBrightnessContrast(brightness_limit=0.25, contrast_limit=0.3, p=probability),
-        A.HueSaturationValue(hue_shift_limit=15, sat_shift_limit=30, val_shift_limit=15, p=probability / 2),
-        A.ToGray(p=probability / 8),
-        A.OneOf([A.GaussianBlur(blur_limit=(3, 3)), A.MotionBlur(blur_limit=(3, 5))], p=probability / 3),
-        A.ImageCompression(quality_range=(40, 95), p=probability / 2),
-    ])
+    return A.Compose(
+        [
+            A.RandomBrightnessContrast(brightness_limit=0.25, contrast_limit=0.3, p=probability),
+            A.HueSaturationValue(hue_shift_limit=15, sat_shift_limit=30, val_shift_limit=15, p=probability / 2),
+            A.ToGray(p=probability / 8),
+            A.OneOf([A.GaussianBlur(blur_limit=(3, 3)), A.MotionBlur(blur_limit=(3, 5))], p=probability / 3),
+            A.ImageCompression(quality_range=(40, 95), p=probability / 2),
+        ]
+    )

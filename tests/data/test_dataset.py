@@ -1,0 +1,261 @@
+"""Position -> Example: chance from (seed, position) alone, every word accounted for."""
+
+from collections import Counter
+from dataclasses import replace
+from itertools import chain, pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream, jitter_ribbon
+from textspot.data.lmdb_records import DamagedRecordError
+from textspot.data.loader import PositionSampler, build_loader
+from textspot.data.transforms import TransformConfig
+from textspot.geometry import box_to_quad, quad_to_ribbon
+from textspot.structures import Sample
+from textspot.text.charset import TextConfig
+
+SIZE = (64, 96)
+QUAD = box_to_quad([8, 8, 80, 24])
+CONFIG = DataConfig((SourceConfig("drawn"),), SourceConfig("none"), image_size=SIZE, region_jitter=0.0)
+TEXT = TextConfig("abc")
+
+
+class Samples:
+    """A source in memory; the records in `damaged` cannot be read."""
+
+    def __init__(self, samples, damaged=()):
+        self.samples, self.damaged = samples, set(damaged)
+
+    def __len__(self):
+        return len(self.samples)
+
+    def sample(self, index: int) -> Sample:
+        if index in self.damaged:
+            raise DamagedRecordError(f"drawn: record {index}: damaged")
+        return self.samples[index]
+
+
+def draw_sample(number: int, words: tuple[str, ...] = (), polygon: np.ndarray = QUAD, ignore: bool = False) -> Sample:
+    """An image that can be told by its colour, with words below each other."""
+    image = np.full((*SIZE, 3), number, dtype=np.uint8)
+    polygons = [polygon + np.float32([0, 16 * row]) for row in range(len(words))]
+    return Sample(image, polygons, words, np.full(len(words), ignore), f"image {number}")
+
+
+def build_stream(samples, config: DataConfig = CONFIG, text: TextConfig = TEXT, time_steps: int = 16, seed: int = 0):
+    source = samples if isinstance(samples, Samples) else Samples(samples)
+    return TrainingStream([source], config, text, time_steps, seed)
+
+
+def read_number(example) -> int:
+    return int(example.image[0, 0, 0])
+
+
+def equal(one, other) -> bool:
+    """Whether two examples are the same to the last bit."""
+    arrays = [(e.image, *vars(e.targets).values(), e.ribbons) for e in (one, other)]
+    same = all(a.tobytes() == b.tobytes() for a, b in zip(*arrays, strict=True))
+    return same and (one.tokens, one.dropped) == (other.tokens, other.dropped)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"image_size": (100, 96)}, r"data.image_size is \(100, 96\), expected multiples of 32"),
+        ({"image_size": (0, 96)}, "data.image_size"),
+        ({"train": ()}, "data.train needs at least one source"),
+        ({"train": (SourceConfig("a", 0.0),)}, "weight above 0"),
+        ({"max_regions": -1}, "data.max_regions is -1, expected at least 0"),
+        ({"region_jitter": -0.1}, "data.region_jitter is -0.1, expected at least 0"),
+    ],
+)
+def test_settings_that_cannot_be(settings, message):
+    with pytest.raises(ValueError, match=message):
+        replace(CONFIG, **settings)
+
+
+def test_a_source_without_images_is_named():
+    config = replace(CONFIG, train=(SourceConfig("full"), SourceConfig("void"), SourceConfig("bare")))
+    sources = [Samples([draw_sample(0)]), Samples([]), Samples([])]
+    with pytest.raises(ValueError, match="no images to train on in void, bare"):
+        TrainingStream(sources, config, TEXT, 16, seed=0)
+
+
+def test_an_image_without_text_is_an_example():
+    example = build_stream([draw_sample(7)])[0]
+    assert example.image.shape == (*SIZE, 3)
+    assert example.ribbons.shape == (0, 2, 4, 2)
+    assert example.tokens == []
+    assert example.dropped == {}
+    assert not example.targets.score.any()
+    assert example.targets.mask.all()
+
+
+def test_a_word_is_learned_by_detector_and_reader():
+    example = build_stream([draw_sample(7, ("cab",))])[0]
+    assert example.tokens == [[3, 1, 2]]
+    assert example.ribbons.tolist() == [quad_to_ribbon(QUAD).tolist()]
+    assert example.targets.score.max() == 1
+    assert example.dropped == {}
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("", "no transcript"),
+        ("  ", "no transcript"),
+        ("abd", "character outside the charset"),
+        ("abcabcabc", "longer than the time axis"),
+        ("aaaaa", "longer than the time axis"),  # nine steps: a blank between each two
+    ],
+)
+def test_a_word_that_cannot_be_read_is_counted_and_still_detected(word, reason):
+    example = build_stream([draw_sample(7, (word, "abcabcab"))], time_steps=8)[0]
+    assert example.dropped == {reason: 1}
+    assert example.tokens == [[1, 2, 3, 1, 2, 3, 1, 2]]
+    assert example.targets.score[4, 11] > 0.5  # the first word's hill
+    assert example.targets.mask.all()
+
+
+def test_transcripts_are_normalized_before_they_are_judged():
+    assert build_stream([draw_sample(7, (" CaB ",))], text=TextConfig("abc", case="lower"))[0].tokens == [[3, 1, 2]]
+
+
+def test_ignored_words_are_masked_and_neither_read_nor_counted():
+    example = build_stream([draw_sample(7, ("abc", "xyz"), ignore=True)])[0]
+    assert example.tokens == []
+    assert example.dropped == {}
+    assert not example.targets.score.any()
+    assert not example.targets.mask.all()
+
+
+@pytest.mark.parametrize(("height", "width", "read"), [(9, 60, 1), (11, 60, 1), (7, 60, 0), (60, 7, 0)])
+def test_words_of_too_few_pixels_are_ignored(height, width, read):
+    polygon = box_to_quad([2, 1, 2 + width, 1 + height])
+    example = build_stream([draw_sample(7, ("a",), polygon)], replace(CONFIG, min_text_height=8.0))[0]
+    assert len(example.tokens) == read
+    assert example.dropped == {}
+    assert bool(example.targets.mask.all()) == bool(read)
+
+
+def test_of_too_many_words_some_are_chosen_by_chance():
+    stream = build_stream([draw_sample(7, ("a", "b", "c"))], replace(CONFIG, max_regions=2))
+    examples = [stream[position] for position in range(40)]
+    assert {len(example.ribbons) for example in examples} == {2}
+    assert Counter(token for example in examples for (token,) in example.tokens).keys() == {1, 2, 3}
+    for example in examples:
+        rows = [round(float(ribbon[0, 0, 1] - 8) / 16) for ribbon in example.ribbons]
+        assert example.tokens == [[row + 1] for row in rows]
+        assert (example.targets.score == 1).sum() == 3  # the detector learns them all
+
+
+def test_detection_only_reads_nothing():
+    assert build_stream([draw_sample(7, ("a", "b"))], replace(CONFIG, max_regions=0))[0].tokens == []
+
+
+def test_the_regions_to_read_are_moved_and_the_targets_are_not():
+    still, moved = (
+        build_stream([draw_sample(7, ("abc",))], replace(CONFIG, region_jitter=jitter))[3] for jitter in (0.0, 0.2)
+    )
+    assert still.targets.geometry.tobytes() == moved.targets.geometry.tobytes()
+    distance = np.abs(still.ribbons - moved.ribbons).max()
+    assert 0 < distance <= 0.2 * 16
+
+
+def test_jitter_moves_corners_and_keeps_edges_straight():
+    ribbon, rng = quad_to_ribbon(QUAD), np.random.default_rng(0)
+    assert jitter_ribbon(ribbon, 0.0, rng).tolist() == ribbon.tolist()
+    moved = np.array([jitter_ribbon(ribbon, 3.0, rng) for _ in range(200)])
+    np.testing.assert_allclose(moved[:, :, 1], (2 * moved[:, :, 0] + moved[:, :, 3]) / 3, atol=1e-4)
+    corners = (moved - ribbon)[:, :, [0, 3]]
+    assert np.abs(corners).max() <= 3
+    assert np.abs(corners).max(axis=0).min() > 2.5  # each corner, each way
+    assert np.abs(corners.mean(axis=0)).max() < 0.5
+
+
+def test_every_epoch_visits_each_image_once_in_another_order():
+    stream = build_stream([draw_sample(number) for number in range(12)])
+    epochs = [[read_number(stream[12 * epoch + offset]) for offset in range(12)] for epoch in range(3)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(12))] * 3
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
+def test_sources_are_mixed_by_their_weights():
+    config = replace(CONFIG, train=(SourceConfig("a", 1.0), SourceConfig("b", 3.0)))
+    stream = TrainingStream([Samples([draw_sample(number)] * 5) for number in (1, 2)], config, TEXT, 16, seed=0)
+    counts = Counter(read_number(stream[position]) for position in range(400))
+    assert counts[2] / counts.total() == pytest.approx(0.75, abs=0.06)
+
+
+def test_an_example_depends_on_seed_and_position_alone():
+    config = replace(CONFIG, transforms=TransformConfig(0.7, 1.4, 1.2, 0.2, 0.8), region_jitter=0.1)
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (80, 120, 3), dtype=np.uint8) for _ in range(5)]
+    samples = [Sample(image, [QUAD, QUAD + 20], ["ab", "c"], np.zeros(2, bool)) for image in images]
+    one, same, other = (build_stream(samples, config, seed=seed) for seed in (4, 4, 5))
+    there = [one[position] for position in range(8)]
+    back = [same[position] for position in reversed(range(8))][::-1]
+    assert all(equal(a, b) for a, b in zip(there, back, strict=True))
+    assert not any(equal(a, other[position]) for position, a in enumerate(there))
+    assert not any(equal(a, b) for a, b in pairwise(there))
+
+
+def test_a_damaged_record_is_counted_and_the_next_one_taken():
+    samples = Samples([draw_sample(number) for number in range(6)], damaged=[2, 3])
+    stream = build_stream(samples)
+    examples = [stream[position] for position in range(6)]
+    assert {read_number(example) for example in examples} == {0, 1, 4, 5}
+    assert sum(example.dropped.get("damaged record", 0) for example in examples) >= 2
+    assert equal(examples[0], stream[0])
+
+
+def test_nothing_but_damaged_records_stops_with_the_path():
+    stream = build_stream(Samples([draw_sample(0)] * 3, damaged=range(3)))
+    with pytest.raises(ValueError, match="drawn: every record is damaged; build it again"):
+        stream[0]
+
+
+def test_other_errors_are_not_swallowed():
+    class Broken(Samples):
+        def sample(self, index: int) -> Sample:
+            raise OSError(f"disk gone at {index}")
+
+    with pytest.raises(OSError, match="disk gone"):
+        build_stream(Broken([draw_sample(0)]))[0]
+
+
+def test_processes_share_the_positions_of_a_batch():
+    whole = list(PositionSampler(3, 7, batch_size=6, rank=0, world_size=1))
+    ranks = [list(PositionSampler(3, 7, batch_size=2, rank=rank, world_size=3)) for rank in range(3)]
+    assert [list(chain(*batches)) for batches in zip(*ranks, strict=True)] == whole
+    assert list(chain(*whole)) == list(range(18, 42))
+    assert len(PositionSampler(3, 7, 2, 0, 3)) == 4
+
+
+def test_a_run_without_steps_left_has_no_batches():
+    assert list(build_loader(build_stream([draw_sample(0)]), start=5, stop=5, batch_size=2, num_workers=0)) == []
+
+
+def test_the_loader_begins_where_it_is_told():
+    stream = build_stream([draw_sample(number) for number in range(12)])
+    batches = list(build_loader(stream, start=2, stop=4, batch_size=3, num_workers=0))
+    numbers = [batch.image[:, 0, 0, 0].tolist() for batch in batches]
+    assert numbers == [[read_number(stream[position]) for position in row] for row in ((6, 7, 8), (9, 10, 11))]
+
+
+@pytest.mark.parametrize(
+    "context", ["fork", *(pytest.param(name, marks=pytest.mark.slow) for name in ("spawn", "forkserver"))]
+)
+def test_batches_do_not_depend_on_the_number_of_workers(context, monkeypatch):
+    config = replace(CONFIG, transforms=TransformConfig(0.7, 1.4, 1.2, 0.2, 0.8), region_jitter=0.1)
+    stream = build_stream([draw_sample(number, ("ab", "c")) for number in range(9)], config)
+    alone, shared = (build_loader(stream, 1, 6, batch_size=3, num_workers=count) for count in (0, 2))
+    monkeypatch.setattr(shared, "multiprocessing_context", context)
+    batches = list(zip(alone, shared, strict=True))
+    assert len(batches) == 5
+    for one, other in batches:
+        for name, value in vars(one).items():
+            same = torch.equal(value, getattr(other, name)) if name != "dropped" else value == other.dropped
+            assert same, name

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import torch
+
+from textspot.batch import Example, Targets, collate
+from textspot.geometry import box_to_quad, quad_to_ribbon
+
+SIZE = (32, 64)
+
+
+def build_example(words: list[list[int]], number: int = 0, **dropped: int) -> Example:
+    """An example with one word per list of tokens; what it holds can be told from `number`."""
+    rng = np.random.default_rng(number)
+    maps = Targets(*(rng.random((*channels, 8, 16), dtype=np.float32) for channels in ((), (), (16,), ())))
+    ribbons = [quad_to_ribbon(box_to_quad([10 * number + slot, 0, 20, 10])) for slot in range(len(words))]
+    image = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    return Example(image, maps, np.array(ribbons, np.float32).reshape(-1, 2, 4, 2), words, dropped)
+
+
+@pytest.mark.parametrize("num_images", [1, 3])
+def test_no_text_at_all(num_images):
+    batch = collate([build_example([], number) for number in range(num_images)])
+    assert batch.num_regions == 0
+    assert batch.ribbons.shape == (num_images, 1, 2, 4, 2)
+    assert batch.region_slot.shape == (0,)
+    assert batch.tokens.shape == (0, 1)
+    assert batch.token_lengths.shape == (0,)
+    assert {batch.region_slot.dtype, batch.tokens.dtype, batch.token_lengths.dtype} == {torch.int64}
+    assert batch.dropped == {}
+
+
+def test_every_slot_in_use_points_at_its_own_ribbon_and_tokens():
+    words = [[], [[1], [2, 3], [4, 4, 4]], [[5, 6]]]
+    examples = [build_example(texts, number) for number, texts in enumerate(words)]
+    batch = collate(examples)
+    assert batch.num_regions == 4
+    assert batch.ribbons.shape == (3, 3, 2, 4, 2)
+    assert batch.region_slot.tolist() == [3, 4, 5, 6]
+    regions = batch.ribbons.flatten(0, 1)[batch.region_slot]
+    assert regions.tolist() == np.concatenate([example.ribbons for example in examples]).tolist()
+    assert batch.tokens.tolist() == [[1, 0, 0], [2, 3, 0], [4, 4, 4], [5, 6, 0]]
+    assert batch.token_lengths.tolist() == [1, 2, 3, 2]
+
+
+def test_images_and_maps_are_those_of_the_examples():
+    examples = [build_example([[1]], number) for number in range(2)]
+    batch = collate(examples)
+    assert batch.image.shape == (2, 3, *SIZE)
+    assert batch.image.dtype == torch.uint8
+    for number, example in enumerate(examples):
+        assert batch.image[number].permute(1, 2, 0).tolist() == example.image.tolist()
+        for name in ("score", "mask", "geometry", "geometry_weight"):
+            assert getattr(batch, name)[number].tolist() == getattr(example.targets, name).tolist()
+
+
+def test_memory_stays_channels_last():
+    batch = collate([build_example([]), build_example([])])
+    assert batch.image.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_what_was_dropped_is_added_up():
+    batch = collate([build_example([], a=1), build_example([], a=2, b=4), build_example([])])
+    assert batch.dropped == {"a": 3, "b": 4}
+
+
+def test_moving_a_batch_moves_every_tensor():
+    batch = collate([build_example([[1, 2]])]).to(torch.device("meta"))
+    tensors = {name: value for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
+    assert len(tensors) == 9
+    assert {tensor.device.type for tensor in tensors.values()} == {"meta"}
+    assert batch.dropped == {}
