@@ -22,6 +22,12 @@ class PreprocessConfig:
     mean: tuple[float, float, float] = (123.7, 116.3, 103.5)
     std: tuple[float, float, float] = (58.4, 57.1, 57.4)
 
+    def __post_init__(self) -> None:
+        if self.max_side < 1:
+            raise ValueError(f"preprocess.max_side is {self.max_side}, expected at least 1")
+        if min(self.std) <= 0:
+            raise ValueError(f"preprocess.std is {self.std}, expected values above 0")
+
 
 def preprocess(image: np.ndarray, config: PreprocessConfig) -> tuple[np.ndarray, float]:
     """RGB (H, W, 3) uint8 to the network's input (H', W', 3) uint8 and the scale: input pixels per pixel of the image.
