@@ -60,7 +60,15 @@ class TrainConfig:
     picture_every: int = 500
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "accumulation", "log_every", "evaluate_every", "save_every", "picture_every"):
+        for name in (
+            "steps",
+            "batch_size",
+            "accumulation",
+            "log_every",
+            "evaluate_every",
+            "save_every",
+            "picture_every",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"train.{name} is {getattr(self, name)}, expected at least 1")
 
@@ -91,6 +99,10 @@ class Recipe:
     postprocess: PostprocessConfig = field(default_factory=PostprocessConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, expected at least 0")
+
     def to_dict(self) -> dict[str, Any]:
         """As plain lists, numbers and strings, for a YAML file or a checkpoint."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
@@ -118,19 +130,26 @@ def read_command_line(arguments: Sequence[str] | None = None) -> Recipe:
 
     An unknown key, a wrong type or a value outside its choices ends the program with a message that names it.
     """
-    parser = ArgumentParser(description="Train a joint text spotter, as a recipe says.")
+    parser = ArgumentParser(
+        description="Train a joint text spotter, as a recipe says.",
+        usage="%(prog)s --config FILE [--KEY VALUE ...]",  # of some eighty keys; --help lists them below
+    )
     parser.add_argument("--config", action="config", help="YAML file of a recipe; later files and options override it")
     parser.add_class_arguments(Recipe, as_group=True)
     values = parser.parse_args(arguments)
     values.pop("config", None)
-    return Recipe(**parser.instantiate(values).as_dict())
+    try:
+        return Recipe(**parser.instantiate(values).as_dict())
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def recipe_from_dict(values: dict[str, Any], source: str) -> Recipe:
-    """The recipe of plain values; an unknown key, a wrong type or a value outside its choices is named with its source."""
+    """The recipe of plain values; an unknown key, a wrong type or a value outside its choices is named with its
+    source."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Recipe, "recipe")
     try:
         return parser.instantiate(parser.parse_object({"recipe": values})).recipe
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise ValueError(f"{source}: {error}") from error

@@ -1,0 +1,181 @@
+"""The recipe: what a YAML file or a checkpoint says is what a run is made of, or an error that names the key."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from textspot.data.dataset import DataConfig, SourceConfig
+from textspot.data.synthetic.draw import DrawConfig
+from textspot.data.transforms import TransformConfig
+from textspot.losses import LossConfig
+from textspot.models.backbone import BackboneConfig
+from textspot.models.fcr import RecognizerConfig
+from textspot.models.neck import NeckConfig
+from textspot.models.spotting_network import ModelConfig
+from textspot.models.text_pooling import RoiConfig
+from textspot.postprocess import PostprocessConfig
+from textspot.preprocess import PreprocessConfig
+from textspot.recipe import (
+    Recipe,
+    TrainConfig,
+    build_charset,
+    build_spotting_network,
+    read_command_line,
+    recipe_from_dict,
+)
+from textspot.text.charset import TextConfig
+
+CONFIGS = sorted(Path(__file__).parents[1].glob("configs/*.yaml"))
+LEAST = {"data": {"train": [{"path": "data/train"}], "validation": {"path": "data/val"}}}
+EVERYTHING = Recipe(
+    data=DataConfig(
+        (SourceConfig("a", 2.0, DrawConfig(num_images=5)), SourceConfig("b")),
+        SourceConfig("c"),
+        image_size=(64, 96),
+        min_text_height=4.5,
+        max_regions=7,
+        region_jitter=0.2,
+        max_damaged=0.5,
+        num_workers=0,
+        transforms=TransformConfig(0.5, 2.0, 1.5, 0.3, 0.7, (1, 2, 3)),
+    ),
+    run="runs/everything",
+    seed=9,
+    text=TextConfig("ab\u00e9 ", "lower", "skip"),
+    model=ModelConfig(
+        BackboneConfig("resnet18", (8, 8, 16, 16), (1, 1, 2, 1)),
+        NeckConfig(16),
+        RoiConfig(8, 32, 0.2),
+        RecognizerConfig((8, 8, 8, 8), 1, 3),
+    ),
+    loss=LossConfig(2.0, 0.5, 0.0),
+    preprocess=PreprocessConfig(640, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)),
+    postprocess=PostprocessConfig(20, 0.5, 4),
+    train=TrainConfig(steps=3, batch_size=2, accumulation=2, learning_rate=7e-4, precision="float32", compile=True),
+)
+
+
+def change(path: str, value: object) -> dict:
+    """The least recipe with one more key, given as `a.b.c`."""
+    values = json.loads(json.dumps(LEAST))
+    *groups, key = path.split(".")
+    inner = values
+    for group in groups:
+        inner = inner.setdefault(group, {})
+    inner[key] = value
+    return values
+
+
+def write_recipe(folder: Path, name: str, values: dict) -> str:
+    file = folder / name
+    file.write_text(yaml.safe_dump(values))
+    return str(file)
+
+
+def test_the_least_recipe_is_that_of_the_defaults():
+    recipe = recipe_from_dict(LEAST, "model.safetensors")
+    assert recipe == Recipe(DataConfig((SourceConfig("data/train"),), SourceConfig("data/val")))
+
+
+def test_every_setting_of_the_example_differs_from_its_default():
+    """So that the round trip below would notice any that is lost."""
+    defaults = Recipe(DataConfig((SourceConfig("a"),), SourceConfig("c")))
+    for part in ("text", "model", "loss", "preprocess", "postprocess"):
+        mine, theirs = getattr(EVERYTHING, part), getattr(defaults, part)
+        same = [f.name for f in dataclasses.fields(mine) if getattr(mine, f.name) == getattr(theirs, f.name)]
+        assert same == [], part
+
+
+def test_to_plain_values_and_back():
+    values = EVERYTHING.to_dict()
+    assert recipe_from_dict(json.loads(json.dumps(values)), "model.safetensors") == EVERYTHING
+    assert values["data"]["image_size"] == [64, 96]
+    assert values["train"]["learning_rate"] == 7e-4
+
+
+def test_to_yaml_and_back(tmp_path):
+    file = write_recipe(tmp_path, "recipe.yaml", EVERYTHING.to_dict())
+    assert read_command_line(["--config", file]) == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("seeds", 1, "seeds"),
+        ("train.step", 1, "train.step"),
+        ("data.transforms.scale", 2, "scale"),
+        ("train.steps", "many", "train.steps.*Expected a <class 'int'>"),
+        ("train.steps", 1.5, "train.steps"),
+        ("model.backbone.widths", [1, 2, 3], "model.backbone.widths"),
+        ("model.backbone.kind", "vgg19", "model.backbone.kind.*slim_resnet.*Got value: vgg19"),
+        ("text.case", "title", "text.case"),
+        ("train.steps", 0, "train.steps is 0, expected at least 1"),
+        ("train.batch_size", -1, "train.batch_size is -1"),
+        ("seed", -1, "seed is -1, expected at least 0"),
+        ("data.image_size", [100, 100], r"data.image_size is \(100, 100\)"),
+        ("data.train", [], "data.train needs at least one source"),
+        ("data.train", [{"path": "a", "wieght": 2}], "wieght"),
+        ("data.transforms.max_stretch", 0.5, "data.transforms.max_stretch is 0.5"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_source(path, value, message, tmp_path, capsys):
+    with pytest.raises(ValueError, match=rf"(?s)^model\.safetensors: .*{message}"):
+        recipe_from_dict(change(path, value), "model.safetensors")
+    with pytest.raises(SystemExit, match="2"):
+        read_command_line(["--config", write_recipe(tmp_path, "recipe.yaml", change(path, value))])
+    assert path.split(".")[-1] in capsys.readouterr().err
+
+
+def test_what_is_missing_is_named():
+    with pytest.raises(ValueError, match=r"model\.safetensors: .*data\.train, recipe\.data\.validation\.path"):
+        recipe_from_dict({}, "model.safetensors")
+
+
+def test_later_files_and_options_override_earlier_ones(tmp_path):
+    first = write_recipe(tmp_path, "first.yaml", LEAST | {"seed": 1, "train": {"steps": 10, "batch_size": 2}})
+    second = write_recipe(tmp_path, "second.yaml", {"seed": 2, "train": {"steps": 20}})
+    recipe = read_command_line(["--config", first, "--config", second, "--train.steps", "30"])
+    assert (recipe.seed, recipe.train.steps, recipe.train.batch_size) == (2, 30, 2)
+    assert recipe.data.train[0].path == "data/train"
+
+
+def test_a_wrong_option_ends_the_program_with_a_short_message(tmp_path, capsys):
+    file = write_recipe(tmp_path, "recipe.yaml", LEAST)
+    with pytest.raises(SystemExit, match="2"):
+        read_command_line(["--config", file, "--train.stesp", "3"])
+    message = capsys.readouterr().err
+    assert "--train.stesp" in message
+    assert len(message.splitlines()) < 5
+
+
+def test_help_explains_every_key(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        read_command_line(["--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    for key in ("--data.image_size", "--model.roi.width", "--train.ema_decay", "--postprocess.max_overlap"):
+        assert key in words
+    for explanation in ("columns of that patch", "scaled down to this norm", "IoU"):
+        assert explanation in words
+
+
+@pytest.mark.parametrize("config", CONFIGS or [pytest.param(None, marks=pytest.mark.skip("no recipes in configs/"))])
+def test_every_recipe_that_ships_is_one(config):
+    recipe = read_command_line(["--config", str(config)])
+    assert recipe_from_dict(recipe.to_dict(), config.name) == recipe
+    assert build_charset(recipe).num_classes > 10
+    assert recipe.train.warmup_steps < recipe.train.steps
+
+
+def test_the_network_is_built_from_the_recipe():
+    network = build_spotting_network(EVERYTHING)
+    assert build_charset(EVERYTHING).characters == "ab\u00e9 "
+    assert network.recognizer.num_classes == 5
+    assert network.recognizer.classifier.weight.shape == (5, 8, 1, 1)
+    assert network.backbone.channels == (64, 128, 256, 512)
+    assert network.neck.channels == 16
+    assert (network.roi.height, network.roi.width) == (8, 32)
+    assert network.normalize.mean.flatten().tolist() == [1, 2, 3]
+    assert network.normalize.std.flatten().tolist() == [4, 5, 6]
