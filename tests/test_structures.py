@@ -37,6 +37,12 @@ def test_counts_that_differ_are_refused(transcripts, ignore):
         Sample(IMAGE, [QUAD], transcripts, np.array(ignore), "img_7")
 
 
+@pytest.mark.parametrize("ignore", [[False], np.array([0])])
+def test_ignore_flags_are_an_array_of_bool(ignore):
+    with pytest.raises(ValueError, match="img_7: expected ignore as an array of bool, found"):
+        Sample(IMAGE, [QUAD], ["a"], ignore, "img_7")
+
+
 @pytest.mark.parametrize(
     ("polygon", "message"),
     [

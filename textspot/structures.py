@@ -54,6 +54,8 @@ class Sample:
                 f"{self.name}: {len(self.polygons)} polygons, {len(self.transcripts)} transcripts "
                 f"and {len(self.ignore)} ignore flags; expected as many of each"
             )
+        if not isinstance(self.ignore, np.ndarray) or self.ignore.dtype != bool:  # ~ of an integer is none of its flags
+            raise ValueError(f"{self.name}: expected ignore as an array of bool, found {self.ignore!r}")
         for number, polygon in enumerate(self.polygons):
             _check_polygon(polygon, f"{self.name}: instance {number}")
 
