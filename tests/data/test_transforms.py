@@ -108,6 +108,13 @@ def test_coordinates_are_those_of_pixel_corners(zoom):
     assert brightness.sum() == pytest.approx(255 * (right - left) * (bottom - top), rel=0.03)
 
 
+def test_thin_strokes_are_averaged_and_not_skipped():
+    image = np.zeros((400, 400, 3), np.uint8)
+    image[:, ::4] = 255
+    view = warp(Sample(image, [], [], np.zeros(0, bool)), np.diag([0.25, 0.25, 1])[:2], (100, 100), BORDER)
+    assert (np.abs(view.image.astype(int) - 64) <= 1).all()
+
+
 def test_words_outside_vanish_and_words_the_frame_cuts_are_ignored():
     words = [box_to_quad([x, 40, x + 40, 60]) for x in (0, 50, 110)]
     view = warp(draw_words(*words), shift_by(-60, 0), (120, 60), BORDER)
