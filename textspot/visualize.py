@@ -12,6 +12,7 @@ from textspot.structures import Prediction, Sample
 FOUND = (0, 200, 60)
 ANNOTATED = (255, 180, 0)
 IGNORED = (140, 140, 140)
+LABEL_WIDTH = 10  # of the column of texts beside regions, in heights of a region: two words of a dozen characters
 
 
 @lru_cache(maxsize=8)
@@ -62,7 +63,7 @@ def draw_regions(image: np.ndarray, grids: np.ndarray, texts: Sequence[str], zoo
         fine = cv2.resize(grid.astype(np.float32), None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
         x, y = fine[..., 0] - 0.5, fine[..., 1] - 0.5  # OpenCV counts from the centre of the first pixel
         patch = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        row = np.full((patch.shape[0] + 2, patch.shape[1] * 2, 3), 255, dtype=np.uint8)
+        row = np.full((patch.shape[0] + 2, patch.shape[1] + LABEL_WIDTH * patch.shape[0], 3), 255, dtype=np.uint8)
         row[: patch.shape[0], : patch.shape[1]] = patch
         picture = Image.fromarray(row)
         ImageDraw.Draw(picture).text((patch.shape[1] + 8, 2), text, fill=(0, 0, 0), font=_font(patch.shape[0] * 2 // 3))

@@ -97,6 +97,13 @@ def test_missing_and_empty_data_are_named(tiny_recipe: Recipe, tmp_path: Path) -
         train(replace(tiny_recipe, data=data))
 
 
+def test_drawn_data_that_no_longer_fits_the_recipe_is_refused(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    train(tiny_recipe)
+    data = replace(tiny_recipe.data, validation=SourceConfig(tiny_recipe.data.validation.path, draw=drawing(2, seed=9)))
+    with pytest.raises(ValueError, match="validation: exists, and was not drawn as the recipe says"):
+        train(replace(tiny_recipe, run=str(tmp_path / "other"), data=data))
+
+
 def test_another_recipe_in_the_same_folder_is_refused(tiny_recipe: Recipe) -> None:
     train(tiny_recipe)
     with pytest.raises(CheckpointError, match=r"written with another recipe: train.learning_rate changed"):
@@ -159,20 +166,22 @@ def assert_same_runs(whole: Path, broken: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_bit_for_bit(tiny_recipe: Recipe, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 130)])
+def test_a_killed_run_goes_on_bit_for_bit(tiny_recipe: Recipe, tmp_path: Path, sent: int, status: int) -> None:
+    """The signal reaches the workers too, as that of a job scheduler does."""
     recipe = replace(
         tiny_recipe, train=replace(tiny_recipe.train, steps=24), data=replace(tiny_recipe.data, num_workers=1)
     )
     broken = replace(recipe, run=str(tmp_path / "broken"))
     command = command_line(broken, tmp_path)
-    run = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 240
     while not (tmp_path / "broken" / "last" / "trainer.pt").exists():
         assert run.poll() is None, "the run ended before its first checkpoint"
         assert time.monotonic() < deadline, "no checkpoint came"
         time.sleep(0.005)
-    run.send_signal(signal.SIGKILL)
-    assert run.wait() == -signal.SIGKILL
+    os.killpg(run.pid, sent)
+    assert run.wait() == status
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert "read your own photograph with" in again.stdout

@@ -47,7 +47,9 @@ def build_loader(
 def _prepare_worker(_: int) -> None:
     """Workers share the cores with each other and the training process; torch already gives them one thread.
 
-    Ctrl-C reaches the whole process group: the training process alone decides when to stop.
+    Ctrl-C, and the SIGTERM of a job scheduler, reach the whole process group: the training process alone decides when to
+    stop, and needs its workers until then.
     """
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

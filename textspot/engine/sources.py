@@ -6,7 +6,7 @@ from pathlib import Path
 
 from textspot.data.dataset import DataConfig
 from textspot.data.lmdb_records import Reader
-from textspot.data.synthetic.draw import draw_dataset
+from textspot.data.synthetic.draw import check_drawn, draw_dataset
 from textspot.engine.distributed import World
 from textspot.progress import track
 from textspot.text.charset import Charset, TextConfig
@@ -23,6 +23,9 @@ def open_sources(config: DataConfig, world: World) -> tuple[list[Reader], Reader
                 draw_dataset(source.path, source.draw, track=track)
     world.wait()
     *train, validation = [Reader(source.path) for source in wanted]
+    for source, reader in zip(wanted, [*train, validation], strict=True):
+        if source.draw:
+            check_drawn(source.path, reader.meta, source.draw)
     return train, validation
 
 

@@ -1,13 +1,14 @@
 """Draw a data set once, to train on it many times."""
 
 import dataclasses
+import json
 import multiprocessing
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 
@@ -56,13 +57,22 @@ def draw_dataset(
     An existing target is a FileExistsError unless `overwrite`; `track` shows progress. A script that draws with more
     than one process calls this below `if __name__ == "__main__"`.
     """
-    drawn = dataclasses.asdict(config)
-    del drawn["num_processes"]  # the images do not depend on it
-    card = {"name": Path(path).name, "licence": "drawn by textspot", "drawn": drawn}
+    card = {"name": Path(path).name, "licence": "drawn by textspot", "drawn": _drawn(config)}
     with Writer(path, card, overwrite) as writer, _drawn_images(config) as images:
         for _, image in zip(track(range(config.num_images), f"drawing {path}"), images, strict=True):
             writer.add(*image)
     return Reader(path).meta
+
+
+def check_drawn(path: str | os.PathLike, meta: Meta, config: DrawConfig) -> None:
+    """A ValueError if the data set at `path` was drawn in another way: what exists is never drawn again by itself."""
+    if meta.card.get("drawn") != json.loads(json.dumps(_drawn(config))):
+        raise ValueError(f"{path}: exists, and was not drawn as the recipe says: delete it, or choose another path")
+
+
+def _drawn(config: DrawConfig) -> dict[str, Any]:
+    """What the images depend on."""
+    return {name: value for name, value in dataclasses.asdict(config).items() if name != "num_processes"}
 
 
 @contextmanager
