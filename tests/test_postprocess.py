@@ -13,6 +13,7 @@ from textspot.text.charset import Charset
 
 CHARSET = Charset("abc")
 CONFIG = PostprocessConfig()
+SIZE = (100, 200)
 QUAD = box_to_quad([10, 10, 50, 30])
 ARC = np.array([[0, 40], [30, 10], [70, 10], [100, 40], [90, 55], [65, 30], [35, 30], [10, 55]])
 CURVED, _ = polygon_to_ribbon(ARC)
@@ -33,13 +34,13 @@ def build_instance(polygon: np.ndarray, score: float) -> TextInstance:
 
 def test_no_regions():
     ribbons, logits = np.zeros((0, 2, 4, 2), np.float32), np.zeros((0, 16, 4), np.float32)
-    assert decode_instances(ribbons, np.zeros(0, np.float32), logits, CHARSET, 0.5, CONFIG) == []
+    assert decode_instances(ribbons, np.zeros(0, np.float32), logits, SIZE, CHARSET, 0.5, CONFIG) == []
     assert suppress([], 0.3) == []
 
 
 def test_an_instance_has_the_polygon_the_text_and_both_scores():
     (instance,) = decode_instances(
-        quad_to_ribbon(QUAD)[None], np.float32([0.75]), text_to_logits("ab"), CHARSET, 0.5, CONFIG
+        quad_to_ribbon(QUAD)[None], np.float32([0.75]), text_to_logits("ab"), SIZE, CHARSET, 0.5, CONFIG
     )
     np.testing.assert_allclose(instance.polygon, QUAD, atol=1e-5)
     assert (instance.text, instance.score) == ("ab", 0.75)
@@ -47,32 +48,59 @@ def test_an_instance_has_the_polygon_the_text_and_both_scores():
 
 
 def test_a_region_that_is_not_read_stays():
-    (instance,) = decode_instances(quad_to_ribbon(QUAD)[None], np.ones(1), text_to_logits(""), CHARSET, 0.5, CONFIG)
+    (instance,) = decode_instances(
+        quad_to_ribbon(QUAD)[None], np.ones(1), text_to_logits(""), SIZE, CHARSET, 0.5, CONFIG
+    )
     assert instance.text == ""
 
 
 def test_a_score_at_the_threshold_is_kept_and_a_slot_without_a_peak_never():
     ribbons = np.array([quad_to_ribbon(box_to_quad([60 * k, 0, 60 * k + 40, 20])) for k in range(3)])
     logits = text_to_logits("a", "b", "c")
-    found = decode_instances(ribbons, np.array([0.5, 0.51, 0.49]), logits, CHARSET, 0.5, CONFIG)
+    found = decode_instances(ribbons, np.array([0.5, 0.51, 0.49]), logits, SIZE, CHARSET, 0.5, CONFIG)
     assert [instance.text for instance in found] == ["b", "a"]
-    found = decode_instances(ribbons, np.array([0.0, 0.01, 0.0]), logits, CHARSET, 0.0, CONFIG)
+    found = decode_instances(ribbons, np.array([0.0, 0.01, 0.0]), logits, SIZE, CHARSET, 0.0, CONFIG)
     assert [instance.text for instance in found] == ["b"]
 
 
 def test_the_best_score_comes_first():
     ribbons = np.array([quad_to_ribbon(box_to_quad([60 * k, 0, 60 * k + 40, 20])) for k in range(3)])
     scores = np.array([0.6, 0.9, 0.7])
-    found = decode_instances(ribbons, scores, text_to_logits("a", "b", "c"), CHARSET, 0.5, CONFIG)
+    found = decode_instances(ribbons, scores, text_to_logits("a", "b", "c"), SIZE, CHARSET, 0.5, CONFIG)
     assert [(instance.text, instance.score) for instance in found] == [("b", 0.9), ("c", 0.7), ("a", 0.6)]
 
 
 @pytest.mark.parametrize("points_per_edge", [2, 5])
 def test_points_per_edge(points_per_edge):
     config = PostprocessConfig(points_per_edge=points_per_edge)
-    (instance,) = decode_instances(CURVED[None], np.ones(1), text_to_logits("abc"), CHARSET, 0.5, config)
+    (instance,) = decode_instances(CURVED[None], np.ones(1), text_to_logits("abc"), SIZE, CHARSET, 0.5, config)
     assert instance.polygon.tolist() == ribbon_to_polygon(CURVED, points_per_edge).tolist()
     assert len(instance.polygon) == 2 * points_per_edge
+
+
+def find_boxes(*boxes: tuple[int, int, int, int]) -> list[TextInstance]:
+    """What is kept of boxes `xyxy` that the network finds in an image of SIZE."""
+    ribbons = np.array([quad_to_ribbon(box_to_quad(np.array(box))) for box in boxes])
+    return decode_instances(ribbons, np.ones(len(boxes)), text_to_logits(*["a"] * len(boxes)), SIZE, CHARSET, 0, CONFIG)
+
+
+@pytest.mark.parametrize("box", [(-30, 10, 20, 30), (190, 10, 220, 30), (10, -30, 50, 20), (10, 90, 50, 120)])
+def test_what_is_found_in_the_padding_goes(box):
+    inside = np.clip(np.reshape(box, (2, 2)), (1, 1), (199, 99))
+    assert find_boxes(box) == []
+    assert len(find_boxes(box, (60, 40, 90, 60), tuple(inside.ravel()))) == 2
+
+
+def test_the_middle_of_a_bent_word_counts_not_that_of_its_control_points():
+    lifted = CURVED - [0, 20]  # its middle lies at y = -3, the mean of its control points at 7, of its corners at 27
+    assert decode_instances(lifted[None], np.ones(1), text_to_logits("a"), SIZE, CHARSET, 0.5, CONFIG) == []
+
+
+def test_polygons_end_where_the_image_ends():
+    (left,) = find_boxes((-10, -5, 40, 20))
+    np.testing.assert_allclose(left.polygon, box_to_quad([0, 0, 40, 20]), atol=1e-5)
+    (right,) = find_boxes((170, 85, 220, 110))
+    np.testing.assert_allclose(right.polygon, box_to_quad([170, 85, 200, 100]), atol=1e-5)
 
 
 BOW_TIE = np.array([[0, 0], [40, 20], [40, 0], [0, 20]])

@@ -116,6 +116,7 @@ class Spotter:
                         ribbons / prepared[number][1],
                         scores,
                         text_logits,
+                        images[number].shape[:2],
                         self.charset,
                         self.threshold,
                         self.recipe.postprocess,

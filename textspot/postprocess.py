@@ -1,11 +1,11 @@
 """What the network gives, as text instances: pure functions of arrays. Legend: K regions, T time, C classes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import shapely
 
-from textspot.geometry import ribbon_to_polygon
+from textspot.geometry import bernstein, ribbon_to_polygon
 from textspot.structures import TextInstance
 from textspot.text.charset import Charset
 from textspot.text.ctc import decode_best_path
@@ -38,22 +38,35 @@ def decode_instances(
     ribbons: np.ndarray,
     scores: np.ndarray,
     text_logits: np.ndarray,
+    size: tuple[int, int],
     charset: Charset,
     threshold: float,
     config: PostprocessConfig,
 ) -> list[TextInstance]:
-    """Text instances, best score first, of ribbons (K, 2, 4, 2) px, scores (K,) and text_logits (K, T, C).
+    """Text instances, best score first, of ribbons (K, 2, 4, 2), scores (K,) and text_logits (K, T, C).
 
-    Left out: scores below the threshold, outlines that cross themselves or run anticlockwise, and the weaker one
-    of two that overlap. An empty text stays: the region was found, and not read.
+    `size` is (height, width) of the image without its padding, in the pixels of the ribbons. Left out: scores below the
+    threshold, centres outside the image, outlines that cross themselves or run anticlockwise, and the weaker one of two
+    that overlap. An empty text stays: the region was found, and not read. Polygons end at the image's border, as
+    annotations do.
     """
     kept = (scores >= threshold) & (scores > 0)  # slots beyond the last peak have score 0
+    kept &= _centers_inside(ribbons, size)
     texts = decode_best_path(text_logits[kept], charset)
     instances = [
         TextInstance(ribbon_to_polygon(ribbon, config.points_per_edge), text, float(score), text_score)
         for ribbon, score, (text, text_score) in zip(ribbons[kept], scores[kept], texts, strict=True)
     ]
-    return suppress(instances, config.max_overlap)
+    return [
+        replace(instance, polygon=np.clip(instance.polygon, 0, size[::-1]))
+        for instance in suppress(instances, config.max_overlap)
+    ]
+
+
+def _centers_inside(ribbons: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Whether the middle (K,) of each ribbon (K, 2, 4, 2), halfway along and between its edges, lies in the image."""
+    centers = bernstein(np.array([0.5]))[0] @ ribbons.mean(axis=1)
+    return ((centers >= 0) & (centers <= size[::-1])).all(axis=1)
 
 
 def suppress(instances: list[TextInstance], max_overlap: float) -> list[TextInstance]:

@@ -29,20 +29,20 @@ class PreprocessConfig:
             raise ValueError(f"preprocess.std is {self.std}, expected values above 0")
 
 
-def preprocess(image: np.ndarray, config: PreprocessConfig) -> tuple[np.ndarray, float]:
-    """RGB (H, W, 3) uint8 to the network's input (H', W', 3) uint8 and the scale: input pixels per pixel of the image.
+def preprocess(image: np.ndarray, config: PreprocessConfig) -> tuple[np.ndarray, np.ndarray]:
+    """RGB (H, W, 3) uint8 to the network's input (H', W', 3) uint8, and the scale (x, y): input pixels per pixel of
+    the image.
 
     Both sides are padded at the right and at the bottom to a multiple of 32, also when the image is alone in its
-    batch: a batch of eight then gives what eight batches of one give.
+    batch: a batch of eight then gives what eight batches of one give. The scale has two values because sides are whole
+    pixels: that of a line of one pixel is 1, however much the line is shortened.
     """
     height, width = image.shape[:2]
-    scale = min(1.0, config.max_side / max(height, width))
-    if scale < 1:
-        image = cv2.resize(
-            image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA
-        )
-    height, width = image.shape[:2]
-    padded = np.empty((-height % MULTIPLE + height, -width % MULTIPLE + width, 3), dtype=np.uint8)
+    shrink = min(1.0, config.max_side / max(height, width))
+    new_height, new_width = max(1, round(height * shrink)), max(1, round(width * shrink))
+    if shrink < 1:
+        image = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_AREA)
+    padded = np.empty((-new_height % MULTIPLE + new_height, -new_width % MULTIPLE + new_width, 3), dtype=np.uint8)
     padded[:] = np.round(config.mean).astype(np.uint8)
-    padded[:height, :width] = image
-    return padded, scale
+    padded[:new_height, :new_width] = image
+    return padded, np.array([new_width / width, new_height / height])
