@@ -63,7 +63,7 @@ def test_a_lexicon_names_the_figures_that_it_changes(tmp_path):
     assert set(report["figures"]) == {IOU, f"{END_TO_END}/strong"} == set(report["per_image"])
     assert report["figures"][f"{END_TO_END}/strong"]["hmean"] == 1
     assert score_files([END_TO_END], truth, result)["figures"][END_TO_END]["hmean"] == 0.5
-    with pytest.raises(KeyError, match=r"no strong lexicon for image '2'; expected a file voc_img_2\.txt"):
+    with pytest.raises(ValueError, match=r"no strong lexicon for image '2'; expected a file voc_img_2\.txt"):
         score_files([END_TO_END], truth, result, lexicon=ImageLexicons({"1": strong.of("1")}, "strong"))
 
 

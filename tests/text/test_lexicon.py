@@ -1,8 +1,10 @@
+import pickle
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textspot.text.lexicon import MOST_EDITS, ImageLexicons, Lexicon, load_image_lexicons, load_lexicon
+from textspot.text.lexicon import MOST_EDITS, ImageLexicons, Lexicon, load_image_lexicons, load_lexicon, open_lexicon
 
 COFFEE = Lexicon(("Coffee", "Tea", "Toffee", "Joe's"), "weak")
 
@@ -38,6 +40,16 @@ def test_a_lexicon_without_words_finds_nothing():
     assert Lexicon((), "strong").find("word") is None
 
 
+def test_what_was_found_before_is_remembered_and_not_for_ever(monkeypatch):
+    monkeypatch.setattr("textspot.text.lexicon.MOST_REMEMBERED", 2)
+    lexicon, searched = Lexicon(("LAST", "STOP"), "x"), []
+    nearest = Lexicon._nearest
+    monkeypatch.setattr(Lexicon, "_nearest", lambda self, plain: searched.append(plain) or nearest(self, plain))
+    assert [lexicon.find(text) for text in ("stop", "ST0P", "(st0p)", "exit", "EXIT")] == ["STOP"] * 3 + [None] * 2
+    assert searched == ["ST0P", "EXIT"]
+    assert pickle.loads(pickle.dumps(lexicon)) == lexicon
+
+
 def edit_distance(a, b):
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, start=1):
@@ -71,7 +83,7 @@ def test_lexicons_of_images():
     lexicons = ImageLexicons({"7": COFFEE}, "strong")
     for name in ("7", "img_7", "img_7.jpg", "icdar/img_7.png"):
         assert lexicons.of(name) is COFFEE
-    with pytest.raises(KeyError, match=r"no strong lexicon for image 'img_8.jpg'; expected a file voc_img_8.txt"):
+    with pytest.raises(ValueError, match=r"no strong lexicon for image 'img_8.jpg'; expected a file voc_img_8.txt"):
         lexicons.of("img_8.jpg")
     assert COFFEE.of("img_8.jpg") is COFFEE
 
@@ -99,3 +111,21 @@ def test_load_image_lexicons(tmp_path):
     assert lexicons.of("img_1").words == ("one", "two")
     assert lexicons.of("img_1").complete
     assert (lexicons.name, lexicons.of("2").words) == ("strong", ())
+
+
+@pytest.mark.parametrize(
+    ("name", "called", "complete"),
+    [("", "ch4_test_vocabulary", False), ("weak", "weak", True), ("full", "full", True), ("generic", "generic", False)],
+)
+def test_a_file_is_one_lexicon_and_its_name_says_whether_it_is_complete(tmp_path, name, called, complete):
+    path = tmp_path / "ch4_test_vocabulary.txt"
+    path.write_text("one")
+    assert open_lexicon(path, name) == Lexicon(("one",), called, complete)
+
+
+def test_a_folder_is_a_lexicon_for_each_image(tmp_path):
+    (tmp_path / "voc_img_1.txt").write_text("one")
+    assert open_lexicon(tmp_path).of("img_1") == Lexicon(("one",), "strong", complete=True)
+    assert open_lexicon(tmp_path, "mine").name == "mine"
+    with pytest.raises(FileNotFoundError, match="absent"):
+        open_lexicon(tmp_path / "absent.txt")

@@ -15,6 +15,8 @@ from pathlib import Path, PurePath
 
 SHORTEST = 3  # characters; RRC vocabularies hold no shorter words
 MOST_EDITS = 0.3  # of the length of the reading: one in four characters, two in seven
+COMPLETE = ("strong", "weak", "full")  # the lexicons of the benchmarks that hold every word of their images
+MOST_REMEMBERED = 100_000  # answers; a search among 90,000 words takes milliseconds, and readings repeat
 
 _LOOK_ALIKES = str.maketrans("01L|!5$8269", "OIIIISSBZGG")
 
@@ -27,7 +29,7 @@ class Lexicon:
         words: the words, as they are to be reported.
         name: how figures call it: `strong`, `weak`, `generic`, `full`.
         complete: whether it is known to hold every dictionary-like word of its images, so that a dictionary-like
-            reading without a near word must be wrong. True of the strong, weak and full lexicons of the benchmarks.
+            reading without a near word must be wrong. True of the benchmarks' lexicons in `COMPLETE`.
     """
 
     words: tuple[str, ...]
@@ -40,15 +42,19 @@ class Lexicon:
 
     def find(self, text: str) -> str | None:
         """The word that the text should be, None when no word is near enough."""
-        from rapidfuzz.distance import Levenshtein
-        from rapidfuzz.process import extract
-
         plain = _bare(text)
         if len(plain) < SHORTEST:
             return None
-        exact = self._by_bare_word.get(plain)
-        if exact is not None:
-            return exact
+        if plain not in self._answers:
+            if len(self._answers) >= MOST_REMEMBERED:
+                self._answers.clear()
+            self._answers[plain] = self._by_bare_word.get(plain) or self._nearest(plain)
+        return self._answers[plain]
+
+    def _nearest(self, plain: str) -> str | None:
+        from rapidfuzz.distance import Levenshtein
+        from rapidfuzz.process import extract
+
         most = MOST_EDITS * len(plain)
         # Folding only makes strings more alike, so the folded distance is a lower bound for the mean of both.
         candidates = extract(
@@ -65,6 +71,11 @@ class Lexicon:
         """The word that the text should be, or the text itself when no word is near enough."""
         word = self.find(text)
         return text if word is None else word
+
+    @cached_property
+    def _answers(self) -> dict[str, str | None]:
+        """What `find` has found before, by bare reading."""
+        return {}
 
     @cached_property
     def _bare_words(self) -> list[str]:
@@ -88,11 +99,23 @@ class ImageLexicons:
     name: str
 
     def of(self, image_name: str) -> Lexicon:
-        """The lexicon of the image `7`, `img_7` or `img_7.jpg`; a `KeyError` names the file that is missing."""
+        """The lexicon of the image `7`, `img_7` or `img_7.jpg`; a `ValueError` names the file that is missing."""
         key = PurePath(image_name).stem.removeprefix("img_")
         if key not in self.lexicons:
-            raise KeyError(f"no {self.name} lexicon for image {image_name!r}; expected a file voc_img_{key}.txt")
+            raise ValueError(f"no {self.name} lexicon for image {image_name!r}; expected a file voc_img_{key}.txt")
         return self.lexicons[key]
+
+
+def open_lexicon(path: str | Path, name: str = "") -> Lexicon | ImageLexicons:
+    """The lexicon at `path`: a folder holds one for each image, a file one for all of them.
+
+    Without a name a folder is called `strong` and a file by its stem. A file is complete if its name is in `COMPLETE`.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return load_image_lexicons(path, name or "strong")
+    name = name or path.stem
+    return load_lexicon(path, name, complete=name in COMPLETE)
 
 
 def load_lexicon(path: str | Path, name: str, complete: bool = False) -> Lexicon:
