@@ -9,6 +9,7 @@ from tiny_spotter import noise, save_tiny_spotter
 import textspot
 from textspot.checkpoint import CheckpointError
 from textspot.image_files import ImageError
+from textspot.text.lexicon import Lexicon
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,20 @@ def test_the_threshold_starts_as_the_stored_one_and_can_be_set(spotter):
     few = spotter(image)
     assert texts(few) == [instance.text for instance in many if instance.score > 0.7]
     assert 0 < len(few) < len(many)
+
+
+def test_a_lexicon_corrects_what_is_read(spotter):
+    image = noise(96, 128)
+    plain = spotter(image)
+    longest = max(texts(plain), key=len)
+    spotter.lexicon = Lexicon((f"{longest}X",), "own")
+    corrected = spotter(image)
+    assert texts(corrected) == [f"{longest}X" if text == longest else text for text in texts(plain)]
+    np.testing.assert_array_equal(rows(corrected), rows(plain))
+    spotter.lexicon = Lexicon(("SOMETHING",), "own", complete=True)
+    assert longest not in texts(spotter(image))
+    spotter.lexicon = None
+    assert texts(spotter(image)) == texts(plain)
 
 
 def test_eight_at_once_equal_one_by_one(spotter):

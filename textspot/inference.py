@@ -12,11 +12,13 @@ import torch
 
 from textspot.checkpoint import MODEL_FILE, CheckpointError, ModelCard, load_model
 from textspot.image_files import read_image
+from textspot.metrics.words import apply_lexicon
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.postprocess import decode_instances
 from textspot.preprocess import preprocess
 from textspot.recipe import build_charset
 from textspot.structures import Prediction
+from textspot.text.lexicon import Lexicon
 
 ImageLike = np.ndarray | str | os.PathLike
 Item = TypeVar("Item")
@@ -63,8 +65,9 @@ def _find_weights(path: Path) -> Path:
 class Spotter:
     """A network with everything it takes to use it.
 
-    `threshold` in [0, 1] may be set; it starts as the one that was chosen on the validation images. What an instance's
-    `score` and `text_score` mean: see `TextInstance`.
+    `threshold` in [0, 1] may be set; it starts as the one that was chosen on the validation images. `lexicon` may be set
+    too, to have texts corrected by it (how: see `text.lexicon` and `apply_lexicon`); scores stay those of what was read.
+    What an instance's `score` and `text_score` mean: see `TextInstance`.
     """
 
     def __init__(self, network: SpottingNetwork, card: ModelCard, device: torch.device):
@@ -72,6 +75,7 @@ class Spotter:
         self.card, self.recipe, self.device = card, card.recipe, device
         self.charset = build_charset(card.recipe)
         self.threshold = card.threshold
+        self.lexicon: Lexicon | None = None
 
     def __call__(self, images: ImageLike | Sequence[ImageLike], batch_size: int = 1) -> Prediction | list[Prediction]:
         """Spot text in an RGB array (H, W, 3) uint8, in a file, or in a list of these.
@@ -121,7 +125,8 @@ class Spotter:
                         self.threshold,
                         self.recipe.postprocess,
                     )
-                    predictions[number] = Prediction(tuple(instances), images[number].shape[:2])
+                    prediction = Prediction(tuple(instances), images[number].shape[:2])
+                    predictions[number] = apply_lexicon(prediction, self.lexicon) if self.lexicon else prediction
         return [predictions[number] for number in range(len(images))]
 
     @torch.inference_mode()

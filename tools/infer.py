@@ -28,6 +28,7 @@ import textspot
 from textspot.image_files import ImageError, read_image
 from textspot.metrics import write_result
 from textspot.structures import Prediction
+from textspot.text.lexicon import load_lexicon
 from textspot.visualize import draw_prediction
 
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
@@ -43,6 +44,7 @@ class Settings:
         weights: the model.safetensors of a training run, or the run's folder (then its last weights).
         out: the folder that receives the results; images in it are never read.
         threshold: the score from which on an instance counts; without it, the one that is stored in the weights.
+        lexicon: a file of words, one per line; a text that is near one of them becomes that word.
         device: `auto` takes a GPU if there is one; or `cpu`, or `cuda:0`.
         batch_size: images read at a time; those of the same padded size share a pass of the network.
         pictures: whether to draw pictures.
@@ -51,6 +53,7 @@ class Settings:
     weights: Path
     out: Path = Path("predictions")
     threshold: ClosedUnitInterval | None = None
+    lexicon: Path | None = None
     device: str = "auto"
     batch_size: PositiveInt = 1
     pictures: bool = True
@@ -66,6 +69,8 @@ def infer(patterns: Sequence[str], settings: Settings) -> bool:
     spotter = textspot.load(settings.weights, settings.device)
     if settings.threshold is not None:
         spotter.threshold = settings.threshold
+    if settings.lexicon is not None:
+        spotter.lexicon = load_lexicon(settings.lexicon, settings.lexicon.stem)
     places = place_outputs(images)
     chunks = [images[start : start + settings.batch_size] for start in range(0, len(images), settings.batch_size)]
     console = Console()

@@ -219,6 +219,19 @@ def test_the_threshold_is_the_stored_one_unless_given(infer):
     assert Path("predictions/res_x.txt").read_bytes() == b""
 
 
+def test_a_lexicon_corrects_the_files(infer, capsys):
+    write_image("x.png", 64, 96)
+    assert infer("x.png") == 0
+    longest = max((instance["text"] for instance in read_json("x.json")["instances"]), key=len)
+    Path("words.txt").write_text(f"{longest}X\n")
+    assert infer("x.png", "--lexicon", "words.txt") == 0
+    assert f"{longest}X" in [instance["text"] for instance in read_json("x.json")["instances"]]
+    assert f",{longest}X" in Path("predictions/res_x.txt").read_text()
+    Path("words.txt").write_text("\n")
+    assert infer("x.png", "--lexicon", "words.txt") == 1
+    assert capsys.readouterr().err == "error: words.txt: no words; expected one per line\n"
+
+
 def test_a_region_that_could_not_be_read_is_no_line_of_the_result_file(tmp_path):
     instances = [
         TextInstance(np.array([[0, 0], [9, 0], [9, 9], [0, 9]], np.float32), text, 0.5) for text in ("", "EXIT")
