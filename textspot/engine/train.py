@@ -70,7 +70,7 @@ class Trainer:
         self.warnings: list[str] = []
         if (self.folder / "last" / STATE_FILE).exists():
             self.warnings = self.state.restore(self.folder / "last" / STATE_FILE, recipe)
-        self.stream = TrainingStream(sources, recipe.data, recipe.text, recipe.model.roi.width // 2, recipe.seed)
+        self.stream = TrainingStream(sources, recipe.data, recipe.text, recipe.model.time_steps, recipe.seed)
         self.loss = SpottingLoss(recipe.loss, world.mean)
         self.module: nn.Module = self.state.network
         if self.config.compile:

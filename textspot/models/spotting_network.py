@@ -89,6 +89,12 @@ class ModelConfig:
         if self.roi.width < 1 or self.roi.width % COLUMNS_PER_STEP:
             raise ValueError(f"model.roi.width is {self.roi.width}, expected a multiple of {COLUMNS_PER_STEP}")
 
+    @property
+    def time_steps(self) -> int:
+        """T, the length of the recogniser's time axis."""
+        return self.roi.width // COLUMNS_PER_STEP
+
+
 def build_network(
     config: ModelConfig,
     num_classes: int,
