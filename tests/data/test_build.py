@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
-from textspot.data.annotation import AnnotationError
 from textspot.data.build import BuildReport, build_dataset, damaged_records
 from textspot.data.card import Card, Counts, Split, load_card
+from textspot.data.formats import PER_DATASET, PER_IMAGE
 from textspot.data.lmdb_records import Reader
+from textspot.data.parsing import AnnotationError
 from textspot.data.synthetic.draw import DrawConfig
 from textspot.data.synthetic.renderer import RendererConfig
 
@@ -53,9 +54,22 @@ def test_cards_are_found() -> None:
     assert {"icdar2013", "icdar2015", "own_data", "synthetic"} <= set(CARDS)
 
 
+def test_every_format_has_a_card_with_a_sample() -> None:
+    cards = {name: load_card(DATASETS / name / "card.yaml") for name in CARDS}
+    sampled = {name: card for name, card in cards.items() if (DATASETS / name / "sample" / "expected.json").exists()}
+    assert {name for name, card in cards.items() if not card.draw} == set(sampled)
+    formats = {card.format_of(split) for card in sampled.values() for split in card.splits.values()}
+    assert formats == {*PER_IMAGE, *PER_DATASET}
+
+
 @pytest.mark.parametrize("name", CARDS)
 def test_cards_load(name: str) -> None:
     assert load_card(DATASETS / name / "card.yaml").name == name
+
+
+def rounded(instance: dict) -> dict:
+    """With coordinates as the samples have them: rotations and percentages come out with fifteen digits."""
+    return instance | {"polygon": [[round(x, 2), round(y, 2)] for x, y in instance["polygon"]]}
 
 
 @pytest.mark.parametrize("name", [name for name in CARDS if (DATASETS / name / "sample").exists()])
@@ -65,7 +79,8 @@ def test_samples(name: str, tmp_path: Path) -> None:
     reports = build_dataset(load_card(DATASETS / name / "card.yaml"), folder, tmp_path)
     stored = {
         report.split: {
-            record.name: [instance.to_dict() for instance in record.instances] for record in Reader(report.path)
+            record.name: [rounded(instance.to_dict()) for instance in record.instances]
+            for record in Reader(report.path)
         }
         for report in reports
     }
@@ -159,12 +174,104 @@ def test_one_file_for_all_images(source: Path) -> None:
     (source / "all.jsonl").write_text("\n".join(lines))
     with pytest.raises(AnnotationError, match=r"all\.jsonl: names the image images/3\.png, which is not in .*source"):
         build_dataset(jsonl, source, source.parent / "other")
+    (source / "all.jsonl").write_text("\n".join([*lines[:2], lines[0]]))
+    with pytest.raises(AnnotationError, match=r"all\.jsonl: the image images/2\.png has more than one entry"):
+        build_dataset(jsonl, source, source.parent / "other")
     (source / "all.jsonl").write_text("{")
     with pytest.raises(AnnotationError, match=r"all\.jsonl: line 1: not JSON"):
         build_dataset(jsonl, source, source.parent / "other")
     (source / "all.jsonl").unlink()
     with pytest.raises(AnnotationError, match=r"all\.jsonl: no such annotation file"):
         build_dataset(jsonl, source, source.parent / "other")
+
+
+def coco_text(source: Path, **sizes: tuple[int, int]) -> Path:
+    """An annotation file for the images of `source`, all of the part `train` but 10.png, with stated sizes."""
+    images = {
+        name: {
+            "file_name": f"elsewhere/{name}.png",
+            "set": "val" if name == "10" else "train",
+            "height": sizes.get(f"size_{name}", (60, 100))[0],
+            "width": sizes.get(f"size_{name}", (60, 100))[1],
+        }
+        for name in ("1", "2", "10")
+    }
+    (source / "coco.json").write_text(json.dumps({"imgs": images, "anns": {}}))
+    return source
+
+
+def test_folder_and_part(source: Path) -> None:
+    splits = {
+        "train": Split("coco.json", folder="images", part="train"),
+        "val": Split("coco.json", folder="images", part="val"),
+        "ones": Split("coco.json", folder="images", images="images/1*.png"),
+    }
+    reports = build_dataset(card(format="coco_text", splits=splits), coco_text(source), source.parent / "out")
+    assert {report.split: [record.name for record in Reader(report.path)] for report in reports} == {
+        "train": ["images/1.png", "images/2.png"],
+        "val": ["images/10.png"],
+        "ones": ["images/1.png", "images/10.png"],
+    }
+    missing = {"train": Split("coco.json", folder="images", part="test")}
+    with pytest.raises(AnnotationError, match=r"coco\.json: has no image of the part 'test', only of train, val"):
+        build_dataset(card(format="coco_text", splits=missing), source, source.parent / "other")
+    missing = {"train": Split("coco.json", folder="images", images="*.jpg")}
+    with pytest.raises(AnnotationError, match="source: none of its images belongs to the split train"):
+        build_dataset(card(format="coco_text", splits=missing), source, source.parent / "other")
+    missing = {"train": Split("coco.json")}
+    with pytest.raises(AnnotationError, match=r"coco\.json: names the image elsewhere/1\.png, which is not in "):
+        build_dataset(card(format="coco_text", splits=missing), source, source.parent / "other")
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [((100, 60), "its EXIF orientation was not heeded"), ((30, 50), "it was scaled or replaced since")],
+)
+def test_sizes_that_disagree(source: Path, size: tuple[int, int], reason: str) -> None:
+    splits = {"train": Split("coco.json", folder="images")}
+    report = build(card(format="coco_text", splits=splits), coco_text(source, size_2=size))
+    height, width = size
+    assert report.warnings == [f"images/2.png: annotated at {width} x {height} pixels, is 100 x 60: {reason}"]
+
+
+def test_shares_divide_an_export(source: Path) -> None:
+    names = [f"images/{number}.png" for number in range(1000)]
+    train, val = Split("gts/gt_{stem}.txt", "images/*.png", share=(0, 0.9)), Split("a", share=(0.9, 1))
+    assert all(train.takes(name) != val.takes(name) for name in names)
+    assert 860 < sum(train.takes(name) for name in names) < 940
+    assert [record.name for record in Reader(build(card(splits={"train": train}), source).path)] == [
+        name for name in ("images/1.png", "images/10.png", "images/2.png") if train.takes(name)
+    ]
+
+
+def test_what_was_not_annotated_is_counted(source: Path) -> None:
+    tasks = [
+        {"id": 1, "data": {"image": "/data/upload/1/0123abcd-1.png"}, "annotations": [{"result": []}]},
+        {"id": 2, "data": {"image": "/data/upload/1/0123abcd-2.png"}, "annotations": []},
+    ]
+    (source / "export.json").write_text(json.dumps(tasks))
+    report = build(card(format="label_studio", splits={"train": Split("export.json", folder="images")}), source)
+    assert [record.name for record in Reader(report.path)] == ["images/1.png"]
+    assert report.remedies == {"left out: not annotated": 1}
+
+
+def test_formats_may_differ_between_splits(source: Path) -> None:
+    (source / "gts" / "gt_10.txt").write_text("10,20,40,21,40,31,10,30,####Exit\n")
+    splits = {
+        "train": Split("gts/gt_{stem}.txt", "images/2.png"),
+        "test": Split("gts/gt_{stem}.txt", "images/10.png", format="polygon_line"),
+    }
+    train, test = build_dataset(card(splits=splits), source, source.parent / "out")
+    assert Reader(train.path)[0].instances == Reader(test.path)[0].instances
+
+
+@pytest.mark.parametrize(
+    ("stated", "agrees"),
+    [(Counts(3), True), (Counts(3, 4), True), (Counts(3, 4, 5), False), (Counts(2), False), (Counts(3, 5), False)],
+)
+def test_counts_state_what_is_known(stated: Counts, agrees: bool) -> None:
+    assert stated.agrees_with(Counts(3, 4, 1)) == agrees
+    assert str(Counts(3, 4)) == "3 images, 4 instances"
 
 
 def test_overwrite(source: Path) -> None:
@@ -211,13 +318,18 @@ def test_load_card(tmp_path: Path) -> None:
         ("name: mine", "", "required: name"),
         ("name: mine", "nme: mine\nname: mine", "'nme' is not accepted"),
         ("geometry: quad", "geometry: oval", "geometry.(.|\\n)*Got value: oval"),
-        ("icdar_quad", "icdar_qaud", "format is 'icdar_qaud', expected one of icdar_quad, icdar_box, jsonl"),
+        ("icdar_quad", "icdar_qaud", "format is 'icdar_qaud', expected one of icdar_quad, icdar_box, .*jsonl"),
         ("images: images", "image: images", "Option 'image' is not accepted"),
         ("images: images/*.png, ", "", r"splits\.train: .* expected a pattern under `images`"),
         ("gt_{stem}", "gt", r"splits\.train: .* path that holds \{stem\}"),
-        ("icdar_quad", "jsonl", r"splits\.train: a jsonl file names its images: leave `images` out"),
+        ("images: images/*.png,", "images: '*.png', part: train,", r"splits\.train: .* leave `folder`, `part` out"),
         ("access: ask me", "access: at: once", "mapping values are not allowed"),
-        ("ignored: 0", "ignored: none", "Expected a <class 'int'>. Got value: none"),
+        ("ignored: 0", "ignored: none", "Expected a <class 'int'>(.|\\n)*Given value: none"),
+        (
+            "images: images",
+            "share: [0.9, 0.1], images: images",
+            r"share is .*, expected two rising",
+        ),
     ],
 )
 def test_bad_cards(tmp_path: Path, old: str, new: str, words: str) -> None:
@@ -308,6 +420,15 @@ def test_icdar2015(tmp_path: Path) -> None:
     assert train.meta.instances + val.meta.instances == 11_886
     assert train.meta.ignored + val.meta.ignored == 7_418
     assert val.meta.readable == 451
+
+
+@pytest.mark.skipif(not (SHARED / "mlt17_boxes").exists(), reason="needs the images in ../shared/data/mlt17_boxes")
+def test_mlt17_boxes(tmp_path: Path) -> None:
+    """Boxes without transcripts train the detector: nothing is readable, nothing ignored."""
+    for report in build_dataset(load_card("datasets/mlt17_boxes/card.yaml"), SHARED / "mlt17_boxes", tmp_path):
+        assert report.warnings == []
+        assert (report.meta.readable, report.meta.ignored) == (0, 0)
+        assert report.meta.instances > 100
 
 
 @pytest.mark.slow

@@ -1,35 +1,21 @@
-"""What an annotation says about one image: instances, complaints about bad lines, repairs of polygons."""
+"""What an annotation says about an image: its instances, and the repair of their polygons."""
 
 import math
-import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import shapely
 
+from textspot.data.parsing import Point, parse_point_pairs
 from textspot.geometry import min_area_quad, polygon_area
 from textspot.structures import Sample
 
 DONT_CARE = "###"  # the transcript by which the ICDAR data sets mark text that counts neither way
+IGNORE_LABELS = ("ignore", "illegible")  # by which the exports of annotation tools may mark it, in any case
 MIN_AREA = 1.0  # square pixels; below it there is nothing to learn from and no direction to speak of
-MAX_COMPLAINTS_SHOWN = 20
-
-Point = tuple[float, float]
-Parsed = TypeVar("Parsed")
-
-
-class AnnotationError(ValueError):
-    """Annotations that cannot be used. `complaints` holds one sentence each, naming file and line."""
-
-    def __init__(self, complaints: Sequence[str]):
-        self.complaints = list(complaints)
-        shown = self.complaints[:MAX_COMPLAINTS_SHOWN]
-        if len(self.complaints) > len(shown):
-            shown.append(f"... and {len(self.complaints) - len(shown)} more")
-        super().__init__("\n".join(shown))
 
 
 @dataclass(frozen=True)
@@ -81,16 +67,7 @@ class Instance:
         for key, expected in (("transcript", str), ("ignore", bool), ("language", str)):
             if key in values and not isinstance(values[key], expected):
                 raise ValueError(f"{key} is {values[key]!r}, expected a {expected.__name__}")
-        return cls(**(values | {"polygon": _polygon_from_json(values["polygon"])}))
-
-
-def _polygon_from_json(points: Any) -> tuple[Point, ...]:
-    if not isinstance(points, list) or not all(
-        isinstance(point, list) and len(point) == 2 and all(type(value) in (int, float) for value in point)
-        for point in points
-    ):
-        raise ValueError("polygon: expected a list of points [x, y]")
-    return tuple((x, y) for x, y in points)
+        return cls(**(values | {"polygon": parse_point_pairs(values["polygon"])}))
 
 
 def sample_to_instances(sample: Sample) -> list[Instance]:
@@ -101,35 +78,20 @@ def sample_to_instances(sample: Sample) -> list[Instance]:
     ]
 
 
-def parse_lines(text: str, source: str, parse_line: Callable[[str], Parsed]) -> list[Parsed]:
-    """Parse each line that is not blank; a ValueError of `parse_line` becomes a complaint that names source and line.
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """What a file that annotates many images says about one of them.
 
-    A byte order mark and carriage returns are taken off. All complaints are raised as one `AnnotationError`. Lines end
-    at line feeds only: `str.splitlines` would also cut at characters that transcripts may hold.
+    `names` are the paths its file may have, the likeliest first. `part` is the split it belongs to where the file tells
+    several apart, `size` the (height, width) that the polygons refer to where it is stated. A reason under `left_out`
+    says that the image was not annotated, which is something else than an image without text.
     """
-    parsed, complaints = [], []
-    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
-        line = line.removesuffix("\r")
-        if not line.strip():
-            continue
-        try:
-            parsed.append(parse_line(line))
-        except ValueError as error:
-            complaints.append(f"{source}: line {number}: {error}")
-    if complaints:
-        raise AnnotationError(complaints)
-    return parsed
 
-
-def unquote(transcript: str) -> str:
-    r"""Take double quotes off a transcript, and the backslash off `\"` and `\\` inside them, as the ICDAR scripts do.
-
-    Source: rrc_evaluation_funcs.py of the Robust Reading Competition, get_tl_line_values.
-    """
-    quoted = re.fullmatch(r'\s*"(.*)"\s*', transcript, flags=re.DOTALL)
-    if quoted is None:
-        return transcript
-    return quoted.group(1).replace("\\\\", "\\").replace('\\"', '"')
+    names: tuple[str, ...]
+    instances: tuple[Instance, ...]
+    part: str = ""
+    size: tuple[int, int] | None = None
+    left_out: str = ""
 
 
 def repair_polygons(instances: Sequence[Instance], size: tuple[int, int]) -> tuple[list[Instance], Counter[str]]:

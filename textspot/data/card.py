@@ -1,7 +1,8 @@
 """The card of a data set: what it is, who may use it, and where its files lie."""
 
+import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,7 @@ from textspot.data.synthetic.draw import DrawConfig
 
 @dataclass(frozen=True)
 class Counts:
-    """What a complete split holds.
+    """What a complete split holds; what is not known for certain is left out.
 
     Args:
         images: number of images.
@@ -22,11 +23,17 @@ class Counts:
     """
 
     images: int
-    instances: int
-    ignored: int
+    instances: int | None = None
+    ignored: int | None = None
+
+    def agrees_with(self, found: "Counts") -> bool:
+        """Whether everything that is stated here is so there."""
+        stated = ((getattr(self, field.name), getattr(found, field.name)) for field in fields(self))
+        return all(value in (None, other) for value, other in stated)
 
     def __str__(self) -> str:
-        return f"{self.images} images, {self.instances} instances, {self.ignored} ignored"
+        stated = ((getattr(self, field.name), field.name) for field in fields(self))
+        return ", ".join(f"{value} {name}" for value, name in stated if value is not None)
 
 
 @dataclass(frozen=True)
@@ -36,16 +43,37 @@ class Split:
     Args:
         annotations: the annotation file; in a format with one file per image, `{stem}` in it stands for the name of the
             image without suffix: `train_gts/gt_{stem}.txt`.
-        images: pattern of the images, `train_images/img_*.jpg` or, for every tenth one, `train_images/img_*0.jpg`; only
-            in a format with one annotation file per image, the others name their images.
+        images: pattern of the images, `train_images/img_*.jpg` or, for every tenth one, `train_images/img_*0.jpg`. In a
+            format with one annotation file for all images it may be left out; otherwise it chooses among those the file
+            names, by their whole path below the source folder, where `*` stands for any characters.
+        folder: in a format with one annotation file for all images, the folder in which the paths it names begin.
+        part: in such a format, what it calls this split, where it tells several apart (`set` in COCO-Text).
+        format: the annotation format, where it differs from that of the card.
+        share: the range of the images that it takes, of all from 0 to 1 in an order that depends on their names alone:
+            [0, 0.9] for training and [0.9, 1] for validation divide one export at random, and the same way every time.
         optional: whether the split is left out, with a notice, when none of its files is there.
         counts: what a complete split holds; other numbers give a warning.
     """
 
     annotations: str
     images: str = ""
+    folder: str = ""
+    part: str = ""
+    format: str = ""
+    share: tuple[float, float] = (0.0, 1.0)
     optional: bool = False
     counts: Counts | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share[0] < self.share[1] <= 1:
+            raise ValueError(
+                f"share is {list(self.share)}, expected two rising numbers from 0 to 1, [0.9, 1] for example"
+            )
+
+    def takes(self, name: str) -> bool:
+        """Whether the image of this name falls into the share."""
+        place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) / 2**32
+        return self.share[0] <= place < self.share[1]
 
 
 @dataclass(frozen=True)
@@ -77,17 +105,25 @@ class Card:
             raise ValueError("expected parts under one of `splits` (read from files) and `draw` (drawn)")
         if self.draw:
             return
-        choices = [*PER_IMAGE, *PER_DATASET]
-        if self.format not in choices:
-            raise ValueError(f"format is {self.format!r}, expected one of {', '.join(choices)}")
         for name, split in self.splits.items():
-            if self.format in PER_IMAGE and (not split.images or "{stem}" not in split.annotations):
-                raise ValueError(
-                    f"splits.{name}: {self.format} keeps one annotation file per image: "
-                    "expected a pattern under `images` and an `annotations` path that holds {stem}"
-                )
-            if self.format in PER_DATASET and split.images:
-                raise ValueError(f"splits.{name}: a {self.format} file names its images: leave `images` out")
+            self._check_split(name, split)
+
+    def format_of(self, split: Split) -> str:
+        """The annotation format of one of the splits."""
+        return split.format or self.format
+
+    def _check_split(self, name: str, split: Split) -> None:
+        choices = [*PER_IMAGE, *PER_DATASET]
+        chosen = self.format_of(split)
+        if chosen not in choices:
+            raise ValueError(f"format is {chosen!r}, expected one of {', '.join(choices)}")
+        if chosen in PER_IMAGE and (not split.images or "{stem}" not in split.annotations):
+            raise ValueError(
+                f"splits.{name}: {chosen} keeps one annotation file per image: "
+                "expected a pattern under `images` and an `annotations` path that holds {stem}"
+            )
+        if chosen in PER_IMAGE and (split.folder or split.part):
+            raise ValueError(f"splits.{name}: {chosen} keeps one annotation file per image: leave `folder`, `part` out")
 
 
 def load_card(path: str | os.PathLike) -> Card:

@@ -9,7 +9,8 @@ not at all; `###` marks text to ignore. A byte order mark and CRLF are fine.
 
 import re
 
-from textspot.data.annotation import DONT_CARE, Instance, parse_lines, unquote
+from textspot.data.annotation import DONT_CARE, Instance
+from textspot.data.parsing import parse_lines, unquote
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _BETWEEN = r"\s*[,\s]\s*"
@@ -18,9 +19,9 @@ _LINE = re.compile(rf"\s*{_FOUR_NUMBERS}(?:{_BETWEEN}(.*))?", re.DOTALL)
 _EIGHT_NUMBERS = re.compile(rf"{_FOUR_NUMBERS}(?:[,\s]|$)")
 
 
-def parse(text: str, source: str) -> list[Instance]:
+def parse(raw: bytes, source: str) -> list[Instance]:
     """The instances of one file, whose name `source` complaints carry; bad lines are an `AnnotationError`."""
-    return parse_lines(text, source, _parse_line)
+    return parse_lines(raw, source, _parse_line)
 
 
 def _parse_line(line: str) -> Instance:

@@ -9,23 +9,17 @@ reading), `ignore` (true: counts neither way) and `language`. An image without t
 """
 
 import json
-from typing import Any
 
-from textspot.data.annotation import AnnotationError, Instance, parse_lines
-
-
-def parse(text: str, source: str) -> dict[str, list[Instance]]:
-    """The instances of each image, by its path; bad lines and an image named twice are an `AnnotationError`."""
-    parsed = parse_lines(text, source, _parse_line)
-    instances = dict(parsed)
-    if len(instances) < len(parsed):
-        names = [name for name, _ in parsed]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        raise AnnotationError([f"{source}: the image {name} has more than one line" for name in repeated])
-    return instances
+from textspot.data.annotation import AnnotatedImage, Instance
+from textspot.data.parsing import number_items, parse_each, parse_lines
 
 
-def _parse_line(line: str) -> tuple[str, list[Instance]]:
+def parse(raw: bytes, source: str) -> list[AnnotatedImage]:
+    """The images of one file, whose name `source` complaints carry; bad lines are an `AnnotationError`."""
+    return parse_lines(raw, source, _parse_line)
+
+
+def _parse_line(line: str) -> AnnotatedImage:
     try:
         values = json.loads(line)
     except json.JSONDecodeError as error:
@@ -34,11 +28,5 @@ def _parse_line(line: str) -> tuple[str, list[Instance]]:
         raise ValueError('expected an object with the keys "image" and "instances"')
     if not isinstance(values["image"], str) or not isinstance(values["instances"], list):
         raise ValueError('expected "image" to be a path and "instances" a list')
-    return values["image"], [_instance(number, value) for number, value in enumerate(values["instances"], start=1)]
-
-
-def _instance(number: int, value: Any) -> Instance:
-    try:
-        return Instance.from_dict(value)
-    except ValueError as error:
-        raise ValueError(f"instance {number}: {error}") from error
+    instances = parse_each(number_items("instance", values["instances"]), Instance.from_dict)
+    return AnnotatedImage((values["image"],), tuple(instances))
