@@ -16,17 +16,17 @@ def test_equal_to_the_official_scripts(folder):
     if not folder.exists():
         pytest.skip(f"{folder} is absent: the ICDAR 2015 ground truth may not be distributed")
     official = json.loads((folder / "expected.json").read_text())
-    report = score_files(list(official["expected"]), folder / "gt.zip", folder / "submission.zip")
-    json.dumps(report)
+    scores = score_files(list(official["expected"]), folder / "gt.zip", folder / "submission.zip")
+    report = json.loads(json.dumps(scores.to_dict()))
     for protocol, figures in official["expected"].items():
-        assert report["figures"][protocol] == pytest.approx(figures, abs=1e-9)
+        assert report[protocol] == pytest.approx(figures, abs=1e-9)
         assert report["per_image"][protocol].keys() == official["per_image"][protocol].keys()
         for name, image_figures in official["per_image"][protocol].items():
             assert report["per_image"][protocol][name] == pytest.approx(image_figures, abs=1e-9), (protocol, name)
 
 
 def test_a_few_official_figures_by_eye():
-    report = score_files(["icdar2015/end_to_end"], DRAWN / "gt.zip", DRAWN / "submission.zip")
-    assert report["figures"]["icdar2015/end_to_end"]["hmean"] == pytest.approx(0.507628294036061, abs=1e-12)
+    report = score_files(["icdar2015/end_to_end"], DRAWN / "gt.zip", DRAWN / "submission.zip").to_dict()
+    assert report["icdar2015/end_to_end"]["hmean"] == pytest.approx(0.507628294036061, abs=1e-12)
     assert report["per_image"]["icdar2015/end_to_end"]["1"] == {"precision": 0.5, "recall": 0.5, "hmean": 0.5}
     assert report["repairs"] == []

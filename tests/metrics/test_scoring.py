@@ -8,7 +8,7 @@ import pytest
 import shapely
 
 from textspot.geometry import box_to_quad
-from textspot.metrics import GroundTruth, RrcFormatError, build_protocol, score_files, score_image
+from textspot.metrics import GroundTruth, RrcFormatError, build_protocol, score_files, score_image, score_images
 from textspot.metrics.overlaps import measure_overlaps
 from textspot.structures import Prediction, TextInstance
 from textspot.text.lexicon import ImageLexicons, Lexicon
@@ -29,12 +29,12 @@ def test_transcripts_may_be_missing_only_when_no_protocol_reads(tmp_path):
         write(tmp_path / "gt", {"gt_img_1.txt": f"{LINE},a"}),
         write(tmp_path / "res", {"res_img_1.txt": LINE}),
     )
-    assert score_files([IOU], truth, result)["figures"][IOU]["hmean"] == 1
+    assert score_files([IOU], truth, result).figures[IOU]["hmean"] == 1
     with pytest.raises(RrcFormatError, match="no transcript"):
         score_files([IOU, END_TO_END], truth, result)
-    report = score_files([END_TO_END], truth, result, lenient=True)
-    assert report["figures"][END_TO_END]["hmean"] == 0
-    assert report["repairs"] == [f"{result}: res_img_1.txt: line 1: no transcript; read as an empty text"]
+    scores = score_files([END_TO_END], truth, result, lenient=True)
+    assert scores.figures[END_TO_END]["hmean"] == 0
+    assert scores.repairs == [f"{result}: res_img_1.txt: line 1: no transcript; read as an empty text"]
 
 
 def test_polygons_of_total_text(tmp_path):
@@ -42,14 +42,14 @@ def test_polygons_of_total_text(tmp_path):
     truth = write(tmp_path / "gt", {"1.txt": f"{bent},####Cafe\n"})
     result = write(tmp_path / "res", {"1.txt": f"{bent},####CAFE"})
     protocols = ["total_text/detection_deteval", "total_text/word_spotting"]
-    figures = score_files(protocols, truth, result, layout="polygon")["figures"]
+    figures = score_files(protocols, truth, result, layout="polygon").figures
     assert [figures[name]["hmean"] for name in protocols] == [1, 1]
 
 
 def test_confidences_add_average_precision_where_it_is_defined(tmp_path):
     truth = write(tmp_path / "gt", {"gt_img_1.txt": f"{LINE},a"})
     result = write(tmp_path / "res", {"res_img_1.txt": f"{LINE},0.2,a\n{LINE},0.7,b"})
-    figures = score_files([IOU, END_TO_END, "icdar2013/detection_deteval"], truth, result, confidences=True)["figures"]
+    figures = score_files([IOU, END_TO_END, "icdar2013/detection_deteval"], truth, result, confidences=True).figures
     assert figures[IOU] == {"precision": 0.5, "recall": 1, "hmean": pytest.approx(2 / 3), "average_precision": 1}
     assert figures[END_TO_END]["average_precision"] == 0  # the more confident detection takes the word, and is misread
     assert "average_precision" not in figures["icdar2013/detection_deteval"]
@@ -59,10 +59,10 @@ def test_a_lexicon_names_the_figures_that_it_changes(tmp_path):
     truth = write(tmp_path / "gt", {"gt_img_1.txt": f"{LINE},Coffee", "gt_img_2.txt": f"{LINE},Tea"})
     result = write(tmp_path / "res", {"res_img_1.txt": f"{LINE},c0ffee", "res_img_2.txt": f"{LINE},tea"})
     strong = ImageLexicons({"1": Lexicon(("COFFEE",), "strong"), "2": Lexicon(("TEA",), "strong")}, "strong")
-    report = score_files([IOU, END_TO_END], truth, result, lexicon=strong)
-    assert set(report["figures"]) == {IOU, f"{END_TO_END}/strong"} == set(report["per_image"])
-    assert report["figures"][f"{END_TO_END}/strong"]["hmean"] == 1
-    assert score_files([END_TO_END], truth, result)["figures"][END_TO_END]["hmean"] == 0.5
+    scores = score_files([IOU, END_TO_END], truth, result, lexicon=strong)
+    assert set(scores.figures) == {IOU, f"{END_TO_END}/strong"} == set(scores.to_dict()["per_image"])
+    assert scores.figures[f"{END_TO_END}/strong"]["hmean"] == 1
+    assert score_files([END_TO_END], truth, result).figures[END_TO_END]["hmean"] == 0.5
     with pytest.raises(ValueError, match=r"no strong lexicon for image '2'; expected a file voc_img_2\.txt"):
         score_files([END_TO_END], truth, result, lexicon=ImageLexicons({"1": strong.of("1")}, "strong"))
 
@@ -81,6 +81,35 @@ def test_images_can_be_scored_in_other_processes():
         alone = build_protocol(protocol.name)
         alone.update(prediction, ground_truth)
         assert protocol.compute() == alone.compute()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 5])
+def test_processes_change_neither_figures_nor_order(processes):
+    """Five processes have less than one image each."""
+    rng = np.random.default_rng(0)
+    truths, predictions = [], []
+    for number in range(4):
+        words = drawn_quads(rng, 5)
+        truths.append(GroundTruth(list(words), ["word"] * 5, np.zeros(5, bool), str(number)))
+        found = words + rng.normal(0, 3, words.shape)
+        predictions.append(Prediction(tuple(TextInstance(quad, "W0RD", 1.0) for quad in found), (720, 1280)))
+    alone, shared = ([build_protocol(name, Lexicon(("WORD",), "weak")) for name in (IOU, END_TO_END)] for _ in range(2))
+    score_images(alone, predictions, truths)
+    score_images(shared, predictions, truths, processes)
+    for one, other in zip(alone, shared, strict=True):
+        assert list(one.per_image().items()) == list(other.per_image().items())
+        assert one.figures().hmean > 0
+
+
+def test_what_could_not_be_read_may_be_left_out():
+    box = box_to_quad([0, 0, 9, 9])
+    found = Prediction((TextInstance(box, "", 1.0), TextInstance(box, "a", 1.0)), (9, 9))
+    truth = GroundTruth([box], ["a"], np.array([False]), "1")
+    for name, counts, hmean in ((END_TO_END, True, 0), (END_TO_END, False, 1), (IOU, True, 2 / 3), (IOU, False, 2 / 3)):
+        protocol = build_protocol(name, unread_counts=counts)
+        score_images([protocol], [found], [truth])
+        assert protocol.figures().hmean == pytest.approx(hmean), (name, counts)
 
 
 def drawn_quads(rng, count):

@@ -1,12 +1,14 @@
 """A spotter over a data set: predictions, figures, and the threshold that belongs to them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textspot.data.lmdb_records import Reader
 from textspot.inference import Spotter
-from textspot.metrics.protocols import GroundTruth
+from textspot.metrics.protocols import AnyLexicon, GroundTruth, build_protocol
+from textspot.metrics.scoring import Scores, score_images
 from textspot.metrics.thresholds import select_threshold, two_fold
+from textspot.progress import Track, untracked
 from textspot.structures import Prediction
 
 PROTOCOLS = ("icdar2015/detection_iou", "icdar2015/end_to_end")
@@ -23,15 +25,14 @@ class Evaluation:
 
 
 def predict_dataset(
-    spotter: Spotter, reader: Reader, advance: Callable[[int], None] = lambda _: None
+    spotter: Spotter, reader: Reader, track: Track = untracked
 ) -> tuple[list[Prediction], list[GroundTruth]]:
-    """Predictions and annotations of every image of a data set; `advance` hears of each image that is done."""
+    """Predictions and annotations of every image of a data set; `track` shows progress."""
     predictions, ground_truths = [], []
-    for start in range(0, len(reader), CHUNK):
+    for start in track(range(0, len(reader), CHUNK), "reading"):
         samples = [reader.sample(index) for index in range(start, min(start + CHUNK, len(reader)))]
         predictions += spotter.predict([sample.image for sample in samples], batch_size=CHUNK)
         ground_truths += [GroundTruth(s.polygons, s.transcripts, s.ignore, s.name) for s in samples]
-        advance(len(samples))
     return predictions, ground_truths
 
 
@@ -49,3 +50,24 @@ def validate(spotter: Spotter, reader: Reader) -> Evaluation:
     """Judge a spotter on validation images, from all it finds above a threshold near zero."""
     spotter.threshold = LOWEST_THRESHOLD
     return judge(*predict_dataset(spotter, reader))
+
+
+def score_dataset(
+    protocols: Sequence[str],
+    spotter: Spotter,
+    reader: Reader,
+    lexicon: AnyLexicon | None = None,
+    track: Track = untracked,
+) -> Scores:
+    """Score a spotter at its threshold on every image of a data set; `track` shows progress.
+
+    As when the threshold was chosen, protocols that read do not see the regions that were found and could not be read.
+    Only they use the lexicon, each image its own if it is one for each image. A data set without images is a
+    ValueError.
+    """
+    if not len(reader):
+        raise ValueError(f"{reader.path}: holds no image to evaluate on")
+    scorers = [build_protocol(name, lexicon, unread_counts=False) for name in protocols]
+    predictions, ground_truths = predict_dataset(spotter, reader, track)
+    score_images(scorers, predictions, ground_truths)
+    return Scores(scorers, predictions, ground_truths, spotter.threshold)

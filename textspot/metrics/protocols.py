@@ -19,7 +19,7 @@ What an official script states, and what is our choice:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol as TypingProtocol
 
 import numpy as np
@@ -101,10 +101,11 @@ PROTOCOLS: dict[str, Rule] = {
 class Protocol:
     """One protocol over a set of images: `update` with each image, then `compute`. Made by `build_protocol`."""
 
-    def __init__(self, name: str, rule: Rule, lexicon: AnyLexicon | None = None) -> None:
+    def __init__(self, name: str, rule: Rule, lexicon: AnyLexicon | None = None, unread_counts: bool = True) -> None:
         self.name = name
         self.rule = rule
         self.lexicon = lexicon
+        self.unread_counts = unread_counts
         self.results: dict[str, ImageResult] = {}
 
     @property
@@ -112,19 +113,24 @@ class Protocol:
         """Whether the texts count (end-to-end and word spotting), not the places alone."""
         return isinstance(self.rule, IouRule) and self.rule.text is not None
 
-    def correct(self, prediction: Prediction, image_name: str) -> Prediction:
-        """The prediction with its texts corrected by the lexicon; as it is without one or when texts do not count."""
-        if self.lexicon is None or not self.reads:
+    def see(self, prediction: Prediction, image_name: str) -> Prediction:
+        """What is scored of a prediction: without unread regions if they do not count, its texts corrected by the
+        lexicon. The prediction itself when texts do not count."""
+        if not self.reads:
             return prediction
-        return apply_lexicon(prediction, self.lexicon.of(image_name))
+        if not self.unread_counts:
+            prediction = replace(prediction, instances=tuple(instance for instance in prediction if instance.text))
+        if self.lexicon is not None:
+            prediction = apply_lexicon(prediction, self.lexicon.of(image_name))
+        return prediction
 
     def score(self, prediction: Prediction, ground_truth: AnnotatedImage) -> ImageResult:
         """The result of one image, without adding it: in another process, for instance.
 
         Detections are taken in the order of the prediction, as official scripts take file order. Matches refer to the
-        instances of the corrected prediction.
+        instances that `see` gives.
         """
-        return self.rule.score(compare(self.correct(prediction, ground_truth.name), ground_truth))
+        return self.rule.score(compare(self.see(prediction, ground_truth.name), ground_truth))
 
     def add(self, image_name: str, result: ImageResult) -> None:
         """Add the result of one image. An image that was added before is a `ValueError`."""
@@ -153,15 +159,16 @@ class Protocol:
         return {name: result.figures.to_dict() for name, result in self.results.items()}
 
 
-def build_protocol(name: str, lexicon: AnyLexicon | None = None) -> Protocol:
+def build_protocol(name: str, lexicon: AnyLexicon | None = None, unread_counts: bool = True) -> Protocol:
     """The protocol called `name`, one of `PROTOCOLS`, without any image yet.
 
     With a lexicon, a protocol that reads corrects the texts by it first and carries its name in its figures:
-    `icdar2015/end_to_end/strong`.
+    `icdar2015/end_to_end/strong`. The official scripts count a detection with an empty text as a false alarm; with
+    `unread_counts=False` a protocol that reads does not see it, as a spotter does not report what it could not read.
     """
     if name not in PROTOCOLS:
         raise ValueError(f"unknown protocol {name!r}; choose one of {', '.join(PROTOCOLS)}")
-    protocol = Protocol(name, PROTOCOLS[name], lexicon)
+    protocol = Protocol(name, PROTOCOLS[name], lexicon, unread_counts)
     if lexicon is not None and protocol.reads:
         protocol.name = f"{name}/{lexicon.name}"
     return protocol

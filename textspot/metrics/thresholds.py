@@ -28,7 +28,7 @@ def select_threshold(
     occur, or are 50 quantiles of these if there are more. Without any detection the threshold is 0.
     """
     _check_pairs(predictions, ground_truths)
-    protocol = build_protocol(protocol_name, lexicon)
+    protocol = build_protocol(protocol_name, lexicon, unread_counts=False)
     candidates = _candidates(predictions)
     by_image = [
         _score_at(candidates, protocol, prediction, ground_truth)
@@ -57,7 +57,7 @@ def two_fold(
         raise ValueError(
             f"expected at least two images to choose a threshold on other images, found {len(predictions)}"
         )
-    protocol = build_protocol(protocol_name, lexicon)
+    protocol = build_protocol(protocol_name, lexicon, unread_counts=False)
     threshold_even, _ = select_threshold(protocol_name, predictions[1::2], ground_truths[1::2], lexicon)
     threshold_odd, _ = select_threshold(protocol_name, predictions[0::2], ground_truths[0::2], lexicon)
     for position, (prediction, ground_truth) in enumerate(zip(predictions, ground_truths, strict=True)):
@@ -90,7 +90,7 @@ def average_precision(
     scores, hits, num_words = [np.empty(0)], [np.empty(0, dtype=bool)], 0
     for prediction, ground_truth in zip(predictions, ground_truths, strict=True):
         ranked = replace(prediction, instances=tuple(sorted(prediction, key=lambda instance: -instance.score)))
-        ranked = protocol.correct(ranked, ground_truth.name)
+        ranked = protocol.see(ranked, ground_truth.name)
         result = protocol.rule.score(compare(ranked, ground_truth))
         hit = np.zeros(len(ranked), dtype=bool)
         hit[[match.detections[0] for match in result.matches if match.correct]] = True
@@ -107,14 +107,13 @@ def _score_at(
     thresholds: Iterable[float], protocol: Protocol, prediction: Prediction, ground_truth: AnnotatedImage
 ) -> list[ImageResult]:
     """One result per threshold (ascending); the polygons are measured once."""
-    prediction = protocol.correct(prediction, ground_truth.name)
+    prediction = protocol.see(prediction, ground_truth.name)
     comparison = compare(prediction, ground_truth)
     scores = np.array([instance.score for instance in prediction])
-    reported = np.array([bool(instance.text) or not protocol.reads for instance in prediction], dtype=bool)
     results: list[ImageResult] = []
     kept_before = -1
     for threshold in thresholds:
-        keep = reported & (scores >= threshold)
+        keep = scores >= threshold
         if keep.sum() == kept_before:
             results.append(results[-1])
         else:
