@@ -26,7 +26,10 @@ NEIGHBOURS = {("checkpoint", "recipe")}  # a checkpoint holds its recipe
 LEVEL = {module: level for level, modules in LEVELS.items() for module in modules}
 
 # Scoring somebody's result files needs no GPU stack.
-WITHOUT_TORCH = ("structures", "geometry", "text", "image_files", "progress", "metrics", "postprocess", "visualize")
+WITHOUT_TORCH = (
+    *("structures", "geometry", "text", "image_files", "progress"),
+    *("metrics", "postprocess", "visualize", "report"),
+)
 
 FILES = [
     file for file in sorted(PACKAGE.rglob("*.py")) if file != PACKAGE / "__init__.py"

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".ppm", ".pgm", ".avif"}
 MAX_PIXELS = 80_000_000  # 240 MB decoded; a small file can claim far more and take the machine's memory
 
 # What OpenCV decodes to the same pixels as Pillow in half the time; other modes hold transparency, inks or a palette.
