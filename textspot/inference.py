@@ -65,9 +65,9 @@ def _find_weights(path: Path) -> Path:
 class Spotter:
     """A network with everything it takes to use it.
 
-    `threshold` in [0, 1] may be set; it starts as the one that was chosen on the validation images. `lexicon` may be set
-    too, to have texts corrected by it (how: see `text.lexicon` and `apply_lexicon`); scores stay those of what was read.
-    What an instance's `score` and `text_score` mean: see `TextInstance`.
+    `threshold` in [0, 1] may be set; it starts as the one that was chosen on the validation images. `lexicon` may be
+    set too, to have texts corrected by it (how: see `text.lexicon` and `apply_lexicon`); the scores stay those of what
+    was read. What an instance's `score` and `text_score` mean: see `TextInstance`.
     """
 
     def __init__(self, network: SpottingNetwork, card: ModelCard, device: torch.device):

@@ -1,63 +1,33 @@
 """Score a model on a data set, or anybody's result files against ground-truth files; the latter needs no PyTorch.
 
-python tools/evaluate.py --weights runs/quickstart --data data/icdar2015/val --json figures.json
+python tools/evaluate.py --weights runs/quickstart --data data/icdar2015/val --report errors.html
 python tools/evaluate.py --protocol icdar2015/end_to_end --gt gt.zip --results submission.zip --json figures.json
 """
 
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+import numpy as np
 from jsonargparse import ArgumentParser, Namespace
-from jsonargparse.typing import ClosedUnitInterval
-from rich.console import Console
-from rich.progress import Progress
+from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 
 import textspot
-from textspot.metrics import PROTOCOLS, build_protocol, score_files
+from textspot.image_files import read_image
+from textspot.metrics import PROTOCOLS, Scores, score_files
+from textspot.progress import track
+from textspot.report import build_report, find_images, write_report
+from textspot.text.lexicon import open_lexicon
 
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
-MODEL_OPTIONS = {"weights", "data", "threshold", "device"}
-FILE_OPTIONS = {"gt", "results", "layout", "lenient"}
-
-
-def score_model(
-    protocols: Sequence[str], weights: Path, data: Path, threshold: float | None = None, device: str = "auto"
-) -> dict[str, Any]:
-    """Score a model's predictions at one threshold, the one stored in its weights unless given.
-
-    Returns the report of `score_files` with the threshold. As when the threshold was chosen, protocols that read do not
-    see the regions that were found and could not be read.
-    """
-    from textspot.data.lmdb_records import Reader
-    from textspot.engine.evaluate import predict_dataset
-
-    spotter, reader = textspot.load(weights, device), Reader(data)
-    if not len(reader):
-        raise ValueError(f"{data}: holds no image to evaluate on")
-    if threshold is not None:
-        spotter.threshold = threshold
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("reading", total=len(reader))
-        predictions, ground_truths = predict_dataset(spotter, reader, lambda count: progress.advance(task, count))
-    scorers = [build_protocol(name) for name in protocols]
-    for prediction, ground_truth in zip(predictions, ground_truths, strict=True):
-        read = replace(prediction, instances=tuple(instance for instance in prediction if instance.text))
-        for scorer in scorers:
-            scorer.update(read if scorer.reads else prediction, ground_truth)
-    return {
-        "figures": {scorer.name: scorer.figures().to_dict() for scorer in scorers},
-        "per_image": {scorer.name: scorer.per_image() for scorer in scorers},
-        "threshold": spotter.threshold,
-    }
+MODEL_OPTIONS = ("weights", "data", "threshold", "device")
+FILE_OPTIONS = ("gt", "results", "layout", "lenient", "images", "processes")
 
 
 def read_command_line(arguments: Sequence[str] | None) -> Namespace:
-    """`protocol`, `json` and, as `given`, the options of a model or those of files; a mixture ends the program."""
+    """The options; a combination that makes no sense ends the program."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--protocol",
@@ -68,6 +38,20 @@ def read_command_line(arguments: Sequence[str] | None) -> Namespace:
         help=f"one or more of {', '.join(PROTOCOLS)}",
     )
     parser.add_argument("--json", type=Path, help="file for all figures, those of each image among them")
+    parser.add_argument("--report", type=Path, help="HTML file for a page of the errors, image by image")
+    parser.add_argument("--report_width", type=PositiveInt, default=960, help="most pixels of a picture in the page")
+    parser.add_argument(
+        "--lexicon",
+        type=Path,
+        help="correct what was read by the words of a file, one per line, or of a folder of voc_img_<number>.txt, one "
+        "file for each image",
+    )
+    parser.add_argument(
+        "--lexicon_name",
+        type=str,
+        help="what figures with the lexicon are called; unless given, strong for a folder and its own name for a "
+        "file. One called strong, weak or full holds all words of its images: what is like none of them is dropped",
+    )
     model = parser.add_argument_group("a model on a data set")
     model.add_argument("--weights", type=Path, help="the model.safetensors of a training run, or the run's folder")
     model.add_argument("--data", type=Path, help="the folder of one LMDB, see datasets/prepare.py")
@@ -78,35 +62,73 @@ def read_command_line(arguments: Sequence[str] | None) -> Namespace:
     files.add_argument("--results", type=Path, help="zip or folder of res_<image>.txt")
     files.add_argument("--layout", type=Literal["quad", "box", "polygon"], help="of both, quad unless given")
     files.add_argument("--lenient", action="store_true", default=None, help="repair faults in the files and list them")
+    files.add_argument("--images", type=Path, help="folder of the images, for --report")
+    files.add_argument("--processes", type=PositiveInt, help="how many score, 1 unless given; for long lexicons")
     options = parser.parse_args(arguments)
-    given = {name for name in MODEL_OPTIONS | FILE_OPTIONS if options[name] is not None}
-    if not ({"weights", "data"} <= given <= MODEL_OPTIONS or {"gt", "results"} <= given <= FILE_OPTIONS):
-        parser.error("give --weights and --data to score a model, or --gt and --results to score files, and not both")
-    return Namespace(protocol=options.protocol, json=options.json, given={name: options[name] for name in given})
+    complaints = find_complaints({name for name, value in options.items() if value is not None})
+    if complaints:
+        parser.error("; ".join(complaints))
+    return options
 
 
-def print_report(report: dict[str, Any]) -> None:
+def find_complaints(given: set[str]) -> list[str]:
+    """What does not fit together among the options that were given."""
+    complaints = []
+    of_model, of_files = given & set(MODEL_OPTIONS), given & set(FILE_OPTIONS)
+    if not (({"weights", "data"} <= of_model and not of_files) or ({"gt", "results"} <= of_files and not of_model)):
+        complaints.append("give --weights and --data to score a model, or --gt and --results to score files, not both")
+    if of_files and ("images" in given) != ("report" in given):
+        complaints.append("to see the errors in files give --report and --images, both or neither")
+    if "lexicon_name" in given and "lexicon" not in given:
+        complaints.append("--lexicon_name names --lexicon, which is not given")
+    return complaints
+
+
+def score(options: Namespace) -> tuple[Scores, Iterator[np.ndarray]]:
+    """The scores, and the images that were scored, each read when it is asked for."""
+    lexicon = open_lexicon(options.lexicon, options.lexicon_name or "") if options.lexicon else None
+    if options.weights:
+        from textspot.data.lmdb_records import Reader
+        from textspot.engine.evaluate import score_dataset
+
+        spotter, reader = textspot.load(options.weights, options.device or "auto"), Reader(options.data)
+        if options.threshold is not None:
+            spotter.threshold = options.threshold
+        scores = score_dataset(options.protocol, spotter, reader, lexicon, track)
+        return scores, (reader.sample(index).image for index in range(len(reader)))
+    scores = score_files(
+        options.protocol,
+        options.gt,
+        options.results,
+        lenient=bool(options.lenient),
+        layout=options.layout or "quad",
+        lexicon=lexicon,
+        processes=options.processes or 1,
+    )
+    names = [ground_truth.name for ground_truth in scores.ground_truths]
+    return scores, map(read_image, find_images(options.images, names) if options.images else [])
+
+
+def print_figures(scores: Scores) -> None:
     """A table of the figures, and what belongs to them."""
     print(f"{'protocol':40} precision  recall   hmean")
-    for name, figures in report["figures"].items():
+    for name, figures in scores.figures.items():
         print(f"{name:40} {figures['precision']:9.4f} {figures['recall']:7.4f} {figures['hmean']:7.4f}")
-    num_images = len(next(iter(report["per_image"].values())))
-    print(f"{num_images} images" + (f", threshold {report['threshold']:.4f}" if "threshold" in report else ""))
-    for repair in report.get("repairs", ()):
+    threshold = "" if scores.threshold is None else f", threshold {scores.threshold:.4f}"
+    print(f"{len(scores.ground_truths)} images{threshold}")
+    for repair in scores.repairs:
         print(f"repaired: {repair}", file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = read_command_line(arguments)
-    given = options.given
     try:
-        if "weights" in given:
-            report = score_model(options.protocol, **given)
-        else:
-            report = score_files(options.protocol, given.pop("gt"), given.pop("results"), **given)
-        print_report(report)
+        scores, images = score(options)
+        print_figures(scores)
         if options.json:
-            options.json.write_text(json.dumps(report.pop("figures") | report, indent=1) + "\n", encoding="utf-8")
+            options.json.write_text(json.dumps(scores.to_dict(), indent=1) + "\n", encoding="utf-8")
+        if options.report:
+            write_report(options.report, build_report(scores, images, options.report_width))
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -25,14 +25,13 @@ from rich.console import Console
 from rich.progress import track
 
 import textspot
-from textspot.image_files import ImageError, read_image
+from textspot.image_files import IMAGE_SUFFIXES, ImageError, read_image
 from textspot.metrics import write_result
 from textspot.structures import Prediction
 from textspot.text.lexicon import load_lexicon
 from textspot.visualize import draw_prediction
 
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".ppm", ".pgm", ".avif"}
 JPEG_QUALITY = 90
 
 

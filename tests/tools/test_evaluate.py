@@ -121,7 +121,7 @@ def test_a_model_against_what_it_finds_itself(weights, data, tmp_path, capsys):
     out = tmp_path / "out.json"
     assert evaluate_tool.main(["--weights", str(weights), "--data", str(data), "--json", str(out)]) == 0
     report = json.loads(out.read_text())
-    assert report.keys() == BOTH | {"per_image", "threshold"}
+    assert report.keys() == BOTH | {"per_image", "threshold", "repairs"}
     for protocol in BOTH:
         assert report[protocol] == PERFECT
         assert report["per_image"][protocol] == {f"{number}.png": PERFECT for number in range(3)}
@@ -166,6 +166,111 @@ def test_weights_or_data_that_cannot_be_used(weights, data, tmp_path, capsys):
     assert "no: no such data set" in capsys.readouterr().err
 
 
+LINE = "0,0,40,0,40,10,0,10"
+
+
+def test_the_errors_of_a_model_on_a_page(weights, data, tmp_path):
+    page = tmp_path / "errors.html"
+    options = ["--weights", str(weights), "--data", str(data), "--report", str(page), "--threshold", "0.7"]
+    assert evaluate_tool.main([*options, "--report_width", "48"]) == 0
+    html = page.read_text(encoding="utf-8")
+    assert html.count("<article") == html.count('href="data:image/jpeg') == 3
+    assert "score threshold 0.7000" in html
+    assert '<li class="error missed">' in html
+    assert evaluate_tool.main(options) == 0
+    assert len(page.read_text(encoding="utf-8")) > len(html)
+
+
+def test_the_errors_in_files_on_a_page(tmp_path, capsys):
+    gt = write_zip(tmp_path / "gt.zip", gt_img_1=f"{LINE},EXIT", gt_img_2="")
+    results = write_zip(tmp_path / "res.zip", res_img_1=f"{LINE},EX1T")
+    page, images = tmp_path / "errors.html", tmp_path / "images"
+    options = ["--gt", gt, "--results", results, "--report", str(page), "--images", str(images)]
+    assert evaluate_tool.main(options) == 1
+    images.mkdir()
+    cv2.imwrite(str(images / "img_1.jpg"), noise(20, 60))
+    assert evaluate_tool.main(options) == 1
+    assert "images: no image '2': expected img_2.jpg or the like" in capsys.readouterr().err
+    assert not page.exists()
+    cv2.imwrite(str(images / "2.png"), noise(20, 60))
+    assert evaluate_tool.main(options) == 0
+    html = page.read_text(encoding="utf-8")
+    assert html.count("<article") == 2
+    assert "misread <bdi>EXIT</bdi> → <bdi>EX1T</bdi>" in html
+
+
+@pytest.fixture
+def coffee(tmp_path):
+    """A coffee misread, an invented word, and lexicons for them."""
+    gt = write_zip(tmp_path / "gt.zip", gt_img_1=f"{LINE},COFFEE")
+    results = write_zip(tmp_path / "res.zip", res_img_1=f"{LINE},C0FFEE\n0,50,40,50,40,60,0,60,xyzzy")
+    (tmp_path / "vocabulary.txt").write_text("COFFEE\n")
+    (tmp_path / "strong").mkdir()
+    (tmp_path / "strong" / "voc_img_1.txt").write_text("COFFEE\n")
+    return ["--protocol", "icdar2015/end_to_end", "--gt", gt, "--results", results]
+
+
+@pytest.mark.parametrize(
+    ("lexicon", "name", "figures"),
+    [
+        ("strong", [], ("strong", 1.0)),
+        ("strong", ["--lexicon_name", "mine"], ("mine", 1.0)),
+        ("vocabulary.txt", [], ("vocabulary", 2 / 3)),
+        ("vocabulary.txt", ["--lexicon_name", "generic"], ("generic", 2 / 3)),
+        ("vocabulary.txt", ["--lexicon_name", "weak"], ("weak", 1.0)),  # complete: no word is like xyzzy
+    ],
+)
+def test_lexicons_and_their_names(coffee, tmp_path, lexicon, name, figures):
+    out = tmp_path / "out.json"
+    assert evaluate_tool.main([*coffee, "--lexicon", str(tmp_path / lexicon), *name, "--json", str(out)]) == 0
+    called, hmean = figures
+    assert json.loads(out.read_text())[f"icdar2015/end_to_end/{called}"]["hmean"] == pytest.approx(hmean)
+
+
+def test_lexicons_that_cannot_be_used(coffee, tmp_path, capsys):
+    assert evaluate_tool.main([*coffee, "--lexicon", str(tmp_path / "absent.txt")]) == 1
+    assert "absent.txt" in capsys.readouterr().err
+    (tmp_path / "strong" / "voc_img_1.txt").rename(tmp_path / "strong" / "voc_img_2.txt")
+    assert evaluate_tool.main([*coffee, "--lexicon", str(tmp_path / "strong")]) == 1
+    assert capsys.readouterr().err == "error: no strong lexicon for image '1'; expected a file voc_img_1.txt\n"
+
+
+def test_a_lexicon_of_a_model(weights, data, tmp_path):
+    out, words = tmp_path / "out.json", tmp_path / "words.txt"
+    words.write_text("SOMETHING\n")
+    options = ["--weights", str(weights), "--data", str(data), "--lexicon", str(words), "--json", str(out)]
+    assert evaluate_tool.main([*options, "--lexicon_name", "full"]) == 0
+    report = json.loads(out.read_text())
+    assert report["icdar2015/detection_iou"] == PERFECT
+    assert 0.5 < report["icdar2015/end_to_end/full"]["recall"] < 0.8  # what is long enough for a word is none of it
+
+
+@pytest.mark.slow
+def test_more_processes_give_the_same(tmp_path):
+    reports = []
+    for number in ("1", "3"):
+        out = tmp_path / f"{number}.json"
+        assert evaluate_tool.main([*FILES, "--processes", number, "--json", str(out)]) == 0
+        reports.append(out.read_text())
+    assert reports[0] == reports[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--images", "folder"], "give --report and --images, both or neither"),
+        (["--report", "errors.html"], "give --report and --images, both or neither"),
+        (["--lexicon_name", "strong"], "--lexicon_name names --lexicon, which is not given"),
+        (["--processes", "0"], "processes"),
+    ],
+)
+def test_options_that_lack_another(options, words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        evaluate_tool.main([*FILES, *options])
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -174,6 +279,7 @@ def test_weights_or_data_that_cannot_be_used(weights, data, tmp_path, capsys):
         ["--weights", "model.safetensors"],
         ["--weights", "model.safetensors", "--data", "data", "--gt", "gt.zip"],
         ["--weights", "model.safetensors", "--data", "data", "--lenient"],
+        ["--weights", "model.safetensors", "--data", "data", "--images", "folder"],
         ["--gt", "gt.zip", "--results", "res.zip", "--threshold", "0.5"],
     ],
     ids=" ".join,
