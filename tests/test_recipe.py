@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+import typing
 from pathlib import Path
 
+import docstring_parser
 import pytest
 import yaml
 
 from textspot.data.dataset import DataConfig, SourceConfig
 from textspot.data.synthetic.draw import DrawConfig
+from textspot.data.synthetic.renderer import RendererConfig
 from textspot.data.transforms import TransformConfig
 from textspot.losses import LossConfig
 from textspot.models.backbone import BackboneConfig
@@ -151,14 +154,41 @@ def test_a_wrong_option_ends_the_program_with_a_short_message(tmp_path, capsys):
     assert len(message.splitlines()) < 5
 
 
+def explained_configs(config=Recipe):
+    """The dataclasses a recipe is made of, however deep."""
+    yield config
+    for kind in typing.get_type_hints(config).values():
+        for inner in (kind, *typing.get_args(kind)):
+            if dataclasses.is_dataclass(inner):
+                yield from explained_configs(inner)
+
+
 def test_help_explains_every_key(capsys):
     with pytest.raises(SystemExit, match="0"):
         read_command_line(["--help"])
     words = " ".join(capsys.readouterr().out.split())
-    for key in ("--data.image_size", "--model.roi.width", "--train.ema_decay", "--postprocess.max_overlap"):
-        assert key in words
-    for explanation in ("columns of that patch", "scaled down to this norm", "IoU"):
-        assert explanation in words
+    configs = set(explained_configs())
+    assert {Recipe, SourceConfig, DrawConfig, RendererConfig, TrainConfig} <= configs
+    for config in configs:
+        meanings = {p.arg_name: p.description for p in docstring_parser.parse(config.__doc__).params}
+        kinds = typing.get_type_hints(config)
+        for key in dataclasses.fields(config):
+            if dataclasses.is_dataclass(kinds[key.name]):
+                continue  # a heading, with the keys below it
+            assert " ".join(meanings[key.name].split()) in words, f"{config.__name__}.{key.name}"
+
+
+def test_an_error_names_the_file_it_stands_in(tmp_path, capsys):
+    good = write_recipe(tmp_path, "good.yaml", EVERYTHING.to_dict())
+    bad = tmp_path / "bad.yaml"
+    for text, words in (("train: {stepz: 3}", "stepz"), ("train: {steps: : 3", "expected node content")):
+        bad.write_text(text)
+        with pytest.raises(SystemExit, match="2"):
+            read_command_line(["--config", good, f"--config={bad}"])
+        message = capsys.readouterr().err
+        assert f"{bad}: " in message
+        assert words in message
+        assert "good.yaml" not in message
 
 
 @pytest.mark.parametrize("config", CONFIGS or [pytest.param(None, marks=pytest.mark.skip("no recipes in configs/"))])

@@ -1,14 +1,22 @@
 """The recipe of a run: every module's own Config, composed, and the functions that build from it."""
 
+import argparse
 import dataclasses
 import json
+import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
-from jsonargparse import ArgumentError, ArgumentParser
+import docstring_parser
+from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter
 
-from textspot.data.dataset import DataConfig
+from textspot.data.dataset import DataConfig, SourceConfig
+from textspot.data.synthetic.draw import DrawConfig
+from textspot.data.synthetic.renderer import RendererConfig
+from textspot.data.synthetic.words import WordConfig
 from textspot.data.targets import OFFSET_UNIT, STRIDE
 from textspot.losses import LossConfig
 from textspot.models.spotting_network import ModelConfig, SpottingNetwork, build_network
@@ -60,6 +68,8 @@ class TrainConfig:
     picture_every: int = 500
 
     def __post_init__(self) -> None:
+        if self.num_threads < 0:
+            raise ValueError(f"train.num_threads is {self.num_threads}, expected at least 0")
         for name in (
             "steps",
             "batch_size",
@@ -128,20 +138,70 @@ def build_spotting_network(recipe: Recipe) -> SpottingNetwork:
 def read_command_line(arguments: Sequence[str] | None = None) -> Recipe:
     """The recipe of a command line: `--config FILE` (several merge in order) and one dotted option per key.
 
-    An unknown key, a wrong type or a value outside its choices ends the program with a message that names it.
+    An unknown key, a wrong type or a value outside its choices ends the program with a message that names it, and the
+    file it stands in.
     """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _parse(arguments)
+    except (ArgumentError, ValueError) as error:
+        message = str(error)
+    _recipe_parser().error(_name_file(arguments, message))
+
+
+def _parse(arguments: list[str]) -> Recipe:
+    parser = _recipe_parser(exit_on_error=False)
+    values = parser.parse_args(arguments)
+    values.pop("config", None)
+    return Recipe(**parser.instantiate(values).as_dict())
+
+
+def _recipe_parser(exit_on_error: bool = True) -> ArgumentParser:
     parser = ArgumentParser(
         description="Train a joint text spotter, as a recipe says.",
         usage="%(prog)s --config FILE [--KEY VALUE ...]",  # of some eighty keys; --help lists them below
+        epilog=_explain_lists(),
+        formatter_class=_HelpFormatter,
+        exit_on_error=exit_on_error,
     )
     parser.add_argument("--config", action="config", help="YAML file of a recipe; later files and options override it")
     parser.add_class_arguments(Recipe, as_group=True)
-    values = parser.parse_args(arguments)
-    values.pop("config", None)
-    try:
-        return Recipe(**parser.instantiate(values).as_dict())
-    except ValueError as error:
-        parser.error(str(error))
+    return parser
+
+
+class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of the epilog."""
+
+
+def _explain_lists() -> str:
+    """The keys that stand below others in a YAML file and are no options: those of a source and of what it draws."""
+    lines = []
+    for config, place in (
+        (SourceConfig, "data.train[], data.validation"),
+        (DrawConfig, "draw"),
+        (RendererConfig, "draw.renderer"),
+        (WordConfig, "draw.renderer.words"),
+    ):
+        lines.append(f"keys of {place}:")
+        meanings = {p.arg_name: p.description or "" for p in docstring_parser.parse(config.__doc__ or "").params}
+        for key in dataclasses.fields(config):
+            lines += textwrap.wrap(
+                f"{key.name}: {meanings[key.name]}", 78, initial_indent="  ", subsequent_indent="    "
+            )
+    return "\n".join(lines)
+
+
+def _name_file(arguments: list[str], message: str) -> str:
+    """The message, behind the name of the configuration file that gives the very same one by itself."""
+    joined = " ".join(arguments).replace("--config=", "--config ").split()
+    for option, file in pairwise(joined):
+        if option == "--config":
+            try:
+                _parse(["--config", file])
+            except (ArgumentError, ValueError) as error:
+                if str(error) == message and file not in message:
+                    return f"{file}: {message}"
+    return message
 
 
 def recipe_from_dict(values: dict[str, Any], source: str) -> Recipe:

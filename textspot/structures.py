@@ -33,7 +33,7 @@ def _check_polygon(polygon: np.ndarray, what: str) -> None:
         raise ValueError(f"{what}: the polygon holds coordinates that are not finite numbers")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sample:
     """One annotated image. `name` says in messages which one; ignored instances (`###`) count neither way."""
 
@@ -68,7 +68,7 @@ class Sample:
         return self.image.shape[0], self.image.shape[1]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TextInstance:
     """One piece of text that was found. Unpacks as `polygon, text, score`.
 
@@ -91,7 +91,7 @@ class TextInstance:
         return iter((self.polygon, self.text, self.score))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction(Sequence):
     """What was found in one image, in pixels of the original image: a sequence of `TextInstance`."""
 

@@ -1,6 +1,8 @@
 """Train a joint text spotter: `python tools/train.py --config configs/quickstart.yaml`. Any key of the recipe is an
 option."""
 
+import os
+import shlex
 import sys
 
 from textspot.engine.train import train
@@ -11,7 +13,7 @@ INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 
 def main() -> int:
     recipe = read_command_line()
-    command = f"python tools/train.py {' '.join(sys.argv[1:])}"
+    is_first = os.environ.get("RANK", "0") == "0"  # of the processes torchrun started
     try:
         result = train(recipe)
     except (ValueError, OSError) as error:
@@ -20,13 +22,16 @@ def main() -> int:
     except KeyboardInterrupt:
         print("stopped; nothing that looks finished was left behind", file=sys.stderr)
         return INTERRUPTED
+    if not is_first:
+        return 0
     if not result.finished:
-        print(f"stopped and saved; go on with: {command}")
+        print("stopped and saved; the same command goes on")
         return INTERRUPTED
     for name, value in sorted(result.figures.items()):
         print(f"{name:40} {value:.3f}")
     print(f"\npictures: {result.weights.parent.parent / 'pictures'}")
-    print(f"read your own photograph with:\n  python tools/infer.py --weights {result.weights} YOUR_PHOTO.jpg")
+    weights = shlex.quote(str(result.weights))
+    print(f"read your own photograph with:\n  python tools/infer.py --weights {weights} YOUR_PHOTO.jpg")
     return 0
 
 

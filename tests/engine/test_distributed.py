@@ -76,5 +76,5 @@ def test_one_process_is_the_identity() -> None:
 def test_a_gpu_that_is_not_there_is_named() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    with pytest.raises(ValueError, match=r"train.device is cuda:0.*cpu or auto"), join_world("cuda:0"):
+    with pytest.raises(ValueError, match=r"device is 'cuda:0'.*cpu or auto"), join_world("cuda:0"):
         pass

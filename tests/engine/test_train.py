@@ -104,6 +104,61 @@ def test_drawn_data_that_no_longer_fits_the_recipe_is_refused(tiny_recipe: Recip
         train(replace(tiny_recipe, run=str(tmp_path / "other"), data=data))
 
 
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_validation_images_are_refused_before_training(
+    tiny_recipe: Recipe, tmp_path: Path, count: int
+) -> None:
+    data = replace(tiny_recipe.data, validation=SourceConfig(str(tmp_path / "few"), draw=drawing(count, seed=2)))
+    with pytest.raises(ValueError, match=f"few: holds {count} images; .*at least 2"):
+        train(replace(tiny_recipe, data=data))
+    assert not Path(tiny_recipe.run).exists()
+
+
+def test_an_empty_folder_that_a_kill_left_is_drawn_into(tiny_recipe: Recipe) -> None:
+    Path(tiny_recipe.data.train[0].path).mkdir()
+    assert train(tiny_recipe).finished
+
+
+def test_a_kill_between_weights_and_state_repeats_the_steps(
+    tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = replace(tiny_recipe, run=str(tmp_path / "broken"))
+    save, saved = TrainerState.save, []
+
+    def die_at_the_last(self, *arguments):
+        saved.append(self.step)
+        if self.step == 12 and saved.count(12) == 1:
+            raise KeyboardInterrupt
+        save(self, *arguments)
+
+    monkeypatch.setattr(TrainerState, "save", die_at_the_last)
+    with pytest.raises(KeyboardInterrupt):
+        train(broken)
+    assert train(broken).finished
+    assert saved == [4, 8, 12, 12]
+    train(tiny_recipe)
+    assert_same_runs(Path(tiny_recipe.run), Path(broken.run))
+
+
+def test_a_gradient_that_is_not_finite_is_explained(tiny_recipe: Recipe) -> None:
+    with pytest.raises(ValueError, match=r"step \d+: the gradient is not finite .*lower train.learning_rate"):
+        train(replace(tiny_recipe, loss=replace(tiny_recipe.loss, ctc=float("inf"))))
+
+
+def test_a_finished_run_that_is_started_again_says_so(tiny_recipe: Recipe) -> None:
+    first = train(tiny_recipe)
+    assert train(tiny_recipe) == first
+    assert train(replace(tiny_recipe, train=replace(tiny_recipe.train, steps=6))).finished
+
+
+def test_another_number_of_processes_is_a_warning(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    state = TrainerState.build(tiny_recipe, torch.device("cpu"))
+    state.save(tmp_path / "trainer.pt", tiny_recipe, world_size=2)
+    assert state.restore(tmp_path / "trainer.pt", tiny_recipe, world_size=2) == []
+    (warning,) = state.restore(tmp_path / "trainer.pt", tiny_recipe, world_size=1)
+    assert warning.startswith("2 processes then, 1 now")
+
+
 def test_another_recipe_in_the_same_folder_is_refused(tiny_recipe: Recipe) -> None:
     train(tiny_recipe)
     with pytest.raises(CheckpointError, match=r"written with another recipe: train.learning_rate changed"):
@@ -115,6 +170,9 @@ def test_a_truncated_trainer_state_is_named(tiny_recipe: Recipe) -> None:
     state = Path(tiny_recipe.run) / "last" / "trainer.pt"
     state.write_bytes(state.read_bytes()[:5000])
     with pytest.raises(CheckpointError, match=r"trainer.pt: cannot be read .*Delete it"):
+        train(tiny_recipe)
+    torch.save({"model": 1}, state)
+    with pytest.raises(CheckpointError, match=r"trainer.pt: not the state of a training run"):
         train(tiny_recipe)
 
 
@@ -153,7 +211,7 @@ def assert_same_runs(whole: Path, broken: Path) -> None:
     expected = torch.load(whole / "last" / "trainer.pt", weights_only=True)
     found = torch.load(broken / "last" / "trainer.pt", weights_only=True)
     assert found["progress"] == expected["progress"]
-    for name in ("network", "average", "optimizer"):
+    for name in ("network", "average", "optimizer", "random"):
         left = torch.utils._pytree.tree_leaves(expected[name])
         right = torch.utils._pytree.tree_leaves(found[name])
         assert len(left) == len(right)

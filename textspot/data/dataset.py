@@ -1,5 +1,6 @@
 """From several LMDBs to training examples, each a function of (seed, position in the stream) alone."""
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from textspot.geometry import polygon_to_ribbon, ribbon_size
 from textspot.structures import Sample
 from textspot.text.charset import Charset, TextConfig, normalize
 from textspot.text.ctc import min_time_steps
+
+ROUND = 1000  # positions after which the order of the sources repeats; weights are kept to a thousandth
 
 
 @dataclass(frozen=True)
@@ -89,26 +92,32 @@ class TrainingStream:
             raise ValueError(f"no images to train on in {', '.join(empty)}")
         self.sources, self.config, self.text, self.seed = sources, config, text, seed
         self.charset, self.time_steps = Charset(text.characters), time_steps
-        weights = np.array([source.weight for source in config.train], dtype=np.float64)
-        self.shares = weights / weights.sum()
+        self.order = np.random.default_rng(seed).permutation(
+            np.repeat(np.arange(len(sources)), _turns([source.weight for source in config.train]))
+        )
 
     def __getitem__(self, position: int) -> Example:
         rng = np.random.default_rng((self.seed, position))
-        source = int(rng.choice(len(self.sources), p=self.shares))
+        round_number, turn = divmod(position, ROUND)
+        source = int(self.order[turn])
+        turns = self.order == source
+        draw = round_number * int(turns.sum()) + int(turns[:turn].sum())
         dropped: Counter[str] = Counter()
-        sample = self._sample(source, position, dropped)
+        sample = self._sample(source, draw, dropped)
         view = augment(sample, self.config.image_size, self.config.transforms, rng)
         return self._encode(view, dropped, rng)
 
-    def _sample(self, source: int, position: int, dropped: Counter[str]) -> Sample:
-        """The record at this position of the source's own endless shuffle; a damaged one is counted and the next one
-        taken."""
+    def _sample(self, source: int, draw: int, dropped: Counter[str]) -> Sample:
+        """Draw number `draw` of the source's own endless shuffle; a damaged record is named, counted and replaced by
+        the next one."""
         samples = self.sources[source]
-        epoch, offset = divmod(position, len(samples))
-        for index in np.roll(_shuffled(self.seed, source, epoch, len(samples)), -offset):
+        epoch, offset = divmod(draw, len(samples))
+        shuffled = _shuffled(self.seed, source, epoch, len(samples))
+        for skipped in range(len(samples)):
             try:
-                return samples.sample(int(index))
-            except DamagedRecordError:
+                return samples.sample(int(shuffled[(offset + skipped) % len(samples)]))
+            except DamagedRecordError as error:
+                warnings.warn(str(error), stacklevel=1)
                 dropped["damaged record"] += 1
         raise ValueError(f"{self.config.train[source].path}: every record is damaged; build it again")
 
@@ -143,6 +152,14 @@ class TrainingStream:
         if min_time_steps(self.charset.encode(text)) > self.time_steps:
             return "longer than the time axis"
         return None
+
+
+def _turns(weights: Sequence[float]) -> np.ndarray:
+    """How many of the ROUND positions of a round each source has: proportional to its weight, and one at least."""
+    shares = np.array(weights) / np.sum(weights) * ROUND
+    turns = np.maximum(1, np.floor(shares)).astype(int)
+    turns[np.argmax(shares)] += ROUND - turns.sum()
+    return turns
 
 
 @lru_cache(maxsize=8)

@@ -4,6 +4,7 @@ import signal
 from collections.abc import Iterator
 
 import cv2
+import torch
 from torch.utils.data import DataLoader, Sampler
 
 from textspot.batch import Batch, collate
@@ -40,15 +41,16 @@ def build_loader(
         collate_fn=collate,
         num_workers=num_workers,
         worker_init_fn=_prepare_worker,
-        prefetch_factor=4 if num_workers else None,
+        prefetch_factor=2 if num_workers else None,  # each batch lies in shared memory, which containers keep small
+        generator=torch.Generator(),  # else the loader draws from the global one, and a resumed run from another place
     )
 
 
 def _prepare_worker(_: int) -> None:
     """Workers share the cores with each other and the training process; torch already gives them one thread.
 
-    Ctrl-C, and the SIGTERM of a job scheduler, reach the whole process group: the training process alone decides when to
-    stop, and needs its workers until then.
+    Ctrl-C, and the SIGTERM of a job scheduler, reach the whole process group: the training process alone decides when
+    to stop, and needs its workers until then.
     """
     cv2.setNumThreads(0)
     for number in (signal.SIGINT, signal.SIGTERM):

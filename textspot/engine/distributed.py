@@ -4,9 +4,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed
+
+from textspot.inference import choose_device
+
+PATIENCE = timedelta(hours=6)  # of processes that wait while the first one draws data or evaluates
 
 
 @dataclass(frozen=True)
@@ -42,18 +47,21 @@ class World:
 
 @contextmanager
 def join_world(device: str) -> Iterator[World]:
-    """The processes torchrun started, or this one alone. `device` is `auto`, `cpu` or a CUDA device such as
-    `cuda:0`."""
+    """The processes torchrun started, or this one alone. `device` is `auto`, `cpu`, `cuda` or a GPU such as `cuda:0`.
+
+    With several processes `auto` and `cuda` give each of them the GPU of its number on this machine.
+    """
     size, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
-    if device == "auto":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"train.device is {device}, and torch sees no GPU here; set it to cpu or auto")
+    chosen = choose_device(device)
+    if chosen.type == "cuda":
+        if chosen.index is None:
+            chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        torch.cuda.set_device(chosen)
     if size == 1:
-        yield World(0, 1, torch.device(device))
+        yield World(0, 1, chosen)
         return
-    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
-        yield World(rank, size, torch.device(device))
+        yield World(rank, size, chosen)
     finally:
         distributed.destroy_process_group()

@@ -12,17 +12,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from textspot.checkpoint import write_atomically
+
 LOG_FILE = "log.jsonl"
 SECONDS_BETWEEN_LINES = 15.0
 
 
 class RunLog:
-    """The log of a run's first process. A resumed run forgets what an earlier one wrote after the step it resumes
-    from."""
+    """The log of one process of a run, of which only the first is not `quiet`.
 
-    def __init__(self, folder: Path, first_step: int, steps: int):
+    A resumed run forgets what an earlier one wrote after the step it resumes from.
+    """
+
+    def __init__(self, folder: Path, first_step: int, steps: int, quiet: bool = False):
         folder.mkdir(parents=True, exist_ok=True)
-        self.console = Console()
+        self.console = Console(quiet=quiet)
         self.steps = steps
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
         self._file = _reopen(folder / LOG_FILE, first_step)
@@ -88,6 +92,5 @@ def _reopen(path: Path, first_step: int) -> Any:
                 break
             if event["step"] <= first_step:
                 kept.append(line + "\n")
-    file = open(path, "w", encoding="utf-8")  # noqa: SIM115  # closed by RunLog.open
-    file.writelines(kept)
-    return file
+    write_atomically(path, lambda temporary: temporary.write_text("".join(kept), encoding="utf-8"))
+    return open(path, "a", encoding="utf-8")

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from textspot.data.build import damaged_records
 from textspot.data.dataset import DataConfig
-from textspot.data.lmdb_records import Reader
+from textspot.data.lmdb_records import DATA_FILE, Reader
 from textspot.data.synthetic.draw import check_drawn, draw_dataset
 from textspot.engine.distributed import World
 from textspot.progress import track
@@ -19,13 +20,21 @@ def open_sources(config: DataConfig, world: World) -> tuple[list[Reader], Reader
     wanted = [*config.train, config.validation]
     if world.is_first:
         for source in wanted:
-            if source.draw and not Path(source.path).exists():
-                draw_dataset(source.path, source.draw, track=track)
+            if source.draw and not (Path(source.path) / DATA_FILE).exists():
+                # a kill at the worst moment leaves an empty folder, which may be overwritten
+                draw_dataset(source.path, source.draw, overwrite=Path(source.path).exists(), track=track)
     world.wait()
     *train, validation = [Reader(source.path) for source in wanted]
     for source, reader in zip(wanted, [*train, validation], strict=True):
         if source.draw:
             check_drawn(source.path, reader.meta, source.draw)
+    if len(validation) < 2:
+        raise ValueError(
+            f"{config.validation.path}: holds {len(validation)} images; choosing a threshold on some and measuring on "
+            "others takes at least 2"
+        )
+    if damaged := damaged_records(validation):
+        raise ValueError("\n".join([*damaged, f"{config.validation.path} is damaged: build it again"]))
     return train, validation
 
 

@@ -46,7 +46,7 @@ class TrainerState:
     best: float = -1.0
     threshold: float = 0.5
     figures: dict[str, float] = field(default_factory=dict)
-    sums: dict[str, float] = field(default_factory=dict)
+    sums: dict[str, tuple[float, int]] = field(default_factory=dict)
     damaged: int = 0
 
     @classmethod
@@ -66,8 +66,8 @@ class TrainerState:
         """What is evaluated and kept."""
         return self.average.module  # type: ignore[return-value]
 
-    def save(self, path: Path, recipe: Recipe) -> None:
-        """Write everything, atomically."""
+    def save(self, path: Path, recipe: Recipe, world_size: int = 1) -> None:
+        """Write everything, atomically; `world_size` is the number of processes that train."""
         values = {
             "recipe": recipe.to_dict(),
             "network": self.network.state_dict(),
@@ -75,15 +75,17 @@ class TrainerState:
             "optimizer": self.optimizer.state_dict(),
             "progress": {name: getattr(self, name) for name in PROGRESS},
             "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state_all(),
             "num_threads": torch.get_num_threads(),
+            "world_size": world_size,
         }
         write_atomically(path, lambda temporary: torch.save(values, temporary))
 
-    def restore(self, path: Path, recipe: Recipe) -> list[str]:
+    def restore(self, path: Path, recipe: Recipe, world_size: int = 1) -> list[str]:
         """Load what `save` wrote, in place. Returns warnings in words; a recipe of another network is an error."""
         values = _load(path)
         changed = changed_keys(values["recipe"], recipe.to_dict())
-        fixed = [key for key in changed if not key.startswith(RESUMABLE_CHANGES)]
+        fixed = [key for key in changed if key not in RESUMABLE_CHANGES]
         if fixed:
             raise CheckpointError(
                 f"{path} was written with another recipe: {', '.join(fixed)} changed. Choose another folder with "
@@ -95,6 +97,8 @@ class TrainerState:
         for name in PROGRESS:
             setattr(self, name, values["progress"][name])
         torch.set_rng_state(values["random"])
+        if len(values["random_cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(values["random_cuda"])
         warnings = [
             f"{key} changed since the checkpoint: the run no longer equals one without a break" for key in changed
         ]
@@ -103,32 +107,42 @@ class TrainerState:
                 f"{values['num_threads']} CPU threads then, {torch.get_num_threads()} now: results will differ in the "
                 "last bits"
             )
+        if values["world_size"] != world_size:
+            warnings.append(
+                f"{values['world_size']} processes then, {world_size} now: some images come twice or not at all, and a "
+                "step has another number of images"
+            )
         return warnings
 
 
 # What may differ when a run is resumed; everything else defines the run.
-RESUMABLE_CHANGES = (
-    "run",
-    "train.steps",
-    "train.device",
-    "train.num_threads",
-    "train.compile",
-    "train.log_every",
-    "train.evaluate_every",
-    "train.save_every",
-    "train.picture_every",
-    "data.num_workers",
+RESUMABLE_CHANGES = frozenset(
+    {
+        "run",
+        "train.steps",
+        "train.device",
+        "train.num_threads",
+        "train.compile",
+        "train.log_every",
+        "train.evaluate_every",
+        "train.save_every",
+        "train.picture_every",
+        "data.num_workers",
+    }
 )
 
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        values = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what torch raises on a damaged archive depends on where the damage is
         raise CheckpointError(
             f"{path}: cannot be read ({error}). Delete it to start the run again; model.safetensors beside it is "
             "complete"
         ) from error
+    if not isinstance(values, dict) or not {"recipe", "progress", "world_size"} <= values.keys():
+        raise CheckpointError(f"{path}: not the state of a training run of this program; delete it to start again")
+    return values
 
 
 def changed_keys(old: Any, new: Any, prefix: str = "") -> list[str]:

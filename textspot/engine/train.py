@@ -1,5 +1,6 @@
 """The training loop."""
 
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -69,7 +70,7 @@ class Trainer:
         self.state = TrainerState.build(recipe, world.device)
         self.warnings: list[str] = []
         if (self.folder / "last" / STATE_FILE).exists():
-            self.warnings = self.state.restore(self.folder / "last" / STATE_FILE, recipe)
+            self.warnings = self.state.restore(self.folder / "last" / STATE_FILE, recipe, world.size)
         self.stream = TrainingStream(sources, recipe.data, recipe.text, recipe.model.time_steps, recipe.seed)
         self.loss = SpottingLoss(recipe.loss, world.mean)
         self.module: nn.Module = self.state.network
@@ -89,16 +90,16 @@ class Trainer:
             batches = iter(self._loader())
             self.module.train()
             while state.step < config.steps and not self.world.any(bool(asked_to_stop)):
-                batch, output, times = self._step(batches)
+                batch, output = self._step(batches)
                 if state.step % config.log_every == 0:
-                    self._log_training(log, times)
+                    self._log_training(log)
                 if state.step % config.picture_every == 0:
                     log.picture("regions", state.step, self._picture_regions(batch, output))
                 if state.step % config.evaluate_every == 0 or state.step == config.steps:
                     self._evaluate(log)
                 if state.step % config.save_every == 0 or state.step == config.steps:
                     self._save("last")
-            finished = state.step == config.steps
+            finished = state.step >= config.steps
             if not finished:
                 self._save("last")
             return TrainingResult(self.folder / "last" / MODEL_FILE, state.figures, finished)
@@ -115,33 +116,39 @@ class Trainer:
             self.world.size,
         )
 
-    def _step(self, batches: Iterator[Batch]) -> tuple[Batch, TrainingOutput, dict[str, float]]:
-        """One update of the weights; also the last batch with its output, and the seconds spent waiting and
-        computing."""
+    def _step(self, batches: Iterator[Batch]) -> tuple[Batch, TrainingOutput]:
+        """One update of the weights; the last batch and the network's output for it."""
         state, passes = self.state, self.config.accumulation
-        started, waited = time.perf_counter(), 0.0
+        started = time.perf_counter()
         state.optimizer.zero_grad(set_to_none=True)
         for _ in range(passes):
             asked = time.perf_counter()
-            batch = next(batches)
-            waited += time.perf_counter() - asked
+            batch = next_batch(batches)
+            self._add("time/wait_s", time.perf_counter() - asked)
             batch = batch.to(self.world.device)
             with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
                 output = self.module(batch.image, batch.ribbons, batch.region_slot)
             total, terms = self.loss(output.maps.score_logits, output.maps.geometry, output.text_logits, batch)
             (total / passes).backward()
             self._count(batch, output, terms)
-        norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip_norm, error_if_nonfinite=True)
+        norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip_norm))
+        if not math.isfinite(norm):
+            shown = ", ".join(f"{name} {float(value):.3g}" for name, value in terms.items())
+            raise ValueError(
+                f"step {state.step + 1}: the gradient is not finite ({shown}). Start again with a lower "
+                "train.learning_rate, or with train.precision: float32"
+            )
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate_at(state.step, self.config)
         state.optimizer.step()
         state.average.update_parameters(state.network)
         state.step += 1
-        self._add("gradient_norm", float(norm) * passes)
-        return batch, output, {"wait": waited, "step": time.perf_counter() - started}
+        self._add("gradient_norm", norm)
+        self._add("time/step_s", time.perf_counter() - started)
+        return batch, output
 
     def _count(self, batch: Batch, output: TrainingOutput, terms: dict[str, Tensor]) -> None:
-        """Add one forward pass to what the next line of the log is the mean of."""
+        """Add one pass to what the next line of the log is the mean of; regions and drops are this process's own."""
         for name, value in zip(terms, self.world.mean(torch.stack(list(terms.values()))).tolist(), strict=True):
             self._add(name, value)
         self._add("rec/regions", batch.num_regions)
@@ -160,22 +167,19 @@ class Trainer:
             )
 
     def _add(self, name: str, value: float) -> None:
-        self.state.sums[name] = self.state.sums.get(name, 0.0) + value
+        total, count = self.state.sums.get(name, (0.0, 0))
+        self.state.sums[name] = (total + value, count + 1)
 
-    def _log_training(self, log: RunLog, times: dict[str, float]) -> None:
-        passes = self.config.log_every * self.config.accumulation
+    def _log_training(self, log: RunLog) -> None:
+        """One line: means since the last one, and of what was dropped the sum."""
         values = {
-            name: value if name.startswith("dropped/") else value / passes
-            for name, value in sorted(self.state.sums.items())
+            name: total if name.startswith("dropped/") else total / count
+            for name, (total, count) in sorted(self.state.sums.items())
         }
         self.state.sums.clear()
         values["learning_rate"] = self.state.optimizer.param_groups[0]["lr"]
         images = self.config.batch_size * self.config.accumulation * self.world.size
-        values |= {
-            "time/wait_s": times["wait"],
-            "time/step_s": times["step"],
-            "time/images_per_s": images / times["step"],
-        }
+        values["time/images_per_s"] = images / values["time/step_s"]
         log.training(self.state.step, values)
 
     def _evaluate(self, log: RunLog) -> None:
@@ -230,18 +234,34 @@ class Trainer:
         return ModelCard(self.recipe, self.state.threshold, self.state.step, self.state.figures)
 
     def _save(self, name: str) -> None:
-        """Write the averaged weights and, for `last`, all that a restart needs."""
+        """Write the averaged weights and, for `last`, all that a restart needs; that comes second, so that a kill in
+        between repeats some steps instead of leaving weights that are older than the state says."""
         if self.world.is_first:
-            if name == "last":
-                self.state.save(self.folder / name / STATE_FILE, self.recipe)
             save_model(self.folder / name / MODEL_FILE, self.state.averaged_network.state_dict(), self._card())
+            if name == "last":
+                self.state.save(self.folder / name / STATE_FILE, self.recipe, self.world.size)
 
     @contextmanager
     def _log(self) -> Iterator[RunLog]:
         folder = self.folder if self.world.is_first else self.folder / "logs" / f"process_{self.world.rank}"
-        log = RunLog(folder, self.state.step, self.config.steps)
+        log = RunLog(folder, self.state.step, self.config.steps, quiet=not self.world.is_first)
         with log.open():
             yield log
+
+
+def next_batch(batches: Iterator[Batch]) -> Batch:
+    """The next batch; what went wrong in a worker process is a ValueError in words instead of two tracebacks."""
+    try:
+        return next(batches)
+    except ValueError as error:
+        raise ValueError(str(error).rstrip().splitlines()[-1]) from error
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise ValueError(
+            f"a process that prepares images died ({str(error).splitlines()[0]}). Is memory, or shared memory "
+            "(/dev/shm), too small? Set data.num_workers: 0 to do without these processes"
+        ) from error
 
 
 @contextmanager

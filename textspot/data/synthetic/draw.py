@@ -14,7 +14,7 @@ import cv2
 
 from textspot.data.annotation import Instance, sample_to_instances
 from textspot.data.lmdb_records import Meta, Reader, Writer
-from textspot.data.synthetic.renderer import Renderer, RendererConfig
+from textspot.data.synthetic.renderer import RENDERER_VERSION, Renderer, RendererConfig
 from textspot.progress import Track, untracked
 
 JPEG_QUALITY = 90
@@ -72,7 +72,8 @@ def check_drawn(path: str | os.PathLike, meta: Meta, config: DrawConfig) -> None
 
 def _drawn(config: DrawConfig) -> dict[str, Any]:
     """What the images depend on."""
-    return {name: value for name, value in dataclasses.asdict(config).items() if name != "num_processes"}
+    values = {name: value for name, value in dataclasses.asdict(config).items() if name != "num_processes"}
+    return {"renderer_version": RENDERER_VERSION, **values}
 
 
 @contextmanager

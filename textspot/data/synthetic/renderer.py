@@ -17,6 +17,8 @@ from textspot.data.synthetic.words import WordConfig, WordSource
 from textspot.geometry import quad_to_ribbon, ribbon_size
 from textspot.structures import Sample
 
+RENDERER_VERSION = 1  # raised whenever the same (seed, index) comes out as another image
+
 
 @dataclass(frozen=True)
 class RendererConfig:
