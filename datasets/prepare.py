@@ -1,19 +1,34 @@
-"""Data sets into LMDBs: build one from its files, show what it holds, check every record.
+"""Data sets into LMDBs: build one from its files, look at what it holds, cut its words out.
 
 python datasets/prepare.py build --card datasets/icdar2015/card.yaml --source icdar2015 --out data/icdar2015
 python datasets/prepare.py info data/icdar2015/train
+python datasets/prepare.py lint data/icdar2015/train data/icdar2015/val
+python datasets/prepare.py preview data/icdar2015/train --out preview.png
+python datasets/prepare.py charset data/icdar2015/train data/icdar2015/val --out charset.yaml
 python datasets/prepare.py verify data/icdar2015/train
 """
 
+import json
 import sys
+import unicodedata
 from pathlib import Path
 
+import cv2
+import numpy as np
 from jsonargparse import ArgumentParser
 
 from textspot.data.build import build_dataset, damaged_records
 from textspot.data.card import load_card
+from textspot.data.contact_sheet import contact_sheet, fit_sample
+from textspot.data.lint import describe, lint_files, lint_records
 from textspot.data.lmdb_records import Reader
+from textspot.data.source import read_source
+from textspot.data.survey import count_characters, survey
 from textspot.progress import track
+from textspot.text.charset import Case
+from textspot.visualize import draw_sample
+
+TILE = (480, 360)  # width and height in pixels of one picture of a preview
 
 
 def build(card: Path, out: Path, source: Path | None = None, overwrite: bool = False) -> None:
@@ -35,17 +50,81 @@ def build(card: Path, out: Path, source: Path | None = None, overwrite: bool = F
             print(f"{name}: left out, {source} has none of its files ({split.images or split.annotations})")
 
 
-def info(path: Path) -> None:
+def info(path: Path, time_steps: int = 32) -> None:
     """Show what a data set holds.
 
     Args:
         path: the folder of one LMDB.
+        time_steps: length of the reader's time axis, which a text has to fit into: `model.time_steps` of a recipe.
     """
-    meta = Reader(path).meta
+    reader = Reader(path)
+    meta = reader.meta
     print(f"name: {meta.card.get('name', 'not stated')}")
     print(f"licence: {meta.card.get('licence', 'not stated')}")
     print(meta)
+    print(survey(reader, track).describe(time_steps))
     print(f"{len(meta.characters)} characters: {' '.join(f'{c}:{count}' for c, count in meta.characters.items())}")
+
+
+def lint(paths: list[Path], card: Path | None = None, recipe: Path | None = None) -> None:
+    """Name the images and instances that look wrong: corners out of order, traps of formats, images that occur twice.
+
+    Args:
+        paths: folders of LMDBs, looked at together; with a card, folders of files, as they are before any repair.
+        card: the card that says how the files lie in the folders.
+        recipe: a recipe, against whose charset transcripts are held.
+    """
+    text = None
+    if recipe:
+        from textspot.recipe import read_command_line  # the recipe knows the models, and needs torch
+
+        text = read_command_line(["--config", str(recipe)]).text
+    if card:
+        sources = {path: read_source(load_card(card), path) for path in paths}
+        splits = {f"{path}: {name}": split for path, source in sources.items() for name, split in source.items()}
+        findings = lint_files(splits, text, track)
+    else:
+        findings = lint_records([Reader(path) for path in paths], text, track)
+    print(describe(findings) or "nothing looks wrong")
+
+
+def preview(path: Path, out: Path = Path("preview.png"), num_images: int = 24, columns: int = 4) -> None:
+    """Draw a contact sheet: images at equal distances through the data set, with their annotations.
+
+    Args:
+        path: the folder of one LMDB.
+        out: the picture to write.
+        num_images: how many images, if there are as many.
+        columns: how many stand beside each other.
+    """
+    reader = Reader(path)
+    chosen = np.unique(np.linspace(0, len(reader) - 1, num_images).round().astype(int)) if len(reader) else []
+    samples = [fit_sample(reader.sample(int(index)), *TILE) for index in chosen]
+    sheet = contact_sheet([draw_sample(sample) for sample in samples], [s.name for s in samples], columns, TILE[0])
+    if not cv2.imwrite(str(out), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
+        raise OSError(f"{out}: cannot be written")
+    print(f"{out}: {len(samples)} of {len(reader)} images")
+
+
+def charset(paths: list[Path], out: Path | None = None, case: Case = "keep", min_count: int = 1) -> None:
+    """Count the characters of data sets, and write them as a recipe has them under text.characters.
+
+    Args:
+        paths: folders of LMDBs.
+        out: a YAML file for `tools/train.py --config RECIPE --config FILE`.
+        case: `keep`, or fold them to `upper` or `lower` case, as `text.case` of the recipe will.
+        min_count: leave out characters that occur less often.
+    """
+    counts = count_characters([Reader(path).meta for path in paths], case)
+    kept = {character: counts[character] for character in sorted(counts) if counts[character] >= min_count}
+    for character, count in sorted(counts.items(), key=lambda item: -item[1]):
+        note = "" if character in kept else "  left out"
+        print(f"{count:10}  {character}  U+{ord(character):04X} {unicodedata.name(character, 'unnamed')}{note}")
+    print(f"{len(kept)} characters kept, {len(counts) - len(kept)} left out as they occur less than {min_count} times")
+    if out:
+        quoted = json.dumps("".join(kept), ensure_ascii=False)  # a JSON text is a YAML one
+        out.write_text(f"text:\n  case: {case}\n  characters: {quoted}\n", encoding="utf-8")
+        print(f"{out}: written")
 
 
 def verify(path: Path) -> None:
@@ -61,19 +140,21 @@ def verify(path: Path) -> None:
 
 
 def main() -> None:
-    commands = {"build": build, "info": info, "verify": verify}
+    commands = {"build": build, "info": info, "lint": lint, "preview": preview, "charset": charset, "verify": verify}
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     subcommands = parser.add_subcommands()
     for name, command in commands.items():
         subparser = ArgumentParser()
-        subparser.add_function_arguments(command, as_positional=name != "build")
+        if command in (lint, charset):  # a positional list would have to be written as JSON
+            subparser.add_argument("paths", nargs="+", type=Path, help="folders of LMDBs; see above")
+        subparser.add_function_arguments(command, as_positional=name != "build", skip={"paths"})
         subcommands.add_subcommand(name, subparser, help=command.__doc__.splitlines()[0])
     arguments = parser.instantiate(parser.parse_args())
     try:
         commands[arguments.subcommand](**vars(arguments[arguments.subcommand]))
     except KeyboardInterrupt:
         sys.exit("interrupted: nothing unfinished was left behind")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -4,9 +4,6 @@ import dataclasses
 import json
 import os
 import re
-import runpy
-import shutil
-import sys
 from pathlib import Path
 
 import cv2
@@ -349,58 +346,6 @@ def test_no_splits() -> None:
 def test_missing_card() -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.yaml: no such card"):
         load_card("nowhere.yaml")
-
-
-# The command line
-
-
-def prepare(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str | None:
-    """Run datasets/prepare.py; the words it exits with, None after success."""
-    monkeypatch.setattr(sys, "argv", ["prepare.py", *map(str, arguments)])
-    try:
-        runpy.run_path("datasets/prepare.py", run_name="__main__")
-    except SystemExit as stop:
-        return str(stop.code)
-    return None
-
-
-def test_prepare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = DATASETS / "icdar2013"
-    shutil.copytree(folder / "sample" / "train_images", tmp_path / "source" / "train_images")
-    shutil.copytree(folder / "sample" / "train_gts", tmp_path / "source" / "train_gts")
-    build = ["build", "--card", folder / "card.yaml", "--source", tmp_path / "source", "--out", tmp_path / "out"]
-    assert prepare(monkeypatch, *build) is None
-    printed = capsys.readouterr()
-    assert "out/train: 1 images, 3 instances: 3 readable" in printed.out
-    assert f"test: left out, {tmp_path}/source has none of its files (test_images/img_*.jpg)" in printed.out
-    assert "train: 1 of 1" in printed.err
-    assert "exists already; give --overwrite true" in str(prepare(monkeypatch, *build))
-    assert prepare(monkeypatch, *build, "--overwrite", "true") is None
-    capsys.readouterr()
-
-    assert prepare(monkeypatch, "info", tmp_path / "out" / "train") is None
-    assert "1 images, 3 instances: 3 readable" in capsys.readouterr().out
-    assert prepare(monkeypatch, "verify", tmp_path / "out" / "train") is None
-    assert "all 1 records are as they were written" in capsys.readouterr().out
-
-    file = tmp_path / "out" / "train" / "data.mdb"
-    content = bytearray(file.read_bytes())
-    content[content.index(b"Footpath")] ^= 1
-    file.write_bytes(content)
-    assert "1 of 1 records are damaged: build it again" in str(prepare(monkeypatch, "verify", file.parent))
-
-
-def test_prepare_interrupted(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("textspot.data.build.repair_polygons", interrupt)
-    (source / "card.yaml").write_text(CARD)
-    words = prepare(
-        monkeypatch, "build", "--card", source / "card.yaml", "--source", source, "--out", source.parent / "out"
-    )
-    assert words == "interrupted: nothing unfinished was left behind"
-    assert os.listdir(source.parent / "out") == []
 
 
 # Real data

@@ -11,7 +11,7 @@ from textspot.data.annotation import repair_polygons
 from textspot.data.card import Card, Counts
 from textspot.data.lmdb_records import DamagedRecordError, Meta, Reader, Writer
 from textspot.data.parsing import MAX_COMPLAINTS_SHOWN, AnnotationError
-from textspot.data.source import AnnotatedFile, SourceSplit, find_splits, read_source
+from textspot.data.source import AnnotatedFile, SourceSplit, explain_size, find_splits, read_source
 from textspot.data.synthetic.draw import draw_dataset
 from textspot.image_files import ImageError, decode_image
 from textspot.progress import Track, untracked
@@ -82,22 +82,14 @@ def _write_split(split: str, writer: Writer, source: SourceSplit, expected: Coun
             except ImageError as error:
                 complaints.append(str(error))
                 continue
-            if image.size not in (None, (height, width)):
-                warnings.append(explain_size(image, (height, width)))
+            if image.size and image.size != (height, width):
+                warnings.append(f"{image.name}: {explain_size(image.size, (height, width))}")
             instances, applied = repair_polygons(image.instances, (height, width))
             remedies += applied
             writer.add(image.name, encoded, instances)
         if complaints:
             raise AnnotationError(complaints)
     return BuildReport(split, writer.path, Reader(writer.path).meta, dict(remedies), warnings)
-
-
-def explain_size(image: AnnotatedFile, size: tuple[int, int]) -> str:
-    """What it means that an image has another size (height, width) than its annotation states."""
-    stated_height, stated_width = image.size or size
-    turned = size == (stated_width, stated_height)
-    reason = "its EXIF orientation was not heeded" if turned else "it was scaled or replaced since"
-    return f"{image.name}: annotated at {stated_width} x {stated_height} pixels, is {size[1]} x {size[0]}: {reason}"
 
 
 def _compare_counts(annotated: Sequence[AnnotatedFile], expected: Counts) -> list[str]:

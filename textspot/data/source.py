@@ -127,3 +127,9 @@ def _parse_file(file: Path, chosen: str, complaints: list[str]) -> list[Annotate
     except AnnotationError as error:
         complaints += error.complaints
     return []
+
+
+def explain_size(stated: tuple[int, int], found: tuple[int, int]) -> str:
+    """What it means that an annotation states another size (height, width) than its image has."""
+    reason = "its EXIF orientation was not heeded" if found == stated[::-1] else "it was scaled or replaced since"
+    return f"annotated at {stated[1]} x {stated[0]} pixels, is {found[1]} x {found[0]}: {reason}"
