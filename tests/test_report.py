@@ -206,13 +206,13 @@ def test_as_many_images_as_were_scored():
 
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path):
-    path = tmp_path / "errors.html"
+    path = tmp_path / "pages" / "errors.html"
     write_report(path, "café")
     assert path.read_text(encoding="utf-8") == "café"
     with pytest.raises(UnicodeEncodeError):
         write_report(path, "half\ud800")
     assert path.read_text(encoding="utf-8") == "café"
-    assert list(tmp_path.iterdir()) == [path]
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_images_are_found_by_their_names(tmp_path):

@@ -73,7 +73,8 @@ def find_images(folder: Path, names: Sequence[str]) -> list[Path]:
 
 
 def write_report(path: Path, page: str) -> None:
-    """Write a page; a kill while writing leaves the file that was there before."""
+    """Write a page, and the folder it is to lie in; a kill while writing leaves the file that was there before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(page, encoding="utf-8")
@@ -220,7 +221,7 @@ def _render_image(number: int, one: Examined, image: np.ndarray, width: int) -> 
     box = f"0 0 {width_px} {height_px}"
     return f"""<article data-number="{number}" data-errors="{len(one.errors)}"{data}>
 <h2>{escape(one.ground_truth.name)} <small>precision {figures.precision:.2f}, recall {figures.recall:.2f}</small></h2>
-<svg viewBox="{box}" data-box="{box}" style="aspect-ratio:{width_px}/{height_px}" role="img">
+<svg viewBox="{box}" data-box="{box}" style="aspect-ratio:{width_px}/{height_px}">
 <image width="{width_px}" height="{height_px}" href="{_to_data_uri(image, width)}"/>
 {_render_outlines(one)}</svg>
 <ul>{items or "<li>no errors</li>"}</ul></article>"""

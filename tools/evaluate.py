@@ -23,7 +23,7 @@ from textspot.text.lexicon import open_lexicon
 
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 MODEL_OPTIONS = ("weights", "data", "threshold", "device")
-FILE_OPTIONS = ("gt", "results", "layout", "lenient", "images", "processes")
+FILE_OPTIONS = ("gt", "results", "layout", "lenient", "images")
 
 
 def read_command_line(arguments: Sequence[str] | None) -> Namespace:
@@ -49,8 +49,8 @@ def read_command_line(arguments: Sequence[str] | None) -> Namespace:
     parser.add_argument(
         "--lexicon_name",
         type=str,
-        help="what figures with the lexicon are called; unless given, strong for a folder and its own name for a "
-        "file. One called strong, weak or full holds all words of its images: what is like none of them is dropped",
+        help="what figures with the lexicon are called; unless given, strong for a folder and its own name for a file. "
+        "A folder, or a file called weak or full, holds all words of its images: a text like none of them is dropped",
     )
     model = parser.add_argument_group("a model on a data set")
     model.add_argument("--weights", type=Path, help="the model.safetensors of a training run, or the run's folder")
@@ -63,7 +63,6 @@ def read_command_line(arguments: Sequence[str] | None) -> Namespace:
     files.add_argument("--layout", type=Literal["quad", "box", "polygon"], help="of both, quad unless given")
     files.add_argument("--lenient", action="store_true", default=None, help="repair faults in the files and list them")
     files.add_argument("--images", type=Path, help="folder of the images, for --report")
-    files.add_argument("--processes", type=PositiveInt, help="how many score, 1 unless given; for long lexicons")
     options = parser.parse_args(arguments)
     complaints = find_complaints({name for name, value in options.items() if value is not None})
     if complaints:
@@ -103,7 +102,6 @@ def score(options: Namespace) -> tuple[Scores, Iterator[np.ndarray]]:
         lenient=bool(options.lenient),
         layout=options.layout or "quad",
         lexicon=lexicon,
-        processes=options.processes or 1,
     )
     names = [ground_truth.name for ground_truth in scores.ground_truths]
     return scores, map(read_image, find_images(options.images, names) if options.images else [])

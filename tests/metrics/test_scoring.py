@@ -83,25 +83,6 @@ def test_images_can_be_scored_in_other_processes():
         assert protocol.compute() == alone.compute()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("processes", [2, 5])
-def test_processes_change_neither_figures_nor_order(processes):
-    """Five processes have less than one image each."""
-    rng = np.random.default_rng(0)
-    truths, predictions = [], []
-    for number in range(4):
-        words = drawn_quads(rng, 5)
-        truths.append(GroundTruth(list(words), ["word"] * 5, np.zeros(5, bool), str(number)))
-        found = words + rng.normal(0, 3, words.shape)
-        predictions.append(Prediction(tuple(TextInstance(quad, "W0RD", 1.0) for quad in found), (720, 1280)))
-    alone, shared = ([build_protocol(name, Lexicon(("WORD",), "weak")) for name in (IOU, END_TO_END)] for _ in range(2))
-    score_images(alone, predictions, truths)
-    score_images(shared, predictions, truths, processes)
-    for one, other in zip(alone, shared, strict=True):
-        assert list(one.per_image().items()) == list(other.per_image().items())
-        assert one.figures().hmean > 0
-
-
 def test_what_could_not_be_read_may_be_left_out():
     box = box_to_quad([0, 0, 9, 9])
     found = Prediction((TextInstance(box, "", 1.0), TextInstance(box, "a", 1.0)), (9, 9))
@@ -157,5 +138,6 @@ def test_500_images_with_10000_detections_from_files_to_figures(tmp_path):
         loop_intersections(quads, quads)
     loop_s = 10 * (time.process_time() - start)
     median_s = sorted(times_s)[2]
+    print(f"median of five: {median_s:.3f} s; {loop_s / median_s:.1f} times as fast as a plain loop")  # pytest -s
     assert median_s < 1.0
     assert loop_s > 3 * median_s

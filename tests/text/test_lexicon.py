@@ -40,13 +40,21 @@ def test_a_lexicon_without_words_finds_nothing():
     assert Lexicon((), "strong").find("word") is None
 
 
+def test_all_at_once_are_those_one_by_one(monkeypatch):
+    monkeypatch.setattr("textspot.text.lexicon.CHUNK", 2)
+    texts = ["C0FFEE", "", "tea", "nothing", "TEA", "toffe", "12:30"]
+    assert COFFEE.find_all(texts) == [Lexicon(COFFEE.words, "new").find(text) for text in texts]
+    assert COFFEE.find_all([]) == []
+
+
 def test_what_was_found_before_is_remembered_and_not_for_ever(monkeypatch):
     monkeypatch.setattr("textspot.text.lexicon.MOST_REMEMBERED", 2)
     lexicon, searched = Lexicon(("LAST", "STOP"), "x"), []
-    nearest = Lexicon._nearest
-    monkeypatch.setattr(Lexicon, "_nearest", lambda self, plain: searched.append(plain) or nearest(self, plain))
+    search = Lexicon._search
+    monkeypatch.setattr(Lexicon, "_search", lambda self, plains: searched.append(plains) or search(self, plains))
     assert [lexicon.find(text) for text in ("stop", "ST0P", "(st0p)", "exit", "EXIT")] == ["STOP"] * 3 + [None] * 2
-    assert searched == ["ST0P", "EXIT"]
+    assert searched == [["STOP"], ["ST0P"], ["EXIT"]]
+    assert lexicon.find_all(["exit", "last", "ST0P"]) == [None, "LAST", "STOP"]
     assert pickle.loads(pickle.dumps(lexicon)) == lexicon
 
 

@@ -245,23 +245,13 @@ def test_a_lexicon_of_a_model(weights, data, tmp_path):
     assert 0.5 < report["icdar2015/end_to_end/full"]["recall"] < 0.8  # what is long enough for a word is none of it
 
 
-@pytest.mark.slow
-def test_more_processes_give_the_same(tmp_path):
-    reports = []
-    for number in ("1", "3"):
-        out = tmp_path / f"{number}.json"
-        assert evaluate_tool.main([*FILES, "--processes", number, "--json", str(out)]) == 0
-        reports.append(out.read_text())
-    assert reports[0] == reports[1]
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--images", "folder"], "give --report and --images, both or neither"),
         (["--report", "errors.html"], "give --report and --images, both or neither"),
         (["--lexicon_name", "strong"], "--lexicon_name names --lexicon, which is not given"),
-        (["--processes", "0"], "processes"),
+        (["--report_width", "0"], "report_width"),
     ],
 )
 def test_options_that_lack_another(options, words, capsys):

@@ -1,9 +1,7 @@
 """From result files, or from predictions, to figures."""
 
-import multiprocessing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +63,6 @@ def score_files(
     layout: str = "quad",
     confidences: bool = False,
     lexicon: AnyLexicon | None = None,
-    processes: int = 1,
 ) -> Scores:
     """Score result files against ground-truth files (zips or folders, see `rrc_files`) by each of the named protocols.
 
@@ -73,15 +70,14 @@ def score_files(
     without a result file counts as one in which nothing was found. Transcripts may be missing from the results when
     none of the protocols reads. `layout` is `quad`, `box` or `polygon`. With `confidences` the results hold a
     confidence before the transcript, and protocols that match one to one get an "average_precision" as well. With a
-    lexicon, protocols that read correct the texts by it and carry its name: `icdar2015/end_to_end/strong`. More
-    `processes` are worth their start with lexicons of many words; files alone are read and scored in less time.
+    lexicon, protocols that read correct the texts by it and carry its name: `icdar2015/end_to_end/strong`.
     """
     scorers = [build_protocol(name, lexicon) for name in protocols]
     by_name, gt_repairs = read_ground_truths(ground_truth_path, lenient, layout)
     text_required = any(scorer.reads for scorer in scorers)
     found, result_repairs = read_results(results_path, by_name, text_required, lenient, layout, confidences)
     predictions, ground_truths = [found[name] for name in by_name], list(by_name.values())
-    score_images(scorers, predictions, ground_truths, processes)
+    score_images(scorers, predictions, ground_truths)
     average_precisions = {}
     if confidences:
         for protocol_name, scorer in zip(protocols, scorers, strict=True):
@@ -94,33 +90,12 @@ def score_files(
 
 
 def score_images(
-    protocols: Sequence[Protocol],
-    predictions: Sequence[Prediction],
-    ground_truths: Sequence[AnnotatedImage],
-    processes: int = 1,
+    protocols: Sequence[Protocol], predictions: Sequence[Prediction], ground_truths: Sequence[AnnotatedImage]
 ) -> None:
-    """Score every image by each protocol and add the results, in the order of the images.
-
-    A script that uses more than one process calls this below `if __name__ == "__main__"`.
-    """
-    pairs = list(zip(predictions, ground_truths, strict=True))
-    shares = [pairs[start::processes] for start in range(processes)]
-    score = partial(_score_share, protocols)
-    if processes == 1:
-        scored = [score(pairs)]
-    else:  # one task for each process, so that none receives a long lexicon twice
-        with multiprocessing.get_context("spawn").Pool(processes) as pool:
-            scored = pool.map(score, shares, chunksize=1)
-    for number, ground_truth in enumerate(ground_truths):
-        results = scored[number % processes][number // processes]
-        for protocol, result in zip(protocols, results, strict=True):
+    """Score every image by each protocol and add the results."""
+    for prediction, ground_truth in zip(predictions, ground_truths, strict=True):
+        for protocol, result in zip(protocols, score_image(protocols, prediction, ground_truth), strict=True):
             protocol.add(ground_truth.name, result)
-
-
-def _score_share(
-    protocols: Sequence[Protocol], pairs: Sequence[tuple[Prediction, AnnotatedImage]]
-) -> list[list[ImageResult]]:
-    return [score_image(protocols, prediction, ground_truth) for prediction, ground_truth in pairs]
 
 
 def score_image(
@@ -128,7 +103,8 @@ def score_image(
 ) -> list[ImageResult]:
     """The result of one image by each protocol, without adding it; the polygons are measured once for all of them.
 
-    Pure, and everything it takes and gives can be pickled.
+    Pure, and everything it takes and gives can be pickled: `pool.map(partial(score_image, protocols), ...)`, then
+    `protocol.add(name, result)`.
     """
     comparison = compare(prediction, ground_truth)
     results = []

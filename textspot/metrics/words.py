@@ -52,8 +52,8 @@ def apply_lexicon(prediction: Prediction, lexicon: Lexicon) -> Prediction:
     dropped: it must be wrong. Numbers and prices, which no vocabulary holds, stay.
     """
     instances = []
-    for instance in prediction:
-        word = lexicon.find(instance.text)
+    words = lexicon.find_all([instance.text for instance in prediction])
+    for instance, word in zip(prediction, words, strict=True):
         if word is not None:
             instances.append(replace(instance, text=word))
         elif not lexicon.complete or dictionary_word(instance.text) is None:

@@ -8,15 +8,18 @@ plain distance, then the first. Readings shorter than three characters are never
 """
 
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
+
+import numpy as np
 
 SHORTEST = 3  # characters; RRC vocabularies hold no shorter words
 MOST_EDITS = 0.3  # of the length of the reading: one in four characters, two in seven
 COMPLETE = ("strong", "weak", "full")  # the lexicons of the benchmarks that hold every word of their images
 MOST_REMEMBERED = 100_000  # answers; a search among 90,000 words takes milliseconds, and readings repeat
+CHUNK = 64  # readings compared with all words at a time
 
 _LOOK_ALIKES = str.maketrans("01L|!5$8269", "OIIIISSBZGG")
 
@@ -42,30 +45,46 @@ class Lexicon:
 
     def find(self, text: str) -> str | None:
         """The word that the text should be, None when no word is near enough."""
-        plain = _bare(text)
-        if len(plain) < SHORTEST:
-            return None
-        if plain not in self._answers:
-            if len(self._answers) >= MOST_REMEMBERED:
-                self._answers.clear()
-            self._answers[plain] = self._by_bare_word.get(plain) or self._nearest(plain)
-        return self._answers[plain]
+        return self.find_all([text])[0]
 
-    def _nearest(self, plain: str) -> str | None:
+    def find_all(self, texts: Sequence[str]) -> list[str | None]:
+        """The word that each text should be, or None; several texts at once take less time than one by one."""
+        plains = [_bare(text) for text in texts]
+        wanted = list(dict.fromkeys(plain for plain in plains if len(plain) >= SHORTEST))
+        unknown = [plain for plain in wanted if plain not in self._answers]
+        if len(self._answers) + len(unknown) > MOST_REMEMBERED:
+            self._answers.clear()
+            unknown = wanted
+        for start in range(0, len(unknown), CHUNK):
+            self._answers.update(self._search(unknown[start : start + CHUNK]))
+        return [self._answers.get(plain) for plain in plains]
+
+    def _search(self, plains: Sequence[str]) -> dict[str, str | None]:
+        """The word for each bare reading of `SHORTEST` characters or more."""
+        answers = {plain: self._by_bare_word.get(plain) for plain in plains}
+        inexact = [plain for plain, word in answers.items() if word is None]
+        if not inexact:
+            return answers
         from rapidfuzz.distance import Levenshtein
-        from rapidfuzz.process import extract
+        from rapidfuzz.process import cdist
 
-        most = MOST_EDITS * len(plain)
+        limits = [MOST_EDITS * len(plain) for plain in inexact]
         # Folding only makes strings more alike, so the folded distance is a lower bound for the mean of both.
-        candidates = extract(
-            plain.translate(_LOOK_ALIKES), self._folded, scorer=Levenshtein.distance, score_cutoff=int(most), limit=None
+        distances = cdist(
+            [plain.translate(_LOOK_ALIKES) for plain in inexact],
+            self._folded,
+            scorer=Levenshtein.distance,
+            score_cutoff=int(max(limits)),
+            dtype=np.uint16,
         )
-        ranked = [
-            (folded + distance, distance, number)
-            for _, folded, number in candidates
-            if (distance := Levenshtein.distance(plain, self._bare_words[number])) + folded <= 2 * most
-        ]
-        return self.words[min(ranked)[2]] if ranked else None
+        for plain, limit, row in zip(inexact, limits, distances, strict=True):
+            ranked = [
+                (int(row[number]) + distance, distance, number)
+                for number in np.flatnonzero(row <= limit).tolist()
+                if (distance := Levenshtein.distance(plain, self._bare_words[number])) + row[number] <= 2 * limit
+            ]
+            answers[plain] = self.words[min(ranked)[2]] if ranked else None
+        return answers
 
     def snap(self, text: str) -> str:
         """The word that the text should be, or the text itself when no word is near enough."""
@@ -74,7 +93,7 @@ class Lexicon:
 
     @cached_property
     def _answers(self) -> dict[str, str | None]:
-        """What `find` has found before, by bare reading."""
+        """What was found before, by bare reading."""
         return {}
 
     @cached_property
