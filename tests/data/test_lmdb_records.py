@@ -17,7 +17,7 @@ import lmdb
 import numpy as np
 import pytest
 
-from textspot.data import lmdb_records
+from textspot.data import lmdb_file, lmdb_records
 from textspot.data.annotation import Instance
 from textspot.data.lmdb_records import DamagedRecordError, Reader, Writer
 
@@ -98,7 +98,7 @@ def test_name_twice(tmp_path: Path) -> None:
 
 
 def test_map_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lmdb_records, "_INITIAL_MAP_BYTES", 1 << 16)
+    monkeypatch.setattr(lmdb_file, "_INITIAL_MAP_BYTES", 1 << 16)
     images = [bytes([number]) * 100_000 for number in range(20)] + [b"x" * 5_000_000]
     with Writer(tmp_path / "set", {}) as writer:
         for number, image in enumerate(images):
@@ -116,7 +116,7 @@ def test_readers_share_a_file(path: Path, tmp_path: Path) -> None:
     del readers[0]
     assert readers[0][1].name == "b.png"
     readers.clear()
-    assert not lmdb_records._opened  # the last reader closed the file
+    assert not lmdb_file._opened  # the last reader closed the file
 
 
 def test_threads_share_a_reader(path: Path) -> None:
