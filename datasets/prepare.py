@@ -6,6 +6,8 @@ python datasets/prepare.py lint data/icdar2015/train data/icdar2015/val
 python datasets/prepare.py preview data/icdar2015/train --out preview.png
 python datasets/prepare.py charset data/icdar2015/train data/icdar2015/val --out charset.yaml
 python datasets/prepare.py verify data/icdar2015/train
+python datasets/prepare.py export-crops data/icdar2015/train data/icdar2015_words
+python datasets/prepare.py import-crops MJSynth data/mjsynth
 """
 
 import json
@@ -20,6 +22,7 @@ from jsonargparse import ArgumentParser
 from textspot.data.build import build_dataset, damaged_records
 from textspot.data.card import load_card
 from textspot.data.contact_sheet import contact_sheet, fit_sample
+from textspot.data.crop_lmdb import CropReader, crops_to_records, cut_crops
 from textspot.data.lint import describe, lint_files, lint_records
 from textspot.data.lmdb_records import Reader
 from textspot.data.source import read_source
@@ -127,6 +130,29 @@ def charset(paths: list[Path], out: Path | None = None, case: Case = "keep", min
         print(f"{out}: written")
 
 
+def export_crops(path: Path, out: Path, min_height: float = 1.0, overwrite: bool = False) -> None:
+    """Cut every word that can be read into an LMDB of word crops in the usual key format (num-samples, image-, label-).
+
+    Args:
+        path: the folder of one LMDB.
+        out: the folder of the LMDB of crops.
+        min_height: words lower or narrower than this many pixels are dropped.
+        overwrite: whether to replace an LMDB that is there already.
+    """
+    print(cut_crops(Reader(path), out, min_height, overwrite, track))
+
+
+def import_crops(path: Path, out: Path, overwrite: bool = False) -> None:
+    """Turn an LMDB of word crops in the usual key format into a data set of images with one word each.
+
+    Args:
+        path: the folder of the LMDB of crops.
+        out: the folder of the LMDB to write.
+        overwrite: whether to replace an LMDB that is there already.
+    """
+    print(crops_to_records(CropReader(path), out, overwrite, track))
+
+
 def verify(path: Path) -> None:
     """Read, check and decode every record.
 
@@ -140,7 +166,16 @@ def verify(path: Path) -> None:
 
 
 def main() -> None:
-    commands = {"build": build, "info": info, "lint": lint, "preview": preview, "charset": charset, "verify": verify}
+    commands = {
+        "build": build,
+        "info": info,
+        "lint": lint,
+        "preview": preview,
+        "charset": charset,
+        "verify": verify,
+        "export-crops": export_crops,
+        "import-crops": import_crops,
+    }
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     subcommands = parser.add_subcommands()
     for name, command in commands.items():

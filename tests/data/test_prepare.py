@@ -132,3 +132,17 @@ def test_charset(monkeypatch: pytest.MonkeyPatch, built: Path, capsys: pytest.Ca
     assert "Ä  U+00C4 LATIN CAPITAL LETTER A WITH DIAERESIS  left out\n" in printed
     assert "3 characters kept, 9 left out as they occur less than 2 times" in printed
     assert "EFK" in out.read_text()
+
+
+def test_crops(monkeypatch: pytest.MonkeyPatch, built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert prepare(monkeypatch, "export-crops", built / "train", built / "crops", "--min_height", "5") is None
+    assert capsys.readouterr().out.splitlines() == [
+        f"{built}/crops: 2 kept, 1 dropped",
+        "  dropped, to be ignored: 1",
+    ]
+    assert prepare(monkeypatch, "import-crops", built / "crops", built / "words") is None
+    assert f"{built}/words: 2 kept, 0 dropped" in capsys.readouterr().out
+    assert "words: no LMDB of word crops" in str(prepare(monkeypatch, "import-crops", built / "words", built / "more"))
+    assert "exists already; give --overwrite" in str(
+        prepare(monkeypatch, "export-crops", built / "train", built / "crops")
+    )
