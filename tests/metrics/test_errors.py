@@ -51,6 +51,7 @@ BOTH = (0, 0, 84, 10)
         ([(WORD, "a"), ((44, 0, 60, 10), "b")], [((0, 0, 60, 10), "a b")], [Error("merged", (0, 1), (0,))]),
         ([(WORD, "a"), ((44, 0, 60, 10), "b")], [((0, 0, 60, 10), "a")], [Error("missed", (1,))]),
         ([(WORD, "a")], [(WORD, "a"), (WORD, "a")], [Error("false", (), (1,))]),
+        ([(WORD, "a")], [(WORD, "b"), (WORD, "a")], [Error("false", (), (1,)), Error("misread", (0,), (0,))]),
         ([(WORD, "###")], [], []),
         ([(WORD, "###")], [(WORD, "b")], []),
         ([(WORD, "###"), (NEXT, "b")], [(BOTH, "ab")], [Error("missed", (1,)), Error("false", (), (0,))]),

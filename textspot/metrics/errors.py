@@ -40,8 +40,9 @@ def find_errors(result: ImageResult, overlaps: Overlaps) -> list[Error]:
 
     Every word and every detection that counts is either part of a match of one with one that earns credit, or of
     exactly one error. DetEval's own split and merged words are such errors, though they earn credit. Else a word is
-    split if two or more detections without credit lie mostly in it and cover most of it together; several words without
-    credit are merged if a detection without credit covers most of each. Don't-care words and detections are no errors.
+    split if two or more detections without credit lie mostly in it and cover most of it together, side by side: those
+    that cover it twice are not its pieces. Several words without credit are merged if a detection without credit covers
+    most of each. Don't-care words and detections are no errors.
     """
     open_words, open_detections = result.word_counts.copy(), result.detection_counts.copy()
     errors: list[Error] = []
@@ -61,7 +62,7 @@ def find_errors(result: ImageResult, overlaps: Overlaps) -> list[Error]:
 
     for word in np.flatnonzero(open_words).tolist():
         pieces = np.flatnonzero(open_detections & (overlaps.precision[word] > MOSTLY)).tolist()
-        if len(pieces) > 1 and overlaps.recall[word, pieces].sum() > MOSTLY:
+        if len(pieces) > 1 and MOSTLY < overlaps.recall[word, pieces].sum() <= 1 + MOSTLY:
             close("split", [word], pieces)
 
     for detection in np.flatnonzero(open_detections).tolist():
