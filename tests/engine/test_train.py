@@ -105,9 +105,7 @@ def test_drawn_data_that_no_longer_fits_the_recipe_is_refused(tiny_recipe: Recip
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_too_few_validation_images_are_refused_before_training(
-    tiny_recipe: Recipe, tmp_path: Path, count: int
-) -> None:
+def test_too_few_validation_images_are_refused_before_training(tiny_recipe: Recipe, tmp_path: Path, count: int) -> None:
     data = replace(tiny_recipe.data, validation=SourceConfig(str(tmp_path / "few"), draw=drawing(count, seed=2)))
     with pytest.raises(ValueError, match=f"few: holds {count} images; .*at least 2"):
         train(replace(tiny_recipe, data=data))
@@ -263,3 +261,16 @@ def test_torchrun_trains_with_two_processes(tiny_recipe: Recipe, tmp_path: Path)
     assert run.returncode == 0, run.stderr
     _, card = load_model(Path(recipe.run) / "last" / "model.safetensors")
     assert card.step == 12
+
+
+@pytest.mark.slow
+def test_a_compiled_network_trains_the_same_weights(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    settings = replace(tiny_recipe.train, steps=2, precision="float32", save_every=2, evaluate_every=2)
+    train(replace(tiny_recipe, train=settings))
+    train(replace(tiny_recipe, run=str(tmp_path / "compiled"), train=replace(settings, compile=True)))
+    eager, compiled = (
+        load_file(Path(run) / "last" / "model.safetensors") for run in (tiny_recipe.run, tmp_path / "compiled")
+    )
+    assert eager.keys() == compiled.keys()
+    for name, tensor in eager.items():
+        torch.testing.assert_close(compiled[name], tensor, atol=2e-3, rtol=1e-2)
