@@ -1,6 +1,7 @@
 """datasets/prepare.py: what its commands print and write."""
 
 import os
+import re
 import runpy
 import shutil
 import sys
@@ -146,3 +147,18 @@ def test_crops(monkeypatch: pytest.MonkeyPatch, built: Path, capsys: pytest.Capt
     assert "exists already; give --overwrite" in str(
         prepare(monkeypatch, "export-crops", built / "train", built / "crops")
     )
+
+
+def test_the_page_on_own_data_is_true(tmp_path: Path) -> None:
+    """Its recipe is one, its cards are there, and its commands are those of the program."""
+    page = Path("docs/your_own_data.md").read_text(encoding="utf-8")
+    (recipe,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(recipe)
+    assert read_command_line(["--config", str(tmp_path / "mine.yaml")]).data.validation.path == "data/mine/val"
+    folders = set(re.findall(r"`(datasets/\w+)`", page))
+    assert len(folders) == 5
+    assert all((Path(folder) / "card.yaml").is_file() for folder in folders)
+    commands = set(re.findall(r"datasets/prepare\.py ([\w-]+)", page))
+    assert commands == set(
+        re.findall(r'^        "([\w-]+)": ', Path("datasets/prepare.py").read_text(), flags=re.M)
+    ) - {"verify"}
