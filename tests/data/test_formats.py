@@ -1,18 +1,24 @@
 """Annotation formats: what a line means, and what the complaint about a bad one says."""
 
 import dataclasses
+import functools
 import io
 import json
 import math
+import random
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from textspot.data.annotation import AnnotatedImage, Instance
+from textspot.data.card import load_card
 from textspot.data.formats import (
+    PER_DATASET,
+    PER_IMAGE,
     art,
     coco_text,
     ctw1500_xml,
@@ -334,8 +340,8 @@ def test_label_studio_transcripts() -> None:
     assert parse_task(rectangle(), labels).instances[0] == dataclasses.replace(
         parse_task(rectangle()).instances[0], ignore=True
     )
-    relation = {"type": "relation", "from_id": "r", "to_id": "s"}
-    assert len(parse_task(rectangle(), relation, rectangle(id="s")).instances) == 2
+    others = [{"type": "relation", "from_id": "r", "to_id": "s"}, {"type": "rating", "id": "q", "value": {"rating": 3}}]
+    assert len(parse_task(rectangle(), *others, rectangle(id="s")).instances) == 2
 
 
 @pytest.mark.parametrize(
@@ -627,6 +633,41 @@ def test_without_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy.io", None)
     with pytest.raises(ImportError, match=r"gt\.mat: \.mat files are read with scipy: pip install scipy"):
         totaltext_mat.parse(b"", "gt.mat")
+
+
+# Damage of any kind
+
+
+@functools.cache
+def sample_annotations() -> dict[str, Path]:
+    """An annotation file of each format, from the samples of the cards."""
+    files: dict[str, Path] = {}
+    for path in Path("datasets").glob("*/card.yaml"):
+        card = load_card(path)
+        for split in card.splits.values():
+            for file in (path.parent / "sample").glob(split.annotations.replace("{stem}", "*")):
+                files.setdefault(card.format_of(split), file)
+    return files
+
+
+@pytest.mark.parametrize("name", [*PER_IMAGE, *PER_DATASET])
+def test_damage_is_a_complaint_and_nothing_else(name: str) -> None:
+    """Whatever became of the bytes, a parser gives instances or an AnnotationError that names the file."""
+    parse, raw = (PER_IMAGE | PER_DATASET)[name], sample_annotations()[name].read_bytes()
+    rng = random.Random(name)
+    complaints: list[str] = []
+    for _ in range(200):
+        damaged = bytearray(raw)
+        for _ in range(rng.randint(1, 4)):
+            place = rng.randrange(len(damaged))
+            junk = rng.choice([b"", b",", b"\n", b'"', b"[", b"nan", b"<", b"\xff", b"null", b"9" * 400, b"9" * 5000])
+            damaged[place : place + rng.randint(0, 20)] = junk
+        try:
+            parse(bytes(damaged), "damaged file")
+        except AnnotationError as error:
+            complaints += error.complaints
+    assert len(complaints) > 20
+    assert all(complaint.startswith("damaged file: ") for complaint in complaints)
 
 
 def test_all_complaints_at_once_but_not_endlessly() -> None:

@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 from xml.etree import ElementTree
@@ -44,6 +43,8 @@ def load_json(raw: bytes, source: str) -> Any:
         return json.loads(decode_text(raw, source))
     except json.JSONDecodeError as error:
         raise AnnotationError([f"{source}: line {error.lineno}: not JSON ({error.msg})"]) from error
+    except ValueError as error:  # a number of thousands of digits
+        raise AnnotationError([f"{source}: not JSON ({error})"]) from error
 
 
 def load_xml(raw: bytes, source: str) -> ElementTree.Element:
@@ -53,6 +54,10 @@ def load_xml(raw: bytes, source: str) -> ElementTree.Element:
     except ElementTree.ParseError as error:
         line, reason = error.position[0], error.msg.split(":")[0]
         raise AnnotationError([f"{source}: line {line}: not XML ({reason})"]) from error
+    except (LookupError, ValueError) as error:
+        raise AnnotationError(
+            [f"{source}: XML in an encoding that is not known ({error}): save it as UTF-8"]
+        ) from error
 
 
 def read_attribute(element: ElementTree.Element, name: str) -> float:
@@ -70,12 +75,11 @@ def load_mat(raw: bytes, source: str, names: Sequence[str]) -> dict[str, Any]:
     `AnnotationError`. Needs scipy."""
     try:
         from scipy.io import loadmat
-        from scipy.io.matlab import MatReadError
     except ImportError as error:
         raise ImportError(f"{source}: .mat files are read with scipy: pip install scipy, or textspot[mat]") from error
     try:
         values = loadmat(io.BytesIO(raw), variable_names=names)
-    except (MatReadError, NotImplementedError, ValueError, TypeError, IndexError, EOFError, zlib.error) as error:
+    except Exception as error:  # on damaged bytes this reader raises anything, an UnboundLocalError too
         raise AnnotationError([f"{source}: not a MATLAB file up to version 7 ({error})"]) from error
     if missing := [name for name in names if name not in values]:
         raise AnnotationError([f"{source}: holds no variable {missing[0]}"])
@@ -111,7 +115,7 @@ def parse_each(items: Iterable[tuple[str, Item]], parse: Callable[[Item], Parsed
             parsed.append(parse(item))
         except AnnotationError as error:
             complaints += [f"{place}: {complaint}" for complaint in error.complaints]
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:  # a number of hundreds of digits fits no float
             complaints.append(f"{place}: {error}")
     if complaints:
         raise AnnotationError(complaints)

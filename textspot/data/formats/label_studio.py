@@ -30,6 +30,7 @@ from textspot.data.formats.outlines import turn_box
 from textspot.data.parsing import AnnotationError, Point, load_json, parse_each, parse_point_pairs, read_key
 
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+_NO_REGIONS = ("relation", "choices", "rating", "number", "taxonomy", "datetime")  # or about a whole image
 _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-")
 
 Size = tuple[int, int]
@@ -57,7 +58,8 @@ def _parse_task(task: dict[str, Any]) -> AnnotatedImage:
         return AnnotatedImage(names, (), left_out="not annotated")
     regions = _group_regions(read_key(chosen[0], "result", list))
     instances = parse_each(((f"region {key}", region) for key, region in regions.items()), _parse_region)
-    sizes = {_original_size(result) for region in regions.values() for result in region}
+    results = [result for region in regions.values() for result in region]
+    sizes = {_original_size(result) for result in results if "original_width" in result}
     return AnnotatedImage(names, tuple(instances), size=sizes.pop() if len(sizes) == 1 else None)
 
 
@@ -71,7 +73,7 @@ def _image_names(data: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _path_of(address: str) -> str:
-    """The path of an address; files that it serves itself have theirs in `/data/local-files/?d=photos/a.jpg`."""
+    """The path of an address; Label Studio's own, `/data/local-files/?d=photos/a.jpg`, have it in the query."""
     parts = urlsplit(address)
     return parse_qs(parts.query).get("d", [unquote(parts.path)])[0]
 
@@ -79,7 +81,7 @@ def _path_of(address: str) -> str:
 def _group_regions(results: list[Any]) -> dict[str, list[Any]]:
     regions = defaultdict(list)
     for result in results:
-        if read_key(result, "type", str) not in ("relation", "choices"):  # about regions, or about the whole image
+        if read_key(result, "type", str) not in _NO_REGIONS:
             regions[read_key(result, "id", str)].append(result)
     return regions
 
@@ -102,8 +104,8 @@ def _parse_region(results: list[Any]) -> Instance:
 
 
 def _texts(value: dict[str, Any]) -> list[str]:
-    texts = value.get("text", [])
-    return [texts] if isinstance(texts, str) else texts
+    texts = read_key(value, "text", (str, list), default=[])
+    return [texts] if isinstance(texts, str) else [str(text) for text in texts]
 
 
 def _original_size(result: Any) -> Size:
