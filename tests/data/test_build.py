@@ -59,6 +59,11 @@ def test_every_format_has_a_card_with_a_sample() -> None:
     assert formats == {*PER_IMAGE, *PER_DATASET}
 
 
+def test_the_table_of_cards_is_complete() -> None:
+    table = [line for line in (DATASETS / "README.md").read_text().splitlines() if line.startswith("| `")]
+    assert sorted(re.findall("`(.*?)`", " ".join(row.split("|")[1] for row in table))) == CARDS
+
+
 @pytest.mark.parametrize("name", CARDS)
 def test_cards_load(name: str) -> None:
     assert load_card(DATASETS / name / "card.yaml").name == name
