@@ -58,7 +58,7 @@ def info(path: Path, time_steps: int = 32) -> None:
 
     Args:
         path: the folder of one LMDB.
-        time_steps: length of the reader's time axis, which a text has to fit into; half of the recipe's `model.roi.width`.
+        time_steps: length of the reader's time axis, which texts have to fit into; half of `model.roi.width`.
     """
     reader = Reader(path)
     meta = reader.meta
