@@ -3,7 +3,7 @@ import pytest
 
 from textspot.geometry import box_to_quad
 from textspot.structures import Prediction, Sample, TextInstance
-from textspot.visualize import ANNOTATED, FOUND, IGNORED, draw_prediction, draw_regions, draw_sample
+from textspot.visualize import ANNOTATED, FOUND, IGNORED, LABEL_WIDTH, draw_prediction, draw_regions, draw_sample
 
 BLACK = np.zeros((60, 200, 3), dtype=np.uint8)
 
@@ -67,6 +67,6 @@ def test_a_region_shows_its_part_of_the_image():
     image[20:28, 100:116] = (200, 0, 0)
     x, y = np.meshgrid(np.arange(100, 116) + 0.5, np.arange(20, 28) + 0.5)
     picture = draw_regions(image, np.stack([x, y], axis=2)[None], ["EXIT"], zoom=2)
-    assert picture.shape == (8 * 2 + 2, 16 * 2 * 2, 3)
+    assert picture.shape == (8 * 2 + 2, 16 * 2 + LABEL_WIDTH * 8 * 2, 3)
     assert (picture[:16, :32] == (200, 0, 0)).all()
     assert (picture[:, 32:] < 100).any()  # the letters

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from textspot.structures import Prediction, Sample
 
+TYPEFACE = Path(__file__).parent / "data/synthetic/fonts/OpenSans-Regular.ttf"  # Pillow's own lacks accented letters
 FOUND = (0, 200, 60)
 ANNOTATED = (255, 180, 0)
 IGNORED = (140, 140, 140)
@@ -16,8 +18,8 @@ LABEL_WIDTH = 10  # of the column of texts beside regions, in heights of a regio
 
 
 @lru_cache(maxsize=8)
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(TYPEFACE, size)
 
 
 def draw_prediction(image: np.ndarray, prediction: Prediction) -> np.ndarray:

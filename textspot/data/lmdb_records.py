@@ -26,7 +26,6 @@ import lmdb
 import numpy as np
 
 from textspot.data.annotation import Instance
-from textspot.data.lmdb_file import DATA_FILE as DATA_FILE
 from textspot.data.lmdb_file import NewLmdb, OpenLmdb
 from textspot.image_files import ImageError, decode_image
 from textspot.structures import Sample

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from textspot.data.build import damaged_records
 from textspot.data.dataset import DataConfig
-from textspot.data.lmdb_records import DATA_FILE, Reader
+from textspot.data.lmdb_file import DATA_FILE
+from textspot.data.lmdb_records import Reader
 from textspot.data.synthetic.draw import check_drawn, draw_dataset
 from textspot.engine.distributed import World
 from textspot.progress import track
