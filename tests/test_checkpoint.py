@@ -34,7 +34,8 @@ def _metadata(path):
 
 def test_what_is_saved_comes_back(tmp_path):
     network = build_tiny_network()
-    card = ModelCard(TINY_RECIPE, threshold=0.1 + 0.2, step=12, metrics={"icdar2015/end_to_end/hmean": 1 / 3})
+    metrics = {"icdar2015/end_to_end/hmean": 1 / 3}
+    card = ModelCard(TINY_RECIPE, 0.1 + 0.2, step=12, metrics=metrics, threshold_protocol="icdar2015/end_to_end")
     save_model(tmp_path / "deep" / "er" / "model.safetensors", network.state_dict(), card)
     loaded, loaded_card = load_model(tmp_path / "deep" / "er" / "model.safetensors")
     assert loaded_card == card

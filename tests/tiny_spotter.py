@@ -51,7 +51,9 @@ def save_tiny_spotter(path: Path, threshold: float = 0.6, max_side: int = 1280) 
     """Save that network as a checkpoint of a run would be; also the path."""
     preprocess = dataclasses.replace(TINY_RECIPE.preprocess, max_side=max_side)
     recipe = dataclasses.replace(TINY_RECIPE, preprocess=preprocess)
-    save_model(path, build_tiny_network(recipe).state_dict(), ModelCard(recipe, threshold, step=7))
+    save_model(
+        path, build_tiny_network(recipe).state_dict(), ModelCard(recipe, threshold, 7, {}, "icdar2015/end_to_end")
+    )
     return path
 
 

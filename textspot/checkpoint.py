@@ -22,6 +22,7 @@ from textspot.recipe import Recipe, build_spotting_network, recipe_from_dict
 FORMAT = "textspot-1"
 MODEL_FILE = "model.safetensors"
 ANOTHER_VERSION = "was it written by another version of this program?"
+CARD_KEYS = ("threshold", "step", "metrics", "threshold_protocol")  # of a ModelCard, behind its recipe
 MOST_COMPLAINTS = 10  # shown of tensors that do not fit; another backbone would name hundreds
 
 
@@ -33,13 +34,15 @@ class CheckpointError(ValueError):
 class ModelCard:
     """What a network needs to be used: its recipe, the score threshold, and where figures come from.
 
-    `metrics` holds figures by protocol and `threshold` was chosen on the same validation images; `step` says when.
+    `metrics` holds figures by protocol; `threshold` was chosen on the same validation images, as the best one by
+    `threshold_protocol`, which is empty before any evaluation; `step` says when.
     """
 
     recipe: Recipe
     threshold: float = 0.5
     step: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
+    threshold_protocol: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -76,6 +79,7 @@ def save_model(path: Path, tensors: dict[str, torch.Tensor], card: ModelCard) ->
         "threshold": json.dumps(card.threshold),
         "step": json.dumps(card.step),
         "metrics": json.dumps(card.metrics),
+        "threshold_protocol": json.dumps(card.threshold_protocol),
     }
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_atomically(path, lambda temporary: save_file(contiguous, temporary, metadata))
@@ -94,7 +98,7 @@ def load_model(path: Path) -> tuple[SpottingNetwork, ModelCard]:
         )
     try:
         recipe = recipe_from_dict(json.loads(metadata["recipe"]), "recipe")
-        card = ModelCard(recipe, *(json.loads(metadata[key]) for key in ("threshold", "step", "metrics")))
+        card = ModelCard(recipe, *(json.loads(metadata[key]) for key in CARD_KEYS))
         network = build_spotting_network(recipe)
     except KeyError as error:
         raise CheckpointError(f"{path}: its metadata lacks {error}: {ANOTHER_VERSION}") from error

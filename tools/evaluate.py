@@ -23,7 +23,7 @@ from textspot.text.lexicon import open_lexicon
 
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 MODEL_OPTIONS = ("weights", "data", "threshold", "device")
-FILE_OPTIONS = ("gt", "results", "layout", "lenient", "images")
+FILE_OPTIONS = ("gt", "results", "layout", "lenient", "confidences", "images")
 
 
 def read_command_line(arguments: Sequence[str] | None) -> Namespace:
@@ -62,6 +62,12 @@ def read_command_line(arguments: Sequence[str] | None) -> Namespace:
     files.add_argument("--results", type=Path, help="zip or folder of res_<image>.txt")
     files.add_argument("--layout", type=Literal["quad", "box", "polygon"], help="of both, quad unless given")
     files.add_argument("--lenient", action="store_true", default=None, help="repair faults in the files and list them")
+    files.add_argument(
+        "--confidences",
+        action="store_true",
+        default=None,
+        help="the results hold a confidence before each transcript: average precision is figured too",
+    )
     files.add_argument("--images", type=Path, help="folder of the images, for --report")
     options = parser.parse_args(arguments)
     complaints = find_complaints({name for name, value in options.items() if value is not None})
@@ -93,6 +99,8 @@ def score(options: Namespace) -> tuple[Scores, Iterator[np.ndarray]]:
         spotter, reader = textspot.load(options.weights, options.device or "auto"), Reader(options.data)
         if options.threshold is not None:
             spotter.threshold = options.threshold
+        elif spotter.card.threshold_protocol:
+            print(f"the threshold was chosen by {spotter.card.threshold_protocol} on the validation images of training")
         scores = score_dataset(options.protocol, spotter, reader, lexicon, track)
         return scores, (reader.sample(index).image for index in range(len(reader)))
     scores = score_files(
@@ -101,6 +109,7 @@ def score(options: Namespace) -> tuple[Scores, Iterator[np.ndarray]]:
         options.results,
         lenient=bool(options.lenient),
         layout=options.layout or "quad",
+        confidences=bool(options.confidences),
         lexicon=lexicon,
     )
     names = [ground_truth.name for ground_truth in scores.ground_truths]
@@ -112,6 +121,8 @@ def print_figures(scores: Scores) -> None:
     print(f"{'protocol':40} precision  recall   hmean")
     for name, figures in scores.figures.items():
         print(f"{name:40} {figures['precision']:9.4f} {figures['recall']:7.4f} {figures['hmean']:7.4f}")
+    for name, value in scores.average_precisions.items():
+        print(f"{name:40} average precision {value:.4f}")
     threshold = "" if scores.threshold is None else f", threshold {scores.threshold:.4f}"
     print(f"{len(scores.ground_truths)} images{threshold}")
     for repair in scores.repairs:

@@ -111,6 +111,15 @@ def test_files_with_other_layouts(tmp_path, capsys):
     assert evaluate_tool.main(options) == 1
 
 
+def test_confidences_give_average_precision(tmp_path, capsys):
+    gt = write_zip(tmp_path / "gt.zip", gt_img_1="0,0,9,0,9,9,0,9,EXIT")
+    results = write_zip(tmp_path / "res.zip", res_img_1="0,0,9,0,9,9,0,9,0.8,EXIT\r\n50,0,59,0,59,9,50,9,0.9,SHOP")
+    out = tmp_path / "out.json"
+    assert evaluate_tool.main(["--gt", gt, "--results", results, "--confidences", "--json", str(out)]) == 0
+    assert json.loads(out.read_text())["icdar2015/end_to_end"]["average_precision"] == 0.5
+    assert "average precision 0.5000" in capsys.readouterr().out
+
+
 def test_files_that_are_not_there(tmp_path, capsys):
     absent = str(tmp_path / "absent.zip")
     assert evaluate_tool.main(["--gt", absent, "--results", absent]) == 1
@@ -126,7 +135,9 @@ def test_a_model_against_what_it_finds_itself(weights, data, tmp_path, capsys):
         assert report[protocol] == PERFECT
         assert report["per_image"][protocol] == {f"{number}.png": PERFECT for number in range(3)}
     assert report["threshold"] == 0.6
-    assert "3 images, threshold 0.6000\n" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "3 images, threshold 0.6000\n" in printed
+    assert "the threshold was chosen by icdar2015/end_to_end on the validation images of training\n" in printed
 
 
 def test_a_threshold_that_is_given(weights, data, tmp_path):

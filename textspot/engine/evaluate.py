@@ -11,6 +11,7 @@ from textspot.metrics.thresholds import select_threshold, two_fold
 from textspot.progress import Track, untracked
 from textspot.structures import Prediction
 
+THRESHOLD_PROTOCOL = "icdar2015/end_to_end"  # by which the score threshold is chosen
 PROTOCOLS = ("icdar2015/detection_iou", "icdar2015/end_to_end")
 LOWEST_THRESHOLD = 0.05  # below it a local maximum of the score map is noise
 CHUNK = 8  # images in memory at a time
@@ -42,7 +43,7 @@ def judge(predictions: Sequence[Prediction], ground_truths: Sequence[GroundTruth
     figures: dict[str, float] = {}
     for protocol in PROTOCOLS:
         figures |= two_fold(protocol, predictions, ground_truths)
-    threshold, _ = select_threshold("icdar2015/end_to_end", predictions, ground_truths)
+    threshold, _ = select_threshold(THRESHOLD_PROTOCOL, predictions, ground_truths)
     return Evaluation(figures, threshold)
 
 

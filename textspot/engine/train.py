@@ -19,7 +19,7 @@ from textspot.data.dataset import TrainingStream
 from textspot.data.lmdb_records import Reader
 from textspot.data.loader import build_loader
 from textspot.engine.distributed import World, join_world
-from textspot.engine.evaluate import validate
+from textspot.engine.evaluate import THRESHOLD_PROTOCOL, validate
 from textspot.engine.log import RunLog
 from textspot.engine.schedule import learning_rate_at
 from textspot.engine.sources import check_charset, open_sources
@@ -231,7 +231,9 @@ class Trainer:
         )
 
     def _card(self) -> ModelCard:
-        return ModelCard(self.recipe, self.state.threshold, self.state.step, self.state.figures)
+        state = self.state
+        protocol = THRESHOLD_PROTOCOL if state.figures else ""
+        return ModelCard(self.recipe, state.threshold, state.step, state.figures, protocol)
 
     def _save(self, name: str) -> None:
         """Write the averaged weights and, for `last`, all that a restart needs; that comes second, so that a kill in
