@@ -75,7 +75,7 @@ def test_one_onnx_graph_finds_and_reads_as_pytorch_does(
     network = load(result.weights).network
     rows, columns = torch.export.Dim("rows", min=2, max=128), torch.export.Dim("columns", min=2, max=128)
     program = torch.onnx.export(
-        _Spot(network),
+        _Spot(network).eval(),
         (torch.zeros(2, 3, 96, 224, dtype=torch.uint8), torch.zeros(5)),
         dynamo=True,
         opset_version=20,

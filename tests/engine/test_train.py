@@ -110,7 +110,7 @@ def test_too_few_validation_images_are_refused_before_training(tiny_recipe: Reci
     data = replace(tiny_recipe.data, validation=SourceConfig(str(tmp_path / "few"), draw=drawing(count, seed=2)))
     with pytest.raises(ValueError, match=f"few: holds {count} images; .*at least 2"):
         train(replace(tiny_recipe, data=data))
-    assert not Path(tiny_recipe.run).exists()
+    assert not (Path(tiny_recipe.run) / "log.jsonl").exists()
 
 
 def test_an_empty_folder_that_a_kill_left_is_drawn_into(tiny_recipe: Recipe) -> None:
@@ -148,6 +148,20 @@ def test_a_finished_run_that_is_started_again_says_so(tiny_recipe: Recipe) -> No
     first = train(tiny_recipe)
     assert train(tiny_recipe) == first
     assert train(replace(tiny_recipe, train=replace(tiny_recipe.train, steps=6))).finished
+
+
+def test_two_trainers_do_not_share_a_folder(tiny_recipe: Recipe) -> None:
+    hold = (
+        "import pathlib, sys; from textspot.engine.train import sole_trainer\n"
+        "with sole_trainer(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", hold, tiny_recipe.run]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(ValueError, match="another process trains here"):
+            train(tiny_recipe)
+        other.communicate()
+    assert train(tiny_recipe).finished
 
 
 def test_another_number_of_processes_is_a_warning(tiny_recipe: Recipe, tmp_path: Path) -> None:
@@ -224,13 +238,16 @@ def assert_same_runs(whole: Path, broken: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 130)])
-def test_a_killed_run_goes_on_bit_for_bit(tiny_recipe: Recipe, tmp_path: Path, sent: int, status: int) -> None:
+def test_a_killed_run_goes_on_bit_for_bit(
+    tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: int, status: int
+) -> None:
     """The signal reaches the workers too, as that of a job scheduler does."""
     recipe = replace(
         tiny_recipe, train=replace(tiny_recipe.train, steps=24), data=replace(tiny_recipe.data, num_workers=1)
     )
     broken = replace(recipe, run=str(tmp_path / "broken"))
     command = command_line(broken, tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # sums of two threads are where runs drift apart
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 240
     while not (tmp_path / "broken" / "last" / "trainer.pt").exists():

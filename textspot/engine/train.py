@@ -1,10 +1,11 @@
 """The training loop."""
 
+import fcntl
 import math
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,9 +56,27 @@ def train(recipe: Recipe) -> TrainingResult:
     with join_world(recipe.train.device) as world:
         if recipe.train.num_threads:
             torch.set_num_threads(recipe.train.num_threads)
-        sources, validation = open_sources(recipe.data, world)
-        check_charset([*sources, validation], recipe.text)
-        return Trainer(recipe, world, sources, validation).run()
+        with sole_trainer(Path(recipe.run)) if world.is_first else nullcontext():
+            sources, validation = open_sources(recipe.data, world)
+            check_charset([*sources, validation], recipe.text)
+            return Trainer(recipe, world, sources, validation).run()
+
+
+@contextmanager
+def sole_trainer(folder: Path) -> Iterator[None]:
+    """Hold the run's folder; a ValueError if another process trains there.
+
+    The lock is the process's own (POSIX): workers do not inherit it, so a killed run can be started again at once.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w", encoding="utf-8") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ValueError(
+                f"{folder}: another process trains here; wait for it, or choose another folder with --run"
+            ) from error
+        yield
 
 
 class Trainer:
