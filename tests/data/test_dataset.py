@@ -202,18 +202,22 @@ def test_an_example_depends_on_seed_and_position_alone():
     assert not any(equal(a, b) for a, b in pairwise(there))
 
 
-def test_a_damaged_record_is_counted_and_the_next_one_taken():
+def test_a_damaged_record_is_named_and_counted_and_the_next_one_taken():
     samples = Samples([draw_sample(number) for number in range(6)], damaged=[2, 3])
     stream = build_stream(samples)
-    examples = [stream[position] for position in range(6)]
+    with pytest.warns(UserWarning, match="drawn: record [23]: damaged"):
+        examples = [stream[position] for position in range(6)]
     assert {read_number(example) for example in examples} == {0, 1, 4, 5}
     assert sum(example.dropped.get("damaged record", 0) for example in examples) >= 2
-    assert equal(examples[0], stream[0])
+    assert equal(examples[5], stream[5])
 
 
 def test_nothing_but_damaged_records_stops_with_the_path():
     stream = build_stream(Samples([draw_sample(0)] * 3, damaged=range(3)))
-    with pytest.raises(ValueError, match="drawn: every record is damaged; build it again"):
+    with (
+        pytest.warns(UserWarning, match="damaged"),
+        pytest.raises(ValueError, match="drawn: every record is damaged; build it again"),
+    ):
         stream[0]
 
 
