@@ -200,4 +200,4 @@ def test_a_folder_without_weights_is_named(tmp_path):
 
 def test_importing_the_package_does_not_import_torch():
     code = "import sys, textspot; sys.exit('torch' in sys.modules or not callable(textspot.load))"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import subprocess
 import sys
@@ -8,26 +7,20 @@ from pathlib import Path
 import cv2
 import pytest
 from tiny_spotter import noise, save_tiny_spotter
+from tool_modules import TOOLS, import_tool
 
 import textspot
 from textspot.data.annotation import Instance
 from textspot.data.lmdb_records import Writer
 
-TOOL = Path(__file__).parents[2] / "tools" / "evaluate.py"
+TOOL = TOOLS / "evaluate.py"
 DRAWN = Path(__file__).parents[1] / "data" / "rrc_drawn"
 FILES = ["--gt", str(DRAWN / "gt.zip"), "--results", str(DRAWN / "submission.zip")]
 BOTH = {"icdar2015/detection_iou", "icdar2015/end_to_end"}
 PERFECT = {"precision": 1.0, "recall": 1.0, "hmean": 1.0}
 
 
-def _import_tool():
-    spec = importlib.util.spec_from_file_location("evaluate_tool", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-evaluate_tool = _import_tool()
+evaluate_tool = import_tool("evaluate")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,3 @@
-import importlib.util
 import io
 import json
 import subprocess
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tiny_spotter import noise, save_tiny_spotter
+from tool_modules import TOOLS, import_tool
 
 import textspot
 from textspot.data.lmdb_records import Reader, Writer
@@ -17,17 +17,10 @@ from textspot.engine.evaluate import predict_dataset
 from textspot.metrics import read_results
 from textspot.structures import Prediction, TextInstance
 
-TOOL = Path(__file__).parents[2] / "tools" / "infer.py"
+TOOL = TOOLS / "infer.py"
 
 
-def _import_tool():
-    spec = importlib.util.spec_from_file_location("infer_tool", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-infer_tool = _import_tool()
+infer_tool = import_tool("infer")
 
 
 @pytest.fixture(scope="module")
