@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
+import numpy as np
 from PIL import ImageFont
 
 SHIPPED = Path(__file__).parent / "fonts"
@@ -102,7 +103,7 @@ def _probe(path: str, characters: str) -> Typeface | None:
         path,
         has,
         cap_height=capital / PROBE_SIZE,
-        legible_height=max(LEGIBLE_LETTER / letter_width, LEGIBLE_STROKE / stroke),
+        legible_height=max(LEGIBLE_LETTER / letter_width, LEGIBLE_STROKE / stroke if stroke else np.inf),
         capitals_only=font.getbbox("p", anchor="ls")[3] < 0.05 * PROBE_SIZE,
     )
 
