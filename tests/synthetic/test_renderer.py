@@ -2,17 +2,19 @@ import hashlib
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
 import pytest
 
-from textspot.data.synthetic import Renderer, RendererConfig, WordConfig
-from textspot.data.synthetic.degrade import degrade
+from textspot.data.synthetic import Renderer, RendererConfig, WordConfig, camera
+from textspot.data.synthetic.camera import READABLE_BLUR, photograph
+from textspot.data.synthetic.occlusion import covered_shares, occlude
 from textspot.data.synthetic.style import LUMINANCE, MIN_CONTRAST, choose_style, contrasting
-from textspot.data.synthetic.surface import Photographs, draw_surface
+from textspot.data.synthetic.surface import Photographs, busyness, draw_surface
 from textspot.data.synthetic.typefaces import SHIPPED
-from textspot.geometry import polygon_area, quad_to_ribbon, ribbon_size
+from textspot.geometry import box_to_quad, polygon_area, polygon_to_ribbon, ribbon_size
 from textspot.structures import Sample
 
 SMALL = RendererConfig(height=160, width=224)
@@ -25,7 +27,7 @@ def digest(sample: Sample) -> str:
 
 
 def height_of(polygon: np.ndarray) -> float:
-    return ribbon_size(quad_to_ribbon(polygon))[0]
+    return ribbon_size(polygon_to_ribbon(polygon)[0])[0]
 
 
 def render(count: int = 8, **changes) -> list[Sample]:
@@ -36,6 +38,8 @@ def render(count: int = 8, **changes) -> list[Sample]:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
+        ({"drawn_share": 1.5}, "drawn_share is 1.5"),
+        ({"occluded_share": -1.0}, "occluded_share is -1.0"),
         ({"height": 0}, "height 0 and width 224: expected at least 1 pixel"),
         ({"words_per_image": (3, 2)}, r"words_per_image \(3, 2\): expected 0 <= least <= most"),
         ({"min_text_height": 3.0}, "min_text_height 3.0, max_text_height 48.0: expected 4 <= min <= max"),
@@ -80,7 +84,7 @@ def test_a_sample_keeps_its_promises(layout):
         assert sample.size == (120, 300)
         assert sample.ignore.dtype == bool
         for polygon in sample.polygons:
-            assert polygon.shape == (4, 2)
+            assert polygon.shape in ((4, 2), (14, 2))
             assert polygon.dtype == np.float32
             assert polygon_area(polygon) > 0
             assert (polygon >= 0).all()
@@ -123,8 +127,8 @@ def test_words_are_those_of_the_configuration():
 
 
 def test_text_heights():
-    samples = render(20, words=LETTERS, min_text_height=20.0, max_text_height=30.0, max_tilt=0.0)
-    heights = [height_of(polygon) for sample in samples for polygon in sample.polygons]
+    samples = render(30, words=LETTERS, min_text_height=20.0, max_text_height=30.0, max_tilt=0.0)
+    heights = [height_of(polygon) for sample in samples for polygon in sample.polygons if len(polygon) == 4]
     assert 19 < min(heights) < 24
     assert 26 < max(heights) < 30 * (1 + 2 * 0.12) + 4  # outlines and margins belong to the polygon
 
@@ -132,7 +136,8 @@ def test_text_heights():
 @pytest.mark.parametrize("limit", [0.0, 0.3, np.pi])
 def test_rotation_stays_within_its_limit_and_uses_it(limit):
     samples = render(30, max_rotation=limit, max_tilt=0.0)
-    edges = np.array([polygon[1] - polygon[0] for sample in samples for polygon in sample.polygons], np.float64)
+    straight = [polygon for sample in samples for polygon in sample.polygons if len(polygon) == 4]
+    edges = np.array([polygon[1] - polygon[0] for polygon in straight], np.float64)
     angles = np.abs(np.arctan2(edges[:, 1], edges[:, 0]))
     assert angles.max() <= limit + 1e-3
     assert angles.max() >= 0.6 * limit
@@ -141,7 +146,8 @@ def test_rotation_stays_within_its_limit_and_uses_it(limit):
 def test_tilt_makes_perspective():
     def taper(tilt: float) -> float:
         samples = render(15, max_rotation=0.0, max_tilt=tilt)
-        sides = [np.linalg.norm(p[[0, 1]] - p[[3, 2]], axis=1) for sample in samples for p in sample.polygons]
+        straight = [p for sample in samples for p in sample.polygons if len(p) == 4]
+        sides = [np.linalg.norm(p[[0, 1]] - p[[3, 2]], axis=1) for p in straight]
         return max(float(abs(np.log(left / right))) for left, right in sides)
 
     assert taper(0.0) < 1e-3
@@ -149,7 +155,7 @@ def test_tilt_makes_perspective():
 
 
 def test_low_words_are_ignored():
-    samples = render(ignore_below=16.0)
+    samples = render(ignore_below=16.0, degrade=0.0, occluded_share=0.0)
     for sample in samples:
         assert sample.ignore.tolist() == [height_of(polygon) < 16 for polygon in sample.polygons]
     flags = np.concatenate([sample.ignore for sample in samples])
@@ -167,7 +173,8 @@ def test_backgrounds_of_a_folder(tmp_path):
     red_green = np.zeros((50, 80, 3), np.uint8)
     red_green[:, :, 1], red_green[:, :, 2] = 60, 250  # green and red in OpenCV's order
     cv2.imwrite(str(tmp_path / "photo.png"), red_green)
-    (sample,) = render(1, backgrounds=str(tmp_path), words_per_image=(0, 0), degrade=0.0)
+    bare = {"words_per_image": (0, 0), "degrade": 0.0, "occluded_share": 0.0}
+    (sample,) = render(1, backgrounds=str(tmp_path), drawn_share=0.0, **bare)
     assert np.unique(sample.image.reshape(-1, 3), axis=0).tolist() == [[250, 60, 0]]
 
 
@@ -184,7 +191,7 @@ def test_unusable_backgrounds_are_named(tmp_path):
         render(backgrounds=str(tmp_path))
     (tmp_path / "broken.jpg").write_bytes(b"not an image")
     with pytest.raises(ValueError, match=r"broken\.jpg: cannot be read as an image"):
-        render(backgrounds=str(tmp_path))
+        render(backgrounds=str(tmp_path), drawn_share=0.0)
     with pytest.raises(FileNotFoundError, match="gone: no such folder"):
         render(backgrounds=str(tmp_path / "gone"))
 
@@ -195,15 +202,94 @@ def test_drawn_surfaces_differ():
     assert len({surface.tobytes() for surface in surfaces}) == 12
 
 
-def test_degrading():
+def test_photographs_and_drawn_surfaces_are_mixed(tmp_path):
+    cv2.imwrite(str(tmp_path / "photo.png"), np.full((50, 80, 3), 99, np.uint8))
+    bare = {"words_per_image": (0, 0), "degrade": 0.0, "occluded_share": 0.0}
+    samples = render(40, backgrounds=str(tmp_path), drawn_share=0.5, **bare)
+    assert 10 <= sum((sample.image == 99).all() for sample in samples) <= 30
+
+
+def test_busyness_is_high_where_edges_are():
+    image = np.full((64, 128, 3), 90, np.uint8)
+    image[:, 64:] = np.random.default_rng(0).integers(0, 255, (64, 64, 1))
+    cells = busyness(image)
+    assert cells.shape == (8, 16)
+    assert cells[:, :6].max() == 0 < cells[:, 9:].min()
+    assert busyness(image[:1, :1]).shape == (1, 1)
+
+
+def test_a_camera_at_rest_changes_nothing():
+    image = draw_surface(np.random.default_rng(1), 64, 64)
+    same, blur = photograph(np.random.default_rng(0), image, 0.0, np.array([10.0]))
+    assert same is image
+    assert blur == 0
+
+
+@pytest.mark.parametrize("heights", [np.array([10.0]), np.array([12.0, 40.0, 60.0]), np.zeros(0)])
+def test_a_camera_changes_most_images_and_leaves_its_input_alone(heights):
     image = draw_surface(np.random.default_rng(1), 64, 64)
     before = image.copy()
-    assert degrade(np.random.default_rng(0), image, 0.0, 10) is image
-    degraded = [degrade(np.random.default_rng(i), image, 1.0, 10) for i in range(16)]
-    changed = [not np.array_equal(other, image) for other in degraded]
-    assert 10 <= sum(changed) <= 16
-    assert all(other.shape == image.shape and other.dtype == np.uint8 for other in degraded)
+    taken = [photograph(np.random.default_rng(i), image, 1.0, heights) for i in range(24)]
+    assert 18 <= sum(not np.array_equal(other, image) for other, _ in taken) <= 24
+    assert all(other.shape == image.shape and other.dtype == np.uint8 for other, _ in taken)
+    blurs = np.array([blur for _, blur in taken])
+    assert (blurs == 0).any()
+    assert blurs.max() <= READABLE_BLUR * (np.median(heights) if len(heights) else 32)
     np.testing.assert_array_equal(image, before)
+
+
+def step_response(blur) -> float:
+    """The standard deviation in pixels of a blur along x, from what it makes of upright edges at several places."""
+    x, variances = np.arange(63) + 1.0, []
+    for edge in range(28, 36):
+        image = np.zeros((64, 64, 3), np.uint8)
+        image[:, edge:] = 255
+        slope = np.diff(np.asarray(blur(image), np.float64)[32, :, 0]) / 255
+        variances.append((slope * (x - edge) ** 2).sum())
+    return float(np.sqrt(np.mean(variances)))
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.0, 3.5])
+def test_blurs_are_as_strong_as_they_say(sigma):
+    rng = np.random.default_rng(0)
+    assert step_response(lambda image: camera._defocus(rng, image, sigma)) == pytest.approx(sigma, rel=0.1)
+    assert step_response(lambda image: camera._low_resolution(rng, image, sigma)) == pytest.approx(sigma, rel=0.3)
+    shakes = [partial(camera._shake, np.random.default_rng(i), sigma=sigma) for i in range(20)]
+    assert max(map(step_response, shakes)) == pytest.approx(sigma, rel=0.15)
+
+
+def test_words_blurred_beyond_reading_are_ignored():
+    words = {"words": LETTERS, "min_text_height": 8.0, "max_text_height": 50.0, "ignore_below": 0.0}
+    sharp = render(30, degrade=0.0, occluded_share=0.0, **words)
+    assert not any(sample.ignore.any() for sample in sharp)
+    blurred = render(30, degrade=1.0, occluded_share=0.0, **words)
+    assert any(sample.ignore.any() for sample in blurred)
+    for sample in blurred:
+        heights = np.array([height_of(polygon) for polygon in sample.polygons])
+        if sample.ignore.any() and not sample.ignore.all():  # one blur for the image: the lowest words go
+            assert heights[sample.ignore].max() <= heights[~sample.ignore].min() + 1e-3
+
+
+def test_covered_shares():
+    covered = np.zeros((40, 60), np.uint8)
+    covered[:, :30] = 1
+    boxes = [(0, 0, 30, 20), (30, 0, 60, 20), (20, 10, 40, 30)]
+    shares = covered_shares(covered, [box_to_quad(np.array(box)) for box in boxes])
+    np.testing.assert_allclose(shares, [1, 0, 0.5], atol=0.06)
+    assert covered_shares(covered, []).shape == (0,)
+
+
+def test_what_is_in_front_covers_what_it_says():
+    for seed in range(8):
+        image = np.full((80, 120, 3), 255, np.uint8)
+        covered = occlude(np.random.default_rng(seed), image)
+        assert (image[covered == 0] == 255).all()
+        assert (image[covered == 1] < 255).any(axis=1).all()
+
+
+def test_words_behind_something_are_ignored():
+    samples = render(30, occluded_share=1.0, degrade=0.0, ignore_below=0.0)
+    assert 0 < np.concatenate([sample.ignore for sample in samples]).mean() < 0.5
 
 
 @pytest.mark.parametrize("grey", [0, 64, 100, 128, 155, 200, 255])
@@ -214,9 +300,18 @@ def test_text_stands_out_from_a_plain_ground(grey):
         assert abs(float(colour @ LUMINANCE) - grey) >= MIN_CONTRAST
 
 
-def test_text_on_a_busy_ground_gets_a_plate():
+@pytest.mark.parametrize("asked", [False, True])
+def test_boards(asked):
+    grey = np.full((16, 48, 3), 128)
+    styles = [choose_style(np.random.default_rng(seed), grey, asked) for seed in range(40)]
+    assert 0 < sum(style.board is None for style in styles) < 40 or asked
+    assert all(style.board is not None for style in styles) or not asked
+    assert all(choose_style(np.random.default_rng(seed), grey, True, True).pictogram is not None for seed in range(5))
+
+
+def test_text_on_a_busy_ground_gets_a_board_and_stands_out_from_it():
     checkers = np.indices((16, 48)).sum(axis=0) % 2 * 255
     for seed in range(20):
         style = choose_style(np.random.default_rng(seed), np.repeat(checkers[..., None], 3, axis=2))
-        assert style.plate is not None
-        assert abs(float((style.fill - style.plate) @ LUMINANCE)) >= MIN_CONTRAST
+        assert style.board is not None
+        assert abs(float((style.fill - style.board.colour) @ LUMINANCE)) >= MIN_CONTRAST

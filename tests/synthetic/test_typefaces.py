@@ -61,10 +61,14 @@ def test_typefaces_of_the_operating_system(tmp_path, monkeypatch):
 def test_scribe_shuns_a_typeface_of_capitals_where_those_are_not_wanted():
     faces = (shipped("AmaticSC-Regular"), shipped("DroidSans"))
     scribe = Scribe(WordSource(WordConfig(characters="abc", max_length=3)), faces)
-    picked = [scribe.pick(np.random.default_rng(i), (1, 2), 40) for i in range(30)]
-    assert all(face is faces[1] and [len(line) for line in lines] == [1, 2] for lines, face in picked)
+    picked = [scribe.pick(np.random.default_rng(i), [(1, 40), (2, 30)]) for i in range(30)]
+    for lines in picked:
+        assert [(line.typeface, len(line.texts), line.cap_height) for line in lines] == [
+            (faces[1], 1, 40),
+            (faces[1], 2, 30),
+        ]
     only_capitals = Scribe(WordSource(WordConfig(characters="abc")), faces[:1])
-    assert only_capitals.pick(np.random.default_rng(0), (1,), 40) is None
+    assert only_capitals.pick(np.random.default_rng(0), [(1, 40)]) is None
 
 
 def test_scribe_takes_thin_typefaces_for_large_text_only():
@@ -72,8 +76,17 @@ def test_scribe_takes_thin_typefaces_for_large_text_only():
     scribe = Scribe(WordSource(WordConfig()), faces)
 
     def used(height: float) -> set[Typeface]:
-        return {scribe.pick(np.random.default_rng(i), (1,), height)[1] for i in range(40)}
+        return {scribe.pick(np.random.default_rng(i), [(1, height)])[0].typeface for i in range(40)}
 
     assert used(10) == {faces[1]}
     assert used(30) == set(faces)
     assert used(3) == set(faces)  # none is legible: no reason to prefer one
+
+
+def test_words_of_a_piece_are_mostly_cased_alike():
+    scribe = Scribe(WordSource(WordConfig(number_share=0.0)), (shipped("DroidSans"),))
+    pieces = [scribe.pick(np.random.default_rng(i), [(4, 30)])[0] for i in range(60)]
+    alike = sum(all(text.isupper() for text in line.texts) for line in pieces)
+    assert 60 * (1 / 3) ** 4 < 5 < alike < 40
+    tracked = [line.tracking for line in pieces]
+    assert min(tracked) == 0 < max(tracked)

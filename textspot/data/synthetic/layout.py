@@ -1,23 +1,29 @@
 """Where words go: free places of a scene, or the dense rows of a sheet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from textspot.data.synthetic.chance import choose, log_uniform
+from textspot.data.synthetic.chance import log_uniform
+from textspot.data.synthetic.composition import Composition, compose
 from textspot.data.synthetic.lettering import SUPERSAMPLE, Lettering, draw_lettering
 from textspot.data.synthetic.placement import Placement, inside, plane_homography, project, translation
 from textspot.data.synthetic.scribe import Scribe
 from textspot.geometry import box_to_quad
 
-CLEARANCE = 0.3  # capital heights around a lettering that stay free of other text: plates and outlines end there
+CLEARANCE = 0.15  # capital heights around a lettering and its margins that stay free of other text: outlines end there
 CELL = 2  # pixels per cell of the map of taken places
 PLACES = 12  # tries to find a free place for a lettering before it is made smaller
+OWN_PLANE = 0.25  # share of the places whose plane is turned in a way of its own
 SHRINK = 0.6
 ROW_RISE, ROW_FALL = 1.45, 0.65  # capital heights of a row above and below its baseline: brackets, descenders, plates
-BLOCKS = ((1,), (1,), (1,), (1,), (1,), (2,), (3,), (1, 1), (2, 1), (2, 3), (1, 2, 2))  # words per line
 ROW_MISFITS = 2  # words that do not fit any more before a row is left
+SPREAD = np.array(
+    [  # weights of a quad's corners: three by three points over it
+        [(1 - u) * (1 - v), u * (1 - v), u * v, (1 - u) * v] for v in (0.1, 0.5, 0.9) for u in (0.1, 0.5, 0.9)
+    ]
+)
 TO_IMAGE_SCALE = np.diag([1 / SUPERSAMPLE, 1 / SUPERSAMPLE, 1])
 
 
@@ -32,28 +38,26 @@ class Page:
     max_rotation: float
     max_tilt: float
 
-    def draw_plane(self, rng: np.random.Generator, radius: float) -> np.ndarray:
-        """The homography (3, 3) of a plane turned at random, by small angles more often than by large ones; `radius` is
-        half the diagonal of what lies on it."""
-        angle = self.max_rotation * rng.triangular(-1, 0, 1)
-        pitch, yaw = self.max_tilt * rng.triangular(-1, 0, 1, 2)
-        return plane_homography(angle, pitch, yaw, radius)
+    def draw_angles(self, rng: np.random.Generator) -> np.ndarray:
+        """Rotation, pitch and yaw (3,) of a plane, by small angles more often than by large ones."""
+        return np.array([self.max_rotation, self.max_tilt, self.max_tilt]) * rng.triangular(-1, 0, 1, 3)
 
 
-def lay_scene(rng: np.random.Generator, page: Page, scribe: Scribe, num_words: int) -> list[Placement]:
-    """Up to `num_words` words, alone and in blocks of short lines, each block at a free place of its own.
+def lay_scene(
+    rng: np.random.Generator, page: Page, scribe: Scribe, num_words: int, busyness: np.ndarray
+) -> list[Placement]:
+    """Up to `num_words` words, alone and in signs, posters, paragraphs, each of these at a free place of its own, where
+    `busyness`, a map (h, w) of the image at any size, is low rather than high.
 
     What finds no free place is made smaller, down to the lowest height wanted, and then left out.
     """
-    taken = np.zeros((page.height // CELL + 1, page.width // CELL + 1), np.uint8)
+    scene = _Scene(rng, page, scribe, busyness)
     placements: list[Placement] = []
     words_left = num_words
     while words_left > 0:
-        block = choose(rng, BLOCKS)
-        if sum(block) > words_left:
-            block = (1,)
-        words_left -= sum(block)
-        placement = _find_place(rng, page, taken, scribe, block)
+        composition = compose(rng, words_left)
+        words_left -= sum(count for count, _ in composition.lines)
+        placement = scene.find_place(composition)
         if placement is not None:
             placements.append(placement)
     return placements
@@ -61,7 +65,8 @@ def lay_scene(rng: np.random.Generator, page: Page, scribe: Scribe, num_words: i
 
 def lay_sheet(rng: np.random.Generator, page: Page, scribe: Scribe) -> list[Placement]:
     """Rows of words, each in a typeface of its own, that fill the image; all lie on one turned plane."""
-    plane = page.draw_plane(rng, 0.5 * float(np.hypot(page.height, page.width)))
+    angle, pitch, yaw = page.draw_angles(rng)
+    plane = plane_homography(angle, pitch, yaw, 0.5 * float(np.hypot(page.height, page.width)))
     plane = translation(page.width / 2, page.height / 2) @ plane
     corners = project(np.linalg.inv(plane), box_to_quad(np.array([0, 0, page.width, page.height])))
     (left, y), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
@@ -81,8 +86,8 @@ def _lay_row(
     placements: list[Placement] = []
     start, end = ends
     misfits = 0
-    while misfits < ROW_MISFITS and (picked := scribe.pick(rng, (1,), capital)) is not None:
-        lettering = draw_lettering(*picked, capital)
+    while misfits < ROW_MISFITS and (lines := scribe.pick(rng, [(1, capital)])) is not None:
+        lettering = draw_lettering(lines)
         flat = Placement(lettering, TO_IMAGE_SCALE @ translation(-lettering.box[0], -lettering.baseline))
         shifts = np.arange(start, end, capital)
         outlines = flat.outline(CLEARANCE) + np.stack([shifts, np.zeros_like(shifts)], axis=1)[:, None]
@@ -96,45 +101,62 @@ def _lay_row(
     return placements
 
 
-def _find_place(
-    rng: np.random.Generator, page: Page, taken: np.ndarray, scribe: Scribe, block: tuple[int, ...]
-) -> Placement | None:
-    """A block at a place where nothing is yet, which is then marked as taken."""
-    capital, lowest = log_uniform(rng, *page.text_height), page.text_height[0]
-    gap, pitch = rng.uniform(0.4, 0.7), rng.uniform(1.6, 2.2)
-    while (picked := scribe.pick(rng, block, capital)) is not None:
-        lettering = draw_lettering(*picked, capital, gap, pitch)
-        for _ in range(PLACES):
-            placement = _throw(rng, page, lettering)
-            if placement is not None and _take(taken, placement):
-                return placement
-        if capital <= lowest:
-            break
-        capital = max(SHRINK * capital, lowest)
-    return None
+class _Scene:
+    """An image that fills with text: what is taken, and how the scene as a whole is seen."""
 
+    def __init__(self, rng: np.random.Generator, page: Page, scribe: Scribe, busyness: np.ndarray):
+        self.rng, self.page, self.scribe, self.busyness = rng, page, scribe, busyness
+        self.taken: np.ndarray = np.zeros((page.height // CELL + 1, page.width // CELL + 1), np.uint8)
+        self.view = page.draw_angles(rng)
 
-def _throw(rng: np.random.Generator, page: Page, lettering: Lettering) -> Placement | None:
-    """The lettering somewhere in the image, None if it does not fit there."""
-    left, top, right, bottom = lettering.box
-    plane = page.draw_plane(rng, 0.5 * float(np.hypot(right - left, bottom - top)) / SUPERSAMPLE)
-    centre = translation(-(left + right) / 2, -(top + bottom) / 2)
-    plane = plane @ TO_IMAGE_SCALE @ centre
-    outline = Placement(lettering, plane).outline(CLEARANCE)
-    low, high = -outline.min(axis=0), np.array([page.width, page.height]) - outline.max(axis=0)
-    if (low > high).any():
+    def find_place(self, composition: Composition) -> Placement | None:
+        """A composition at a place where nothing is yet, which is then marked as taken."""
+        lowest, highest = self.page.text_height
+        capital = log_uniform(self.rng, lowest, highest)
+        while (lettering := composition.write(self.rng, self.scribe, capital, lowest)) is not None:
+            thrown = [self._throw(lettering) for _ in range(PLACES)]
+            placements = self._calmest_first([placement for placement in thrown if placement is not None])
+            placement = next((placement for placement in placements if self._take(placement)), None)
+            if placement is not None:
+                return replace(placement, board=composition.board, icon=composition.icon)
+            if capital <= lowest:
+                break
+            capital = max(SHRINK * capital, lowest)
         return None
-    return Placement(lettering, translation(*rng.uniform(low, high)) @ plane)
 
+    def _throw(self, lettering: Lettering) -> Placement | None:
+        """The lettering somewhere in the image, None if it does not fit there; mostly turned nearly as the scene is."""
+        left, top, right, bottom = lettering.frame
+        own = 1 if self.rng.random() < OWN_PLANE else self.rng.uniform(0, 0.3)
+        angle, pitch, yaw = own * self.page.draw_angles(self.rng) + (1 - own) * self.view
+        plane = plane_homography(angle, pitch, yaw, 0.5 * float(np.hypot(right - left, bottom - top)) / SUPERSAMPLE)
+        plane = plane @ TO_IMAGE_SCALE @ translation(-(left + right) / 2, -(top + bottom) / 2)
+        outline = Placement(lettering, plane).outline(CLEARANCE)
+        low, high = -outline.min(axis=0), np.array([self.page.width, self.page.height]) - outline.max(axis=0)
+        if (low > high).any():
+            return None
+        return Placement(lettering, translation(*self.rng.uniform(low, high)) @ plane)
 
-def _take(taken: np.ndarray, placement: Placement) -> bool:
-    """Mark the cells below a placement as taken; False, and nothing marked, if some already were."""
-    quad = np.rint(placement.outline(CLEARANCE) / CELL).astype(np.int32)
-    left, top = np.clip(quad.min(axis=0), 0, None)
-    right, bottom = quad.max(axis=0) + 1
-    window = taken[top:bottom, left:right]
-    cells = cv2.fillConvexPoly(np.zeros_like(window), quad - (left, top), 1)
-    if (window & cells).any():
-        return False
-    window |= cells
-    return True
+    def _calmest_first(self, placements: list[Placement]) -> list[Placement]:
+        """Placements sorted by the busyness at nine points of their outlines."""
+        size = np.array(self.busyness.shape[::-1])
+        to_cells = size / (self.page.width, self.page.height)
+
+        def calmness(placement: Placement) -> float:
+            column, row = np.clip(SPREAD @ placement.outline(0) * to_cells, 0, size - 1).astype(int).T
+            return float(self.busyness[row, column].mean())
+
+        return sorted(placements, key=calmness)
+
+    def _take(self, placement: Placement) -> bool:
+        """Mark the cells below a placement as taken; False, and nothing marked, if some already were."""
+        quad = np.rint(placement.outline(CLEARANCE) / CELL).astype(np.int32)
+        left, top = np.clip(quad.min(axis=0), 0, None)
+        right, bottom = quad.max(axis=0) + 1
+        window = self.taken[top:bottom, left:right]
+        cells = np.zeros_like(window)
+        cv2.fillConvexPoly(cells, quad - (left, top), 1)
+        if (window & cells).any():
+            return False
+        window |= cells
+        return True

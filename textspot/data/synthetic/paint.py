@@ -3,19 +3,30 @@
 import cv2
 import numpy as np
 
+from textspot.data.synthetic.board import cover_with_board, draw_pictogram
+from textspot.data.synthetic.layers import Layers, moved
 from textspot.data.synthetic.placement import Placement, project, translation
-from textspot.data.synthetic.style import Style
+from textspot.data.synthetic.style import LUMINANCE, Style
 from textspot.geometry import box_to_quad
 
-SHADOW_OPACITY = 0.6
+SHADOW_OPACITY, GLOW_OPACITY = 0.6, 0.55
+DETAIL = 9  # pixels: smaller changes of brightness are the texture of a surface, larger ones its shading
 
 
 def paint(canvas: np.ndarray, placement: Placement, style: Style) -> None:
-    """Lay the coloured lettering onto the canvas (H, W, 3) uint8 RGB, in place; only pixels around it are touched."""
+    """Lay the coloured lettering onto the canvas (H, W, 3) uint8 RGB, in place; only pixels around it are touched.
+
+    The paint takes on the texture of what is below it, as much as the style says.
+    """
     patch = colour_patch(placement, style)
     window, left, top = _window_below(canvas, placement)
     warped = warp(patch, translation(-left, -top) @ placement.homography, window.shape[:2])
-    window[...] = np.rint(window * (1 - warped[..., 3:]) + warped[..., :3]).astype(np.uint8)
+    colour, alpha = warped[..., :3], warped[..., 3:] * np.float32(style.opacity)
+    if style.texture:
+        luminance = window @ LUMINANCE
+        detail = (luminance + 16) / (cv2.blur(luminance, (DETAIL, DETAIL)) + 16)
+        colour = colour * (1 + np.float32(style.texture) * (detail - 1))[..., None]
+    window[...] = np.clip(np.rint(window * (1 - alpha) + colour * np.float32(style.opacity)), 0, 255).astype(np.uint8)
 
 
 def pixels_below(canvas: np.ndarray, placement: Placement) -> np.ndarray:
@@ -47,18 +58,24 @@ def colour_patch(placement: Placement, style: Style) -> np.ndarray:
     lettering = placement.lettering
     capital = lettering.cap_height
     ink = lettering.ink.astype(np.float32) / 255
-    planes = [np.zeros(ink.shape, np.float32) for _ in range(4)]
-    if style.plate is not None:
-        _cover(planes, style.plate, _plate(lettering.box, ink.shape, style.plate_padding * capital))
+    layers = Layers(lettering.ink.shape)
+    if style.board is not None:
+        cover_with_board(layers, lettering.frame, style.board, capital)
+    if style.pictogram is not None:
+        layers.cover(style.fill, draw_pictogram(style.pictogram, lettering.frame, lettering.margins[0], layers.shape))
     body = ink if style.outline is None else _dilate(ink, outline_pixels(placement, style))
+    if style.glow is not None:
+        layers.cover(style.glow, GLOW_OPACITY * cv2.GaussianBlur(body, (0, 0), 0.25 * capital))
     if style.shadow is not None:
-        dx, dy = (offset * capital for offset in style.shadow_offset)
-        moved = cv2.warpAffine(body, np.array([[1, 0, dx], [0, 1, dy]]), body.shape[::-1])
-        _cover(planes, style.shadow, SHADOW_OPACITY * cv2.GaussianBlur(moved, (0, 0), max(0.5, 0.04 * capital)))
+        shadow = moved(body, *(offset * capital for offset in style.shadow_offset))
+        layers.cover(style.shadow, SHADOW_OPACITY * cv2.GaussianBlur(shadow, (0, 0), max(0.5, 0.04 * capital)))
     if style.outline is not None:
-        _cover(planes, style.outline, body)
-    _cover(planes, style.fill, ink)
-    return cv2.merge(planes)
+        layers.cover(style.outline, body)
+    layers.cover(style.fill, ink)
+    if style.emboss:  # light from the upper left on letters that stand out
+        step = max(1.0, 0.04 * capital)
+        layers.lift(style.emboss * ink * (moved(ink, step, step) - moved(ink, -step, -step)))
+    return layers.merge()
 
 
 def outline_pixels(placement: Placement, style: Style) -> int:
@@ -66,17 +83,5 @@ def outline_pixels(placement: Placement, style: Style) -> int:
     return 0 if style.outline is None else max(1, round(style.outline_width * placement.lettering.cap_height))
 
 
-def _cover(planes: list[np.ndarray], colour: np.ndarray, alpha: np.ndarray) -> None:
-    for plane, value in zip(planes, (*colour, 1), strict=True):
-        plane += alpha * (np.float32(value) - plane)
-
-
 def _dilate(ink: np.ndarray, pixels: int) -> np.ndarray:
     return cv2.dilate(ink, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1)))
-
-
-def _plate(box: np.ndarray, shape: tuple[int, ...], padding: float) -> np.ndarray:
-    alpha = np.zeros(shape, np.float32)
-    left, top, right, bottom = (round(v) for v in box + np.array([-1, -1, 1, 1]) * padding)
-    alpha[top:bottom, left:right] = 1
-    return alpha

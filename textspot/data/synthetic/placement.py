@@ -1,4 +1,4 @@
-"""Where a lettering lies in the image: the homography from its patch to the image, and the quads of its words."""
+"""Where a lettering lies in the image: the homography from its patch to the image, and the polygons of its words."""
 
 from dataclasses import dataclass
 
@@ -12,21 +12,24 @@ VIEWING_DISTANCE = 2.5  # from the camera to a tilted plane, in half diagonals o
 
 @dataclass(frozen=True)
 class Placement:
-    """A lettering and the homography (3, 3) from its patch to the image, points of both counted from their corners."""
+    """A lettering and the homography (3, 3) from its patch to the image, points of both counted from their corners.
+
+    `board` says that it stands on a board of its own, `icon` that a pictogram is in its left margin."""
 
     lettering: Lettering
     homography: np.ndarray
+    board: bool = False
+    icon: bool = False
 
-    def quads(self, grow: float = 0.0) -> np.ndarray:
-        """The quads (N, 4, 2) float32 of the words: ink boxes, wider by `MARGIN` and `grow` patch pixels per side."""
-        outward = np.array([-1, -1, 1, 1]) * (MARGIN * SUPERSAMPLE + grow)
-        corners = np.stack([box_to_quad(box) for box in self.lettering.boxes + outward])
-        return project(self.homography, corners).astype(np.float32)
+    def polygons(self, grow: float = 0.0) -> np.ndarray:
+        """The polygons (N, K, 2) float32 of the words: around their ink, wider by `MARGIN` and `grow` patch pixels per
+        side."""
+        return project(self.homography, self.lettering.outlines(MARGIN * SUPERSAMPLE + grow)).astype(np.float32)
 
     def outline(self, clearance: float) -> np.ndarray:
-        """The quad (4, 2) around all ink, `clearance` capital heights wider on each side."""
+        """The quad (4, 2) around ink and margins, `clearance` capital heights wider on each side."""
         grow = clearance * self.lettering.cap_height + MARGIN * SUPERSAMPLE
-        return project(self.homography, box_to_quad(self.lettering.box + np.array([-1, -1, 1, 1]) * grow))
+        return project(self.homography, box_to_quad(self.lettering.frame + np.array([-1, -1, 1, 1]) * grow))
 
 
 def project(homography: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -5,19 +5,20 @@ from typing import Literal
 
 import numpy as np
 
-from textspot.data.synthetic.degrade import degrade
+from textspot.data.synthetic.camera import READABLE_BLUR, photograph
 from textspot.data.synthetic.layout import Page, lay_scene, lay_sheet
+from textspot.data.synthetic.occlusion import MOST_COVERED, covered_shares, occlude
 from textspot.data.synthetic.paint import outline_pixels, paint, pixels_below
 from textspot.data.synthetic.placement import Placement
 from textspot.data.synthetic.scribe import Scribe
 from textspot.data.synthetic.style import choose_style
-from textspot.data.synthetic.surface import Photographs, draw_surface
+from textspot.data.synthetic.surface import Photographs, busyness, draw_surface
 from textspot.data.synthetic.typefaces import load_typefaces
 from textspot.data.synthetic.words import WordConfig, WordSource
-from textspot.geometry import quad_to_ribbon, ribbon_size
+from textspot.geometry import polygon_to_ribbon, ribbon_size
 from textspot.structures import Sample
 
-RENDERER_VERSION = 1  # raised whenever the same (seed, index) comes out as another image
+RENDERER_VERSION = 2  # raised whenever the same (seed, index) comes out as another image
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,15 @@ class RendererConfig:
         min_text_height: the lowest capitals, in pixels before text is tilted.
         max_text_height: the highest capitals, in pixels before text is tilted.
         ignore_below: words whose polygon is lower than this many pixels, on average between its upper and its lower
-            edge, are drawn, and marked as to be ignored.
+            edge, are drawn, and marked as to be ignored; so are those that blur or what stands before them make
+            unreadable (`camera.READABLE_BLUR`, `occlusion.MOST_COVERED`).
         max_rotation: text is turned within the image by at most this angle in radians, either way.
         max_tilt: text is tilted out of the image by at most this angle in radians, about both axes; gives perspective.
-        backgrounds: a folder of photographs to write on; without one, plain and textured surfaces are drawn.
+        backgrounds: a folder of photographs to write on; without one, walls, rooms and textures are drawn.
+        drawn_share: with a folder of photographs, the share of images whose background is drawn nevertheless.
+        occluded_share: the share of images with poles, wires or leaves in front of the text.
         fonts: `shipped`, `system` (all Latin typefaces of the operating system) or a folder of font files.
-        degrade: strength of exposure, blur, noise and compression, from 0 (none) to 1 (all that leaves text readable).
+        degrade: strength of light and camera (shading, exposure, blur, noise, compression), from 0 (none) to 1.
     """
 
     height: int = 512
@@ -56,8 +60,10 @@ class RendererConfig:
     max_rotation: float = 0.35
     max_tilt: float = 0.5
     backgrounds: str | None = None
+    drawn_share: float = 0.3
+    occluded_share: float = 0.08
     fonts: str = "shipped"
-    degrade: float = 0.7
+    degrade: float = 1.0
 
     def __post_init__(self) -> None:
         complaints = []
@@ -70,7 +76,8 @@ class RendererConfig:
                 f"min_text_height {self.min_text_height}, max_text_height {self.max_text_height}: "
                 "expected 4 <= min <= max"
             )
-        for name, limit in (("empty_share", 1), ("degrade", 1), ("max_tilt", 1), ("max_rotation", np.pi)):
+        limits = {"empty_share": 1, "drawn_share": 1, "occluded_share": 1, "degrade": 1, "max_tilt": 1}
+        for name, limit in (limits | {"max_rotation": np.pi}).items():
             if not 0 <= getattr(self, name) <= limit:
                 complaints.append(f"{name} is {getattr(self, name)}, expected a value in [0, {limit:.4g}]")
         if complaints:
@@ -100,40 +107,43 @@ class Renderer:
     def render(self, seed: int, index: int) -> Sample:
         """Image number `index` (0 and up) of the stream `seed` (0 and up), RGB.
 
-        Polygons are quads, clockwise from the start of reading, `MARGIN` pixels around the ink. There may be none.
+        Polygons are clockwise from the start of reading, `MARGIN` pixels around the ink: quads, of bent words
+        `2 * POINTS_PER_EDGE` vertices. There may be none.
         """
         rng = np.random.default_rng((seed, index))
         canvas = self._surface(rng)
-        placements = self._layout(rng)
-        quads = [quad for placement in placements for quad in _write(rng, canvas, placement)]
-        heights = np.array([ribbon_size(quad_to_ribbon(quad))[0] for quad in quads])
+        placements = self._layout(rng, canvas)
+        polygons = [polygon for placement in placements for polygon in _write(rng, canvas, placement)]
+        heights = np.array([ribbon_size(polygon_to_ribbon(polygon)[0])[0] for polygon in polygons])
         ignore = heights < self.config.ignore_below
-        lowest = heights[~ignore].min() if not ignore.all() else self.config.min_text_height
+        if rng.random() < self.config.occluded_share:
+            ignore |= covered_shares(occlude(rng, canvas), polygons) > MOST_COVERED
+        image, blur = photograph(rng, canvas, self.config.degrade, heights[~ignore])
         return Sample(
-            image=degrade(rng, canvas, self.config.degrade, float(lowest)),
-            polygons=quads,
+            image=image,
+            polygons=polygons,
             transcripts=[text for placement in placements for text in placement.lettering.texts],
-            ignore=ignore,
+            ignore=ignore | (blur > READABLE_BLUR * heights),
             name=f"{seed}_{index:06d}",
         )
 
     def _surface(self, rng: np.random.Generator) -> np.ndarray:
         height, width = self.config.height, self.config.width
-        if self._photographs is None:
+        if self._photographs is None or rng.random() < self.config.drawn_share:
             return draw_surface(rng, height, width)
         return self._photographs.crop(rng, height, width)
 
-    def _layout(self, rng: np.random.Generator) -> list[Placement]:
+    def _layout(self, rng: np.random.Generator, canvas: np.ndarray) -> list[Placement]:
         if rng.random() < self.config.empty_share:
             return []
         if self.config.layout == "sheet":
             return lay_sheet(rng, self._page, self._scribe)
         least, most = self.config.words_per_image
-        return lay_scene(rng, self._page, self._scribe, int(rng.integers(least, most + 1)))
+        return lay_scene(rng, self._page, self._scribe, int(rng.integers(least, most + 1)), busyness(canvas))
 
 
 def _write(rng: np.random.Generator, canvas: np.ndarray, placement: Placement) -> np.ndarray:
-    """Paint a lettering onto the canvas; the quads (N, 4, 2) of its words, outlines included."""
-    style = choose_style(rng, pixels_below(canvas, placement))
+    """Paint a lettering onto the canvas; the polygons (N, K, 2) of its words, outlines included."""
+    style = choose_style(rng, pixels_below(canvas, placement), placement.board, placement.icon)
     paint(canvas, placement, style)
-    return placement.quads(grow=outline_pixels(placement, style))
+    return placement.polygons(grow=outline_pixels(placement, style))

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from textspot.data.synthetic.chance import choose
+from textspot.data.synthetic.lettering import Line
 from textspot.data.synthetic.typefaces import Typeface
 from textspot.data.synthetic.words import WordSource
 
 ATTEMPTS = 20
-
-Lines = tuple[tuple[str, ...], ...]
+ONE_CASE = 0.7  # share of the pieces of several words whose words are all cased alike
+WIDEST_TRACKING = 0.5  # capital heights between letters, on top of the typeface's own distance
+TRACKED_SHARE = 0.12
 
 
 class Scribe:
@@ -20,17 +22,24 @@ class Scribe:
         self._words = words
         self._typefaces = typefaces
 
-    def pick(self, rng: np.random.Generator, block: Sequence[int], cap_height: float) -> tuple[Lines, Typeface] | None:
-        """Lines of as many words as `block` says, as they are seen in the typeface beside them.
+    def pick(self, rng: np.random.Generator, block: Sequence[tuple[int, float]]) -> tuple[Line, ...] | None:
+        """One line for each (number of words, height of capitals) of the block, its words as they are seen in the
+        block's typeface.
 
-        It is a typeface that can be read at capitals of `cap_height` pixels, unless none can. None if, in `ATTEMPTS`
-        tries, none had the glyphs or, where it knows capitals only, was allowed to write capitals.
+        It is a typeface that can be read at the lowest of the heights, unless none can. None if, in `ATTEMPTS` tries,
+        none had the glyphs or, where it knows capitals only, was allowed to write capitals.
         """
-        legible = [typeface for typeface in self._typefaces if cap_height >= typeface.legible_height]
-        typefaces = legible or self._typefaces
+        lowest = min(height for _, height in block)
+        typefaces = [t for t in self._typefaces if lowest >= t.legible_height] or self._typefaces
         for _ in range(ATTEMPTS):
             typeface = choose(rng, typefaces)
-            lines = tuple(tuple(typeface.spell(self._words.draw(rng)) for _ in range(count)) for count in block)
-            if all(typeface.can_write(word) and self._words.allows(word) for line in lines for word in line):
-                return lines, typeface
+            case = self._words.draw_case(rng) if rng.random() < ONE_CASE else None
+            texts = [tuple(typeface.spell(self._words.draw(rng, case)) for _ in range(count)) for count, _ in block]
+            if all(typeface.can_write(word) and self._words.allows(word) for line in texts for word in line):
+                gap = rng.uniform(0.35, 0.7)
+                tracking = rng.uniform(0, WIDEST_TRACKING) if rng.random() < TRACKED_SHARE else 0.0
+                return tuple(
+                    Line(line, typeface, height, gap + 1.5 * tracking, tracking)
+                    for line, (_, height) in zip(texts, block, strict=True)
+                )
         return None

@@ -95,11 +95,16 @@ class WordSource:
         """Whether the word has a wanted length and only wanted characters."""
         return self._config.min_length <= len(word) <= self._config.max_length and self._wanted.issuperset(word)
 
-    def draw(self, rng: np.random.Generator) -> str:
-        """One word. Where the characters and lengths wanted leave no likely word, a string of those characters."""
+    def draw_case(self, rng: np.random.Generator) -> Callable[[str], str]:
+        """One of the wanted ways to case a word."""
+        return choose(rng, self._cases)
+
+    def draw(self, rng: np.random.Generator, case: Callable[[str], str] | None = None) -> str:
+        """One word, cased anew unless a case is given. Where the characters and lengths wanted leave no likely word, a
+        string of those characters."""
         if rng.random() >= STRING_SHARE:
             for _ in range(ATTEMPTS):
-                word = choose(rng, self._cases)(self._draw_any(rng))
+                word = (case or self.draw_case(rng))(self._draw_any(rng))
                 if self.allows(word):
                     return word
         length = rng.integers(self._config.min_length, self._config.max_length + 1)
