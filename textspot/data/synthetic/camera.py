@@ -6,7 +6,7 @@ import numpy as np
 from textspot.data.synthetic.chance import choose, log_uniform
 
 READABLE_BLUR = 0.12  # standard deviation, as a share of a word's height: more than this cannot be read
-NOISE = 12.0  # largest standard deviation, of 255, for text of at least NOISE_HEIGHT pixels; less for lower text
+NOISE = 9.0  # largest standard deviation, of 255, for text of at least NOISE_HEIGHT pixels; less for lower text
 NOISE_HEIGHT = 16.0
 WORST_QUALITY = 30  # of JPEG
 MAP = 16  # cells along a side of the map of light
@@ -104,11 +104,11 @@ def _develop(rng: np.random.Generator, image: np.ndarray, strength: float) -> np
 def _noise(rng: np.random.Generator, image: np.ndarray, sigma: float) -> np.ndarray:
     """Grain of grey and of colour, smoothed as cameras do."""
     height, width = image.shape[:2]
-    grain = 0.6 * rng.standard_normal(image.shape, dtype=np.float32)
+    grain = 0.4 * rng.standard_normal(image.shape, dtype=np.float32)
     grain += rng.standard_normal((height, width, 1), dtype=np.float32)
     smoothing = rng.uniform(0, 1)
     if smoothing > 0.3:
-        grain = cv2.GaussianBlur(grain, (0, 0), smoothing) * np.float32(1 + 2 * smoothing)
+        grain = cv2.GaussianBlur(grain, (0, 0), smoothing) * np.float32(1 + smoothing)
     return np.clip(np.rint(image + np.float32(sigma) * grain), 0, 255).astype(np.uint8)
 
 

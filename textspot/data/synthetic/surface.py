@@ -82,11 +82,11 @@ def _gradient(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def _clouds(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Random colours on a coarse grid and fine grain, smoothed up to the size of the image."""
+    """Stains and plaster: lighter and darker, and a little of other colours, on grids from coarse to fine."""
     surface = np.full((height, width, 3), _wall_colour(rng), np.float32)
     for cell, strength in ((64, 35), (16, 15), (4, 8)):
         shape = (height // cell + 2, width // cell + 2, 3)
-        coarse = rng.normal(0, strength, shape).astype(np.float32)
+        coarse = strength * (rng.normal(0, 0.8, shape[:2])[..., None] + rng.normal(0, 0.25, shape)).astype(np.float32)
         surface += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     return surface
 
