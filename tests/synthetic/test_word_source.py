@@ -1,14 +1,15 @@
 import string
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from textspot.data.synthetic.words import PATTERNS, WordConfig, WordSource
+from textspot.data.synthetic.words import PATTERNS, SIGN_PHRASES, WordConfig, WordSource
 
 
-def draw(config: WordConfig, count: int = 300) -> list[str]:
-    source, rng = WordSource(config), np.random.default_rng(5)
-    return [source.draw(rng) for _ in range(count)]
+def draw(config: WordConfig, count: int = 300, sign_share: float = 0.0) -> list[str]:
+    source, rng = WordSource(replace(config, sign_share=sign_share)), np.random.default_rng(5)
+    return [word for _ in range(count) for word in source.draw(rng, 1)]
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,7 @@ def draw(config: WordConfig, count: int = 300) -> list[str]:
     [
         ({"number_share": 1.5}, r"number_share is 1.5, expected a share in \[0, 1\]"),
         ({"invented_share": -1}, "invented_share is -1"),
+        ({"sign_share": 2}, "sign_share is 2"),
         ({"min_length": 0}, "min_length 0, max_length 14: expected 1 <= min <= max"),
         ({"min_length": 5, "max_length": 4}, "min_length 5, max_length 4"),
         ({"characters": ""}, "characters is empty"),
@@ -111,3 +113,26 @@ def test_a_list_without_a_word_that_fits_is_an_error_that_names_it(tmp_path, con
 def test_a_list_that_does_not_exist_is_an_error_that_names_it():
     with pytest.raises(FileNotFoundError, match=r"nowhere\.txt: no such word list; expected a text file"):
         WordSource(WordConfig(file="nowhere.txt"))
+
+
+def test_words_of_signs_come_in_their_order():
+    source = WordSource(WordConfig(sign_share=1.0, case="lower", max_length=20))
+    phrases = [line.lower().split() for line in SIGN_PHRASES.read_text(encoding="utf-8").splitlines()]
+    starts = {tuple(phrase[:3]) for phrase in phrases if len(phrase) >= 3}
+    drawn = [tuple(source.draw(np.random.default_rng(i), 3)) for i in range(200)]
+    assert np.mean([words in starts for words in drawn]) > 0.3
+    single = {word for phrase in phrases for word in phrase}
+    assert np.mean([word in single for words in drawn for word in words]) > 0.9
+
+
+def test_a_given_case_holds_for_all_words():
+    source = WordSource(WordConfig(characters=string.ascii_letters, number_share=0.0))
+    for seed in range(20):
+        words = source.draw(np.random.default_rng(seed), 5, str.upper)
+        assert sum(word.isupper() for word in words) >= 4  # but for a rare string of any characters
+
+
+@pytest.mark.parametrize("characters", ["0123456789", "xyz", "é"])
+def test_signs_without_a_wanted_character_are_left_out(characters):
+    words = draw(WordConfig(characters=characters), count=40, sign_share=1.0)
+    assert set("".join(words)) <= set(characters)

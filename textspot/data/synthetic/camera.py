@@ -6,9 +6,10 @@ import numpy as np
 from textspot.data.synthetic.chance import choose, log_uniform
 
 READABLE_BLUR = 0.12  # standard deviation, as a share of a word's height: more than this cannot be read
-NOISE = 9.0  # largest standard deviation, of 255, for text of at least NOISE_HEIGHT pixels; less for lower text
+NOISE = 7.0  # largest standard deviation, of 255, for text of at least NOISE_HEIGHT pixels; less for lower text
 NOISE_HEIGHT = 16.0
 WORST_QUALITY = 30  # of JPEG
+BLOOM_ABOVE = 190  # of 255
 MAP = 16  # cells along a side of the map of light
 
 
@@ -24,14 +25,18 @@ def photograph(
         return scene, 0.0
     heights = heights if len(heights) else np.array([2 * NOISE_HEIGHT])
     image, sigma = scene, 0.0
-    if rng.random() < 0.6:
+    if rng.random() < 0.8:
         image = _light(rng, image, strength)
     if rng.random() < 0.75:
         sigma = READABLE_BLUR * float(np.median(heights)) * strength * rng.uniform(0.1, 1)
         image = choose(rng, (_defocus, _defocus, _shake, _low_resolution))(rng, image, sigma)
+    if rng.random() < 0.2:
+        image = _fringe(rng, image, strength)
     if rng.random() < 0.75:
         image = _develop(rng, image, strength)
-    if rng.random() < 0.6:
+    if rng.random() < 0.25:
+        image = _bloom(rng, image, strength)
+    if rng.random() < 0.5:
         image = _noise(rng, image, rng.triangular(0, 0, 1) * strength * NOISE * min(1.0, heights.min() / NOISE_HEIGHT))
     if rng.random() < 0.3:
         image = _sharpen(rng, image, strength)
@@ -49,7 +54,17 @@ def _light(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.n
     light = cv2.resize(np.clip(light, 0.2, 2).astype(np.float32), image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     if rng.random() < 0.3:
         light *= _shadow_edge(rng, image.shape[0], image.shape[1], strength)
+    if rng.random() < 0.3:
+        light *= _glare(rng, image.shape[0], image.shape[1], strength)
     return cv2.multiply(image, cv2.merge([light] * 3), dtype=cv2.CV_8U)
+
+
+def _glare(rng: np.random.Generator, height: int, width: int, strength: float) -> np.ndarray:
+    """A lamp's reflection: light that falls off around a spot or a streak."""
+    x, y = np.arange(width) - rng.uniform(0, width), np.arange(height) - rng.uniform(0, height)
+    across, along = log_uniform(rng, 0.03, 0.4) * width, log_uniform(rng, 0.03, 0.6) * height
+    spot = np.exp(-0.5 * ((x / across) ** 2 + (y / along)[:, None] ** 2))
+    return (1 + strength * rng.uniform(0.2, 1) * spot).astype(np.float32)
 
 
 def _shadow_edge(rng: np.random.Generator, height: int, width: int, strength: float) -> np.ndarray:
@@ -57,7 +72,7 @@ def _shadow_edge(rng: np.random.Generator, height: int, width: int, strength: fl
     centre = rng.uniform(0.2, 0.8, 2) * (width, height)
     x, y = np.arange(width, dtype=np.float32) - centre[0], np.arange(height, dtype=np.float32) - centre[1]
     side = np.clip((np.cos(angle) * x + np.sin(angle) * y[:, None]) / softness + 0.5, 0, 1)
-    return (1 - strength * rng.uniform(0.2, 0.55) * side).astype(np.float32)
+    return (1 - strength * rng.uniform(0.15, 0.45) * side).astype(np.float32)
 
 
 def _defocus(_: np.random.Generator, image: np.ndarray, sigma: float) -> np.ndarray:
@@ -87,7 +102,7 @@ def _low_resolution(rng: np.random.Generator, image: np.ndarray, sigma: float) -
 
 def _develop(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
     """Exposure, white balance, contrast and gamma as one table per channel; less colour."""
-    exposure = np.exp(strength * rng.triangular(-0.8, 0.1, 0.5))
+    exposure = np.exp(strength * rng.triangular(-0.6, 0.1, 0.5))
     balance = np.exp(strength * rng.normal(0, 0.08, 3))
     lift = strength * rng.triangular(0, 0, 45)  # haze: black is not black
     gamma = np.exp(strength * rng.uniform(-0.45, 0.3))
@@ -99,6 +114,23 @@ def _develop(rng: np.random.Generator, image: np.ndarray, strength: float) -> np
         share = strength * rng.triangular(0, 0, 0.7)
         image = cv2.addWeighted(grey, share, image, 1 - share, 0)
     return image
+
+
+def _fringe(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
+    """Lenses bend red and blue differently: each lies a little beside green."""
+    channels = list(cv2.split(image))
+    for number, sign in ((0, 1), (2, -1)):
+        dx, dy = sign * strength * rng.uniform(-0.7, 0.7, 2)
+        shift = np.array([[1, 0, dx], [0, 1, dy]])
+        channels[number] = cv2.warpAffine(channels[number], shift, image.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+    return cv2.merge(channels)
+
+
+def _bloom(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
+    """What is bright spills over what is around it."""
+    bright = cv2.subtract(image, np.full_like(image, BLOOM_ABOVE))
+    spilled = cv2.GaussianBlur(bright, (0, 0), log_uniform(rng, 1.5, 8))
+    return cv2.addWeighted(image, 1, spilled, strength * rng.uniform(0.5, 2.5), 0)
 
 
 def _noise(rng: np.random.Generator, image: np.ndarray, sigma: float) -> np.ndarray:

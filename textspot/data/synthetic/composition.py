@@ -39,6 +39,9 @@ class Composition:
         return draw_lettering(picked, rng.uniform(1.55, 2.3), self.alignment, self.margins, self.bend)
 
 
+WORD = Composition(((1, 1.0),))
+
+
 def compose(rng: np.random.Generator, most_words: int) -> Composition:
     """One of the kinds, with at most `most_words` words (1 and up)."""
     whole = choose(rng, KINDS)(rng)
@@ -52,7 +55,7 @@ def compose(rng: np.random.Generator, most_words: int) -> Composition:
 
 
 def _word(_: np.random.Generator) -> Composition:
-    return Composition(((1, 1.0),))
+    return WORD
 
 
 def _line(rng: np.random.Generator) -> Composition:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from textspot.data.synthetic.chance import log_uniform
-from textspot.data.synthetic.composition import Composition, compose
+from textspot.data.synthetic.composition import WORD, Composition, compose
 from textspot.data.synthetic.lettering import SUPERSAMPLE, Lettering, draw_lettering
 from textspot.data.synthetic.placement import Placement, inside, plane_homography, project, translation
 from textspot.data.synthetic.scribe import Scribe
@@ -49,7 +49,7 @@ def lay_scene(
     """Up to `num_words` words, alone and in signs, posters, paragraphs, each of these at a free place of its own, where
     `busyness`, a map (h, w) of the image at any size, is low rather than high.
 
-    What finds no free place is made smaller, down to the lowest height wanted, and then left out.
+    What finds no free place is made smaller, down to the lowest height wanted, then makes way for a single word.
     """
     scene = _Scene(rng, page, scribe, busyness)
     placements: list[Placement] = []
@@ -57,7 +57,7 @@ def lay_scene(
     while words_left > 0:
         composition = compose(rng, words_left)
         words_left -= sum(count for count, _ in composition.lines)
-        placement = scene.find_place(composition)
+        placement = scene.find_place(composition) or scene.find_place(WORD)
         if placement is not None:
             placements.append(placement)
     return placements

@@ -34,12 +34,13 @@ class Scribe:
         for _ in range(ATTEMPTS):
             typeface = choose(rng, typefaces)
             case = self._words.draw_case(rng) if rng.random() < ONE_CASE else None
-            texts = [tuple(typeface.spell(self._words.draw(rng, case)) for _ in range(count)) for count, _ in block]
-            if all(typeface.can_write(word) and self._words.allows(word) for line in texts for word in line):
+            words = [typeface.spell(word) for word in self._words.draw(rng, sum(count for count, _ in block), case)]
+            if all(typeface.can_write(word) and self._words.allows(word) for word in words):
+                ends = np.cumsum([count for count, _ in block])
                 gap = rng.uniform(0.35, 0.7)
                 tracking = rng.uniform(0, WIDEST_TRACKING) if rng.random() < TRACKED_SHARE else 0.0
                 return tuple(
-                    Line(line, typeface, height, gap + 1.5 * tracking, tracking)
-                    for line, (_, height) in zip(texts, block, strict=True)
+                    Line(tuple(words[end - count : end]), typeface, height, gap + 1.5 * tracking, tracking)
+                    for end, (count, height) in zip(ends, block, strict=True)
                 )
         return None

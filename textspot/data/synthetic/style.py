@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from textspot.data.synthetic.board import PICTOGRAMS, Board
-from textspot.data.synthetic.chance import choose, log_uniform, random_colour
+from textspot.data.synthetic.chance import choose, random_colour
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 # Of 255, between the luminances of text and ground: how much is asked for. From any grey black or white is 127 away.
-MIN_CONTRAST, MAX_CONTRAST = 45.0, 120.0
+MIN_CONTRAST, TYPICAL_CONTRAST, MAX_CONTRAST = 45.0, 100.0, 120.0
 CLEAR_SHARE = 0.95  # of the pixels below a text must have the contrast to its colour, else a board goes in between
 BOARD_SHARE, LINE_SHARE, BAND_SHARE = 0.08, 0.25, 0.2  # of texts that need no board, and of boards
 OUTLINE_SHARE, SHADOW_SHARE, GLOW_SHARE, EMBOSS_SHARE, WORN_SHARE = 0.08, 0.12, 0.06, 0.06, 0.5
@@ -49,7 +49,7 @@ class Style:
 def choose_style(rng: np.random.Generator, below: np.ndarray, on_board: bool = False, icon: bool = False) -> Style:
     """A style that is readable on the pixels (..., 3) below the text; on a board if asked for, or if nothing stands out
     from those pixels, and with a pictogram if asked for."""
-    contrast = log_uniform(rng, MIN_CONTRAST, MAX_CONTRAST)
+    contrast = rng.triangular(MIN_CONTRAST, TYPICAL_CONTRAST, MAX_CONTRAST)
     fill, share = contrasting(rng, below, contrast)
     board = None
     if on_board or share < CLEAR_SHARE or rng.random() < BOARD_SHARE:
@@ -96,7 +96,7 @@ def contrasting(
     Of the colours that are good enough one at random: inks, shades of the ground, any colour; else black or white.
     """
     shades = np.clip(ground.reshape(-1, 3).mean(axis=0) * rng.uniform(0.2, 2.5, (3, 1)), 0, 255)
-    pool = np.concatenate([rng.permutation(INKS)[:6], shades, rng.uniform(0, 255, (2, 3))])
+    pool = np.concatenate([rng.permutation(INKS)[:8], shades, rng.uniform(0, 255, (1, 3))])
     black_and_white = np.array([[0, 0, 0], [255, 255, 255]])
     candidates = np.concatenate([rng.permutation(pool), rng.permutation(black_and_white)]).astype(np.float32)
     lighter = candidates @ LUMINANCE - (ground.reshape(-1, 3) @ LUMINANCE)[:, None]
@@ -109,9 +109,9 @@ def contrasting(
 def _board_colour(rng: np.random.Generator, below: np.ndarray) -> np.ndarray:
     """The colour of a board: an ink, lighter or darker, a shade of what is around, or any."""
     kind, around = rng.random(), below.reshape(-1, 3).mean(axis=0)
-    if kind < 0.6:
+    if kind < 0.7:
         colour = INKS[rng.integers(len(INKS))] * rng.uniform(0.7, 1.1) + rng.normal(0, 8, 3)
-    elif kind < 0.85:
+    elif kind < 0.93:
         colour = around * rng.uniform(0.5, 1.6)
     else:
         colour = random_colour(rng)

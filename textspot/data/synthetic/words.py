@@ -1,4 +1,4 @@
-"""What is written: words of a list, invented words, numbers, prices, times, codes and addresses."""
+"""What is written: phrases of signs, words of a list, invented words, numbers, prices, times, codes and addresses."""
 
 import string
 from collections.abc import Callable
@@ -25,6 +25,7 @@ PATTERNS = (  # 9 becomes a digit, Z a capital, ~ an invented word; all else sta
 PUNCTUATED = ("{},", "{}.", "{}!", "{}?", "{}:", "({})", '"{}"', "{}'s", "*{}")
 PUNCTUATED_SHARE = 0.08  # about the share of words with punctuation in photographs of streets
 LETTERS_SHARE = 0.15  # of the invented words: letters without order, so that a reader cannot guess instead of reading
+SIGN_PHRASES = Path(__file__).parent / "sign_phrases.txt"
 STRING_SHARE = 0.03  # of all words: any of the wanted characters, so that the rare ones are seen as well
 ATTEMPTS = 30
 
@@ -42,7 +43,8 @@ class WordConfig:
     """Which words are written.
 
     Args:
-        file: a word list, one word per line, UTF-8; without one all words are invented.
+        file: a word list, one word per line, UTF-8; without one they are invented.
+        sign_share: the share of texts that are the words of real signs, in their order.
         invented_share: with a word list, the share of words that are invented nevertheless, so that reading is learned
             and not the list.
         number_share: the share of numbers, prices, times, codes and addresses.
@@ -53,6 +55,7 @@ class WordConfig:
     """
 
     file: str | None = None
+    sign_share: float = 0.4
     invented_share: float = 0.2
     number_share: float = 0.2
     case: WordCase = "mixed"
@@ -63,8 +66,8 @@ class WordConfig:
     def __post_init__(self) -> None:
         complaints = [
             f"{name} is {share}, expected a share in [0, 1]"
-            for name, share in (("invented_share", self.invented_share), ("number_share", self.number_share))
-            if not 0 <= share <= 1
+            for name in ("sign_share", "invented_share", "number_share")
+            if not 0 <= (share := getattr(self, name)) <= 1
         ]
         if not 1 <= self.min_length <= self.max_length:
             complaints.append(f"min_length {self.min_length}, max_length {self.max_length}: expected 1 <= min <= max")
@@ -84,12 +87,14 @@ class WordSource:
 
     def __init__(self, config: WordConfig):
         self._config = config
-        self._cases = CASES[config.case]
         self._wanted = frozenset(config.characters)
+        self._cases = [case for case in CASES[config.case] if any(case(c) in self._wanted for c in self._wanted)]
         self._characters = [c for c in config.characters if any(case(c) == c for case in self._cases)]
         if not self._characters:
             raise ValueError(f"words: case {config.case} leaves nothing to write of characters {config.characters!r}")
         self._list = self._fitting(config.file) if config.file else ()
+        phrases = [[word for word in line.split() if self._fits(word)] for line in _read_list(str(SIGN_PHRASES))]
+        self._phrases = [phrase for phrase in phrases if phrase]
 
     def allows(self, word: str) -> bool:
         """Whether the word has a wanted length and only wanted characters."""
@@ -99,12 +104,20 @@ class WordSource:
         """One of the wanted ways to case a word."""
         return choose(rng, self._cases)
 
-    def draw(self, rng: np.random.Generator, case: Callable[[str], str] | None = None) -> str:
-        """One word, cased anew unless a case is given. Where the characters and lengths wanted leave no likely word, a
-        string of those characters."""
+    def draw(self, rng: np.random.Generator, count: int, case: Callable[[str], str] | None = None) -> list[str]:
+        """So many words, each cased anew unless a case is given. Where the characters and lengths wanted leave no
+        likely word, a string of those characters."""
+        phrase: list[str] = []
+        if self._phrases and rng.random() < self._config.sign_share:
+            while len(phrase) < count:
+                phrase += choose(rng, self._phrases)
+        return [self._draw_word(rng, case, phrase[number] if phrase else None) for number in range(count)]
+
+    def _draw_word(self, rng: np.random.Generator, case: Callable[[str], str] | None, wanted: str | None) -> str:
+        """The wanted word, or any, in a case in which it is allowed."""
         if rng.random() >= STRING_SHARE:
             for _ in range(ATTEMPTS):
-                word = (case or self.draw_case(rng))(self._draw_any(rng))
+                word = (case or self.draw_case(rng))(wanted or self._draw_any(rng))
                 if self.allows(word):
                     return word
         length = rng.integers(self._config.min_length, self._config.max_length + 1)
@@ -121,9 +134,12 @@ class WordSource:
             return choose(rng, PUNCTUATED).format(word)
         return word
 
+    def _fits(self, word: str) -> bool:
+        return any(self.allows(case(word)) for case in self._cases)
+
     def _fitting(self, file: str) -> tuple[str, ...]:
         listed = _read_list(file)
-        words = tuple(word for word in listed if any(self.allows(case(word)) for case in self._cases))
+        words = tuple(word for word in listed if self._fits(word))
         if not words:
             raise ValueError(
                 f"{file}: none of its {len(listed)} words has {self._config.min_length} to {self._config.max_length} "
