@@ -49,7 +49,7 @@ def code_range(bits: int, symmetric: bool) -> tuple[int, int]:
 
 @torch.no_grad()
 def affine_parameters(low_R: Tensor, high_R: Tensor, config: QuantizerConfig) -> tuple[Tensor, Tensor]:
-    """Scales (R,) float32 and zero points (R,) int32 of the grids that cover the ranges.
+    """Scales float32 and zero points int32 of the grids that cover the ranges, in their shape.
 
     Zero is always on the grid (padding and ReLU make exact zeros). A range without width has scale 1.
     """
@@ -80,18 +80,19 @@ def fake_quantize(
 
 def fake_quantize_tokens(x: Tensor, config: QuantizerConfig, axis: int) -> Tensor:
     """`x` with a grid per token: each is a vector of values along `axis`."""
-    tokens = x.movedim(axis, -1)
-    rows_RN = tokens.reshape(-1, tokens.shape[-1])
-    scale_R, zero_point_R = affine_parameters(rows_RN.amin(dim=1), rows_RN.amax(dim=1), config)
-    rows_RN = fake_quantize(rows_RN, scale_R, zero_point_R, config, axis=0)
-    return rows_RN.reshape(tokens.shape).movedim(-1, axis)
+    scale, zero_point = affine_parameters(x.amin(axis, keepdim=True), x.amax(axis, keepdim=True), config)
+    codes = (torch.round(x / scale) + zero_point).clamp(*code_range(config.bits, config.symmetric))
+    return _straight_through(x, (codes - zero_point) * scale)
 
 
 def fake_quantize_log2(x: Tensor, scale: Tensor, bits: int) -> Tensor:
     """Values from 0 to `scale` as scale * 2^-code, code 0 to 2^bits - 1: fine steps near zero, where most attention
     probabilities are (FQ-ViT, Lin et al. 2022). Zero becomes the smallest value of the grid."""
     codes = torch.round(-torch.log2((x / scale).clamp(min=torch.finfo(x.dtype).tiny))).clamp(0, 2**bits - 1)
-    on_grid = scale * torch.exp2(-codes)
+    return _straight_through(x, scale * torch.exp2(-codes))
+
+
+def _straight_through(x: Tensor, on_grid: Tensor) -> Tensor:
     return x + (on_grid - x).detach() if x.requires_grad else on_grid
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from textspot.quant.affine import from_codes, to_codes
 from textspot.quant.fitting import Twin, needs_gram, needs_statistics, round_and_correct, smooth
 from textspot.quant.folding import FoldingCheck
-from textspot.quant.layers import NEVER_RAN, activation_quantizers, phase, quantized_layers, start_pass
+from textspot.quant.layers import NEVER_RAN, Phase, activation_quantizers, phase, quantized_layers, start_pass
 from textspot.quant.matrix_form import InputStatistics
 
 Run = Callable[[nn.Module, Any], Any]
@@ -30,8 +30,8 @@ def calibrate(network: nn.Module, inputs: Iterable[Any], run: Run = call) -> Non
     values that are not finite are a `ValueError` that names the layer.
     """
     twins = quantized_layers(network)
-    if any(twin.weight_scale is not None for twin in twins.values()):
-        raise ValueError("the network is calibrated already and its float weights are gone: quantize it again")
+    if any(twin.weight_scale is not None or twin.smoothing is not None for twin in twins.values()):
+        raise ValueError("the network was calibrated before and its float weights are gone: quantize it again")
     inputs = list(inputs) if iter(inputs) is inputs else inputs
     statistics = {
         name: InputStatistics(twin, needs_gram(twin)) for name, twin in twins.items() if needs_statistics(twin)
@@ -73,7 +73,9 @@ def collect_statistics(
 
 
 @torch.no_grad()
-def _run_all(network: nn.Module, name: Any, inputs: Iterable[Any], run: Run) -> None:
+def _run_all(network: nn.Module, name: Phase, inputs: Iterable[Any], run: Run) -> None:
+    for quantizer in activation_quantizers(network):
+        quantizer.forget()  # what a calibration that failed has left
     count = 0
     with phase(network, name):
         for item in inputs:

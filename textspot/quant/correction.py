@@ -46,8 +46,8 @@ class CorrectionConfig:
 
     def highest_rank(self, num_outputs: int, num_inputs: int) -> int:
         """The most for a matrix of this size, by rank, size and budget; 0 where the budget pays for none."""
-        affordable = math.floor(self.budget * num_outputs * num_inputs / (num_outputs + num_inputs))
-        return min(self.rank, num_outputs, num_inputs, affordable)
+        affordable = self.budget * num_outputs * num_inputs / (num_outputs + num_inputs)
+        return int(min(self.rank, num_outputs, num_inputs, affordable))
 
 
 def cholesky(gram_GJJ: Tensor) -> tuple[Tensor, Tensor]:

@@ -39,13 +39,14 @@ def smooth(twin: Twin, statistics: InputStatistics | None) -> Tensor:
     if statistics is None or config.kind == "none":
         return torch.zeros(0, dtype=torch.int64, device=twin.weight.device)
     if config.kind == "aser":
-        return _smooth_outliers(twin, statistics, choose_num_outliers(twin, statistics))
+        return smooth_outliers(twin, statistics, choose_num_outliers(twin, statistics))
     weight_max = by_input_channel(twin).abs().amax(dim=1).double()
     _set_smoothing(twin, smoothquant_factors(statistics.absolute_max, weight_max, config.alpha))
     return torch.zeros(0, dtype=torch.int64, device=twin.weight.device)
 
 
-def _smooth_outliers(twin: Twin, statistics: InputStatistics, count: int) -> Tensor:
+def smooth_outliers(twin: Twin, statistics: InputStatistics, count: int) -> Tensor:
+    """ASER's smoothing with a given number of outliers; their input channels (count,)."""
     weight_mean = by_input_channel(twin).abs().mean(dim=1).double()
     outliers = find_outliers(statistics.absolute_mean, weight_mean, count)
     _set_smoothing(twin, aser_factors(statistics.absolute_mean, outliers))
@@ -72,7 +73,7 @@ def choose_num_outliers(twin: Twin, statistics: InputStatistics) -> int:
 
 def _output_error(twin: Twin, statistics: InputStatistics, num_outliers: int) -> float:
     trial = copy.deepcopy(twin)
-    outliers = _smooth_outliers(trial, statistics, num_outliers)
+    outliers = smooth_outliers(trial, statistics, num_outliers)
     if trial.input_quantizer is not None:
         with phase(trial, "observing"):
             for x in statistics.examples:
@@ -81,7 +82,8 @@ def _output_error(twin: Twin, statistics: InputStatistics, num_outliers: int) ->
         trial.input_quantizer.fit()
     round_and_correct(trial, statistics, outliers)
     targets = (twin.transform(x, twin.weight, twin.bias) for x in statistics.examples)
-    return sum((trial(x) - y).square().sum().item() for x, y in zip(statistics.examples, targets, strict=True))
+    outputs = (trial.forward(x) for x in statistics.examples)  # not its hooks: the output's own grid is yet unknown
+    return sum((y - target).square().sum().item() for y, target in zip(outputs, targets, strict=True))
 
 
 @torch.no_grad()

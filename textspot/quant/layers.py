@@ -75,16 +75,20 @@ class ActivationQuantizer(nn.Module):
         self.register_buffer("scale", None)
         self.register_buffer("zero_point", None)
         self.phase: Phase = "quantized"
-        self.observers: list[Observer] = []
         self.calls = 0  # made in this pass
-        self.calls_of_passes: set[int] = set()
+        self.forget()
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether the grids come from the values themselves, so that there is nothing to calibrate."""
+        return self.config.granularity == "token" and not self.log2
 
     def forward(self, x: Tensor) -> Tensor:
         if self.phase == "float":
             return x
         if self.phase == "observing":
             return self._observe(x)
-        if self.config.granularity == "token" and not self.log2:
+        if self.dynamic:
             return fake_quantize_tokens(x, self.config, self.axis)
         if self.scale is None or self.zero_point is None:
             raise NotCalibratedError(self.name)
@@ -110,9 +114,14 @@ class ActivationQuantizer(nn.Module):
         self.calls += 1
         return x
 
+    def forget(self) -> None:
+        """Drop what was observed."""
+        self.observers: list[Observer] = []
+        self.calls_of_passes: set[int] = set()
+
     def start_pass(self) -> None:
         """The next call is the first of a forward pass."""
-        if self.phase == "observing" and self.calls:
+        if self.observers and self.calls:
             self.calls_of_passes.add(self.calls)
         self.calls = 0
 
@@ -127,12 +136,10 @@ class ActivationQuantizer(nn.Module):
                 f"{self.name} ran {' or '.join(map(str, sorted(self.calls_of_passes)))} times in a pass, depending on "
                 "the input: its calls cannot be told apart. List it in keep_float"
             )
-        if self.log2:
-            grids = [observer.fit_log2() for observer in self.observers]
-        else:
-            grids = [observer.fit(self.config) for observer in self.observers]
-        self.scale, self.zero_point = (torch.cat(values) for values in zip(*grids, strict=True))
-        self.observers, self.calls_of_passes = [], set()
+        if not self.dynamic:
+            grids = [o.fit_log2() if self.log2 else o.fit(self.config) for o in self.observers]
+            self.scale, self.zero_point = (torch.cat(values) for values in zip(*grids, strict=True))
+        self.forget()
 
     def extra_repr(self) -> str:
         return f"bits={self.config.bits}, {'log2' if self.log2 else self.config.granularity}"
@@ -286,10 +293,10 @@ class QuantSoftmax(nn.Softmax):
         self.config = config
         log2 = config.probabilities == "log2"
         axis = -1 if softmax.dim is None else softmax.dim
-        self.output_quantizer = ActivationQuantizer(_activation(config, name), name, axis, log2)
+        self.probability_quantizer = ActivationQuantizer(_activation(config, name), name, axis, log2)
 
     def forward(self, input: Tensor) -> Tensor:
-        return self.output_quantizer(super().forward(input))
+        return self.probability_quantizer(super().forward(input))
 
 
 def _activation(config: LayerConfig, name: str) -> QuantizerConfig:

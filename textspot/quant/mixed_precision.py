@@ -52,9 +52,10 @@ def search(
     of layers to raise is found by bisection, as if raising one more never hurt; then every raised layer is tried one
     step lower, the least sensitive first. Where even the last candidate drops by more, that is what is found.
     """
-    searching = _Search(candidates, score, score(network) - max_drop)
     choice = dict.fromkeys(order, 0)
     _check(candidates, choice)
+    reference = score(network)
+    searching = _Search(candidates, score, reference - max_drop)
     for number in range(1, len(candidates)):
         if searching.accepts(choice):
             break
@@ -63,7 +64,7 @@ def search(
         lower = {**choice, name: choice[name] - 1}
         if choice[name] and searching.accepts(lower):
             choice = lower
-    return MixedPrecision(choice, searching.score(choice), searching.floor + max_drop, len(searching.scores) + 1)
+    return MixedPrecision(choice, searching.score(choice), reference, len(searching.scores) + 1)
 
 
 def _check(candidates: Sequence[nn.Module], choice: dict[str, int]) -> None:
@@ -82,6 +83,8 @@ def _raise_layers(searching: "_Search", choice: dict[str, int], order: list[str]
         return {**choice, **dict.fromkeys(order[:count], number)}
 
     too_few, enough = 0, len(order)
+    if not searching.accepts(raised(enough)):
+        return raised(enough)
     while enough - too_few > 1:
         count = (too_few + enough) // 2
         if searching.accepts(raised(count)):

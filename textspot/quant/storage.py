@@ -46,13 +46,13 @@ def save(network: nn.Module, path: Path) -> None:
             if type(module) in TWINS.values()
         },
         "outputs": {
-            name.removesuffix(".output_quantizer"): dataclasses.asdict(module.config)
+            name: dataclasses.asdict(module.output_quantizer.config)
             for name, module in network.named_modules()
-            if isinstance(module, ActivationQuantizer) and module.name.endswith(" (output)")
+            if hasattr(module, "output_quantizer")
         },
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in packed_tensors(network).items()}
-    save_file(tensors, path, {"format": FORMAT, "network": json.dumps(described)})
+    save_file(tensors, path, {FORMAT: json.dumps(described)})  # one key: the order of several is random
 
 
 def packed_tensors(network: nn.Module) -> dict[str, Tensor]:
@@ -100,9 +100,9 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path}: missing, cut short, or not a safetensors file ({error})") from error
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path}: its metadata says format {metadata.get('format')!r}, expected {FORMAT!r}")
-    return tensors, json.loads(metadata["network"])
+    if FORMAT not in metadata:
+        raise ValueError(f"{path}: not a quantised network of this program: its metadata lacks {FORMAT}")
+    return tensors, json.loads(metadata[FORMAT])
 
 
 def _layer_config(values: dict[str, Any]) -> LayerConfig:
@@ -118,7 +118,12 @@ def _layer_config(values: dict[str, Any]) -> LayerConfig:
 def _fill(network: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Put the tensors into their places; parts that a twin has not yet are made."""
     twins = quantized_layers(network)
-    expected = set(network.state_dict()) - {f"{name}.weight" for name in twins} | {name + PACKED for name in twins}
+    expected = network.state_dict().keys() - {f"{name}.weight" for name in twins}
+    expected |= {name + part for name in twins for part in (PACKED, ".weight_scale", ".weight_zero_point")}
+    static = [
+        n for n, module in network.named_modules() if isinstance(module, ActivationQuantizer) and not module.dynamic
+    ]
+    expected |= {name + part for name in static for part in (".scale", ".zero_point")}
     missing = sorted(expected - tensors.keys())
     if missing:
         raise ValueError(f"missing are {', '.join(missing)}")
