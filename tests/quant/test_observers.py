@@ -74,6 +74,14 @@ def test_an_observer_keeps_a_bounded_number_of_values():
     assert sum(map(len, observer._sample)) <= MOST_VALUES
 
 
+def test_a_sample_sees_every_column_of_an_image():
+    """Of 64 x 256 x 320 values every 320th would be one column."""
+    observer = Observer()
+    observer.update(torch.linspace(0, 1, 320).expand(64, 256, 320))
+    scale, _ = observer.fit(QuantizerConfig(observer="percentile", percentile=90))
+    assert scale.item() == pytest.approx(0.9 / 255, rel=0.02)
+
+
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
 def test_values_that_are_not_finite_are_an_error_and_none_are_nothing(bad):
     observer = Observer()

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from textspot.quant.affine import QuantizerConfig, affine_parameters, fake_quantize
 
-VALUES_PER_CALL = 2**14  # kept of one tensor, evenly spaced: enough for a percentile of 99.99
+VALUES_PER_CALL = 2**14  # kept of one tensor: enough for a percentile of 99.99
 MOST_VALUES = 2**18  # kept in all; beyond it every second one goes
 SHARES = 100  # candidate ranges of the squared-error search
 
@@ -56,8 +56,18 @@ def fit_grid(values_RN: Tensor, config: QuantizerConfig) -> tuple[Tensor, Tensor
     return affine_parameters(*RANGES[config.observer](values_RN.float(), config), config)
 
 
+def sample_places(count: int, most: int) -> Tensor:
+    """Indices of a random sample, the same for the same numbers: all of `count` places, or `most` of them.
+
+    Evenly spaced ones would see one column of an image whose width divides their distance.
+    """
+    if count <= most:
+        return torch.arange(count)
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most]
+
+
 class Observer:
-    """Watches the tensors that pass at one place: their extremes, and an evenly spaced sample of their values."""
+    """Watches the tensors that pass at one place: their extremes, and a sample of their values."""
 
     def __init__(self) -> None:
         self.low, self.high = torch.inf, -torch.inf
@@ -77,7 +87,7 @@ class Observer:
         if not values.isfinite().all():
             raise ValueError("values that are not finite (NaN or infinity)")
         self.low, self.high = min(self.low, values.min().item()), max(self.high, values.max().item())
-        self._sample.append(values[:: -(-len(values) // VALUES_PER_CALL)].clone())
+        self._sample.append(values[sample_places(len(values), VALUES_PER_CALL).to(values.device)])
         if sum(map(len, self._sample)) > MOST_VALUES:
             self._sample = [torch.cat(self._sample)[::2]]
 
