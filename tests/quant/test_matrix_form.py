@@ -7,7 +7,6 @@ from torch import nn
 
 from textspot.quant.matrix_form import (
     COLUMNS_PER_IMAGE,
-    EXAMPLES,
     InputStatistics,
     by_input_channel,
     over_columns,
@@ -78,7 +77,7 @@ def test_the_weights_of_an_input_channel_are_those_its_gradient_meets(name):
 @pytest.mark.parametrize("name", LAYERS)
 def test_statistics_add_up_over_calls(name):
     layer, x = build(name)
-    statistics = InputStatistics(layer)
+    statistics = InputStatistics(layer, num_examples=9)
     for part in (x[:1], x[1:1], x[1:]):
         statistics.update(part)
     columns = unfold(layer, x)
@@ -105,10 +104,10 @@ def test_of_large_images_a_sample_of_the_columns_stands_for_all():
 
 def test_a_few_examples_are_kept_and_no_gram_unless_wanted():
     layer, x = build("strided")
-    statistics = InputStatistics(layer, with_gram=False)
-    for _ in range(EXAMPLES + 2):
+    statistics = InputStatistics(layer, with_gram=False, num_examples=3)
+    for _ in range(5):
         statistics.update(x)
-    assert [tuple(example.shape) for example in statistics.examples] == [(1, 6, 9, 8)] * EXAMPLES
+    assert [tuple(example.shape) for example in statistics.examples] == [(1, 6, 9, 8)] * 3
     assert not statistics.gram.numel()
 
 

@@ -12,7 +12,7 @@ from toy_networks import BUILDERS, build_toy, relative_error
 from textspot.quant.affine import QuantizerConfig
 from textspot.quant.calibration import calibrate
 from textspot.quant.correction import CorrectionConfig
-from textspot.quant.fitting import choose_num_outliers, smooth, smooth_outliers
+from textspot.quant.fitting import build_statistics, choose_num_outliers, smooth, smooth_outliers
 from textspot.quant.layers import LayerConfig, phase, quantized_layers
 from textspot.quant.matrix_form import InputStatistics
 from textspot.quant.methods import METHODS, build_method
@@ -151,7 +151,7 @@ def count_outliers(layer: nn.Linear, x: torch.Tensor, share: float, rank: int = 
         CorrectionConfig("whitened", rank),
     )
     twin = quantize(nn.Sequential(layer), QuantConfig(config))[0]
-    statistics = InputStatistics(twin)
+    statistics = build_statistics(twin)
     statistics.update(x)
     return choose_num_outliers(twin, statistics)
 

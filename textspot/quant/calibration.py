@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from textspot.quant.affine import from_codes, to_codes
-from textspot.quant.fitting import Twin, needs_gram, needs_statistics, round_and_correct, smooth
+from textspot.quant.fitting import Twin, build_statistics, round_and_correct, smooth
 from textspot.quant.folding import FoldingCheck
 from textspot.quant.layers import NEVER_RAN, Phase, activation_quantizers, phase, quantized_layers, start_pass
 from textspot.quant.matrix_form import InputStatistics
@@ -33,9 +33,8 @@ def calibrate(network: nn.Module, inputs: Iterable[Any], run: Run = call) -> Non
     if any(twin.weight_scale is not None or twin.smoothing is not None for twin in twins.values()):
         raise ValueError("the network was calibrated before and its float weights are gone: quantize it again")
     inputs = list(inputs) if iter(inputs) is inputs else inputs
-    statistics = {
-        name: InputStatistics(twin, needs_gram(twin)) for name, twin in twins.items() if needs_statistics(twin)
-    }
+    wanted = {name: build_statistics(twin) for name, twin in twins.items()}
+    statistics = {name: found for name, found in wanted.items() if found is not None}
     if statistics:
         collect_statistics(network, statistics, inputs, run)
     outliers = {name: smooth(twin, statistics.get(name)) for name, twin in twins.items()}

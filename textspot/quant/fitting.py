@@ -18,17 +18,17 @@ from textspot.quant.matrix_form import (
 from textspot.quant.observers import fit_grid
 from textspot.quant.smoothing import aser_factors, find_outliers, smoothquant_factors
 
+NUM_EXAMPLES = 4  # inputs of a layer that the number of outliers is chosen on
+
 Twin = QuantLinear | QuantConv2d
 
 
-def needs_statistics(twin: Twin) -> bool:
-    """Whether the method looks at the inputs' statistics, beyond their range."""
-    return twin.config.smoothing.kind != "none" or twin.config.correction.kind in ("diagonal", "whitened")
-
-
-def needs_gram(twin: Twin) -> bool:
-    """Whether these include the product X X^T."""
-    return twin.config.correction.kind == "whitened"
+def build_statistics(twin: Twin) -> InputStatistics | None:
+    """What a twin's method wants to know of its inputs beyond their range, yet to be collected; None if nothing."""
+    smoothing, correction = twin.config.smoothing.kind, twin.config.correction.kind
+    if smoothing == "none" and correction in ("none", "unwhitened"):
+        return None
+    return InputStatistics(twin, correction == "whitened", NUM_EXAMPLES if smoothing == "aser" else 0)
 
 
 @torch.no_grad()

@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from textspot.quant.observers import sample_places
 
-EXAMPLES = 4  # inputs kept whole, of one image each
 COLUMNS_PER_IMAGE = 4096  # that X X^T is summed over; all 60,000 of a map of 184 x 320 would take seconds a layer
 
 Layer = nn.Linear | nn.Conv2d
@@ -67,12 +66,12 @@ class InputStatistics:
     """What the methods want to know of a layer's inputs, over the whole calibration.
 
     absolute_sum and absolute_max (C,) float64 are of the input itself, over `count` tokens or positions; gram (G, J, J)
-    float64 is X X^T, of large images by a sample of their columns, if it is wanted at all; `examples` are a few inputs
-    as they came.
+    float64 is X X^T, of large images by a sample of their columns, if it is wanted at all; `examples` are the first
+    `num_examples` inputs, one image of each.
     """
 
-    def __init__(self, layer: Layer, with_gram: bool = True):
-        self.layer, self.with_gram = layer, with_gram
+    def __init__(self, layer: Layer, with_gram: bool = True, num_examples: int = 0):
+        self.layer, self.with_gram, self.num_examples = layer, with_gram, num_examples
         self.count = 0
         weight = to_matrix(layer).double()
         self.absolute_sum = weight.new_zeros(num_inputs(layer))
@@ -99,7 +98,7 @@ class InputStatistics:
                 places = sample_places(columns.shape[2], COLUMNS_PER_IMAGE).to(columns.device)
                 sample = columns[:, :, places].double()
                 self.gram += sample @ sample.mT * (columns.shape[2] / len(places))
-        if len(self.examples) < EXAMPLES:
+        if len(self.examples) < self.num_examples:
             self.examples.append(images[0].detach().clone())
 
     @property

@@ -1,7 +1,8 @@
 """Block reconstruction: the weights of a quantised block, tuned so that its output is the float block's again.
 
-The idea of BRECQ (Li et al. 2021) without its learned rounding: weights, biases and low-rank factors move by Adam, the
-gradient passing straight through the rounding; the grids stay. Settings as SARDFQ publishes them (arXiv 2412.16553).
+The idea of BRECQ (Li et al. 2021) without its learned rounding: all parameters of the block (weights, biases, low-rank
+factors, norms) move by Adam, the gradient passing straight through the rounding; the grids stay. Steps and learning
+rate are those SARDFQ publishes (arXiv 2412.16553).
 """
 
 from collections.abc import Iterable, Sequence
