@@ -1,0 +1,99 @@
+"""Low-rank correction of the weight error: y = W_q x + L_A (L_B x).
+
+With S S^T = X X^T, ||E X||_F = ||E S||_F, so the truncated SVD of E S = U Sigma V^T is the best correction of its rank
+on the calibration data (Eckart and Young), and leaving sigma_i out costs exactly sigma_i^2. ASER writes L_A = U_r
+Sigma_r and L_B = V_r^T S^-1; V_r^T Sigma_r S^-1 is U_r^T E, so the same product is L_A = U_r, L_B = U_r^T E, without an
+inverse of S that may be nearly singular. Legend: G groups, O outputs and J inputs of a group's matrix, r rank.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+FIRST_RIDGE = 1e-10  # of the mean of the diagonal; ten times more at each retry
+MOST_RETRIES = 10
+
+
+@dataclass(frozen=True)
+class CorrectionConfig:
+    """How the weight error is corrected.
+
+    Args:
+        kind: in which metric a rank is best: `unwhitened` takes the error as it is (LoRC, Yao et al. 2023), `diagonal`
+            weighs it by the mean |x| of each input (L2QER, arXiv 2402.02446), `whitened` by the Cholesky factor of
+            X X^T (ASER, arXiv 2411.07762).
+        rank: the most, per group of a convolution.
+        alpha: if not 0, the rank is the smallest whose singular values add up to this share of all (ASER's rule; that
+            the share is of their sum is our reading).
+        budget: the most the correction may cost, as a share of the layer's own multiplications (ours: of a narrow
+            layer a fixed rank is a large part).
+    """
+
+    kind: Literal["none", "unwhitened", "diagonal", "whitened"] = "none"
+    rank: int = 32
+    alpha: float = 0.0
+    budget: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ValueError(f"correction.rank is {self.rank}, expected at least 1; kind: none switches it off")
+        for name, highest in (("alpha", 1), ("budget", math.inf)):
+            if not 0 <= getattr(self, name) <= highest:
+                raise ValueError(f"correction.{name} is {getattr(self, name)}, expected at least 0, at most {highest}")
+
+    def highest_rank(self, num_outputs: int, num_inputs: int) -> int:
+        """The most for a matrix of this size, by rank, size and budget; 0 where the budget pays for none."""
+        affordable = self.budget * num_outputs * num_inputs / (num_outputs + num_inputs)
+        return int(min(self.rank, num_outputs, num_inputs, affordable))
+
+
+def cholesky(gram_GJJ: Tensor) -> tuple[Tensor, Tensor]:
+    """Lower triangular S with S S^T = gram, float64, and the ridges (G,) that were added to the diagonals: 0, or the
+    first of 1e-10, 1e-9, ... of the diagonal's mean at which the factorisation succeeds.
+
+    A group whose inputs were all zero has S = 0: no error of its weights reaches the output.
+    """
+    gram_GJJ = gram_GJJ.double()
+    mean_G = gram_GJJ.diagonal(dim1=1, dim2=2).mean(dim=1)
+    unit_G = torch.where(mean_G > 0, mean_G, 1.0)
+    identity = torch.eye(gram_GJJ.shape[1], dtype=torch.float64, device=gram_GJJ.device)
+    ridge_G = torch.zeros_like(mean_G)
+    for retry in range(MOST_RETRIES + 1):
+        factor_GJJ, failed_G = torch.linalg.cholesky_ex(gram_GJJ + ridge_G[:, None, None] * identity)
+        if not failed_G.any():
+            return factor_GJJ * (mean_G > 0)[:, None, None], ridge_G
+        ridge_G = torch.where(failed_G > 0, unit_G * FIRST_RIDGE * 10.0**retry, ridge_G)
+    raise ValueError("the covariance of the inputs has no Cholesky factor even with a ridge of its own size")
+
+
+def weigh_error(error_GOJ: Tensor, gram_GJJ: Tensor, input_mean_GJ: Tensor, kind: str) -> Tensor:
+    """The weight error in the metric of the correction, float64: E S with S for the kind of `CorrectionConfig`."""
+    error_GOJ = error_GOJ.double()
+    if kind == "unwhitened":
+        return error_GOJ
+    if kind == "diagonal":
+        return error_GOJ * input_mean_GJ.double()[:, None]
+    return error_GOJ @ cholesky(gram_GJJ)[0]
+
+
+def choose_rank(singular_values_GK: Tensor, config: CorrectionConfig, highest: int) -> int:
+    """The rank of all groups: the highest, or less where alpha is reached before."""
+    if not config.alpha:
+        return highest
+    total_K = singular_values_GK.sum(dim=0)
+    reached_K = total_K.cumsum(dim=0) >= config.alpha * total_K.sum() * (1 - 1e-12)
+    return min(highest, int(reached_K.int().argmax()) + 1)
+
+
+def factorize(
+    error_GOJ: Tensor, gram_GJJ: Tensor, input_mean_GJ: Tensor, config: CorrectionConfig
+) -> tuple[Tensor, Tensor]:
+    """L_A (G, O, r) and L_B (G, r, J), float64, of the weight error W - W_q."""
+    highest = config.highest_rank(*error_GOJ.shape[1:])
+    weighed = weigh_error(error_GOJ, gram_GJJ, input_mean_GJ, config.kind)
+    left_GOK, singular_values_GK, _ = torch.linalg.svd(weighed, full_matrices=False)
+    left_GOr = left_GOK[:, :, : choose_rank(singular_values_GK, config, highest)] if highest else left_GOK[:, :, :0]
+    return left_GOr, left_GOr.mT @ error_GOJ.double()

@@ -1,0 +1,59 @@
+"""Making inputs easier to quantise: each input channel is divided by a factor that its weights are multiplied with.
+
+In float nothing changes: W x = (W M) (M^-1 x) with M = diag(m). Legend: C input channels.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+SMALLEST = 1e-5  # a channel or a weight that is always zero would make a factor of 0 or infinity
+GREATEST_RATIO = 1e3  # between an outlier's mean and the smallest outlier's, which a ReLU may hold at zero
+
+
+@dataclass(frozen=True)
+class SmoothingConfig:
+    """How inputs are smoothed.
+
+    Args:
+        kind: `smoothquant` balances the extremes of inputs and weights; `aser` divides the outlier channels down to
+            the smallest of them and leaves their weights to the error correction.
+        alpha: of SmoothQuant, how much of the difficulty moves into the weights.
+        outlier_share: of ASER, the most input channels that may be outliers, as a share (at least one); how many of
+            these, none included, is chosen per layer by the error of its output.
+    """
+
+    kind: Literal["none", "smoothquant", "aser"] = "none"
+    alpha: float = 0.5
+    outlier_share: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "outlier_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"smoothing.{name} is {getattr(self, name)}, expected a value in [0, 1]")
+
+
+def smoothquant_factors(input_max_C: Tensor, weight_max_C: Tensor, alpha: float) -> Tensor:
+    """m_i = max|X_i|^alpha / max|W_i|^(1 - alpha) (Xiao et al. 2023, equation 4); 1 for a channel that is all zero."""
+    factors = input_max_C.clamp(min=SMALLEST) ** alpha / weight_max_C.clamp(min=SMALLEST) ** (1 - alpha)
+    return torch.where((input_max_C > 0) & (weight_max_C > 0), factors, 1.0)
+
+
+def find_outliers(input_mean_C: Tensor, weight_mean_C: Tensor, count: int) -> Tensor:
+    """The `count` input channels with the largest mean |x| * mean |w| (ASER, arXiv 2411.07762; that the two are
+    multiplied is our reading)."""
+    return torch.topk(input_mean_C * weight_mean_C, count).indices
+
+
+def aser_factors(input_mean_C: Tensor, outliers: Tensor) -> Tensor:
+    """m_i = mean |x_i| / the smallest such mean among the outliers, for the outliers; 1 elsewhere (our reading of
+    ASER). The smallest is at least a thousandth of the greatest."""
+    factors = torch.ones_like(input_mean_C)
+    if len(outliers):
+        means = input_mean_C[outliers]
+        floor = (means.max() / GREATEST_RATIO).clamp(min=torch.finfo(means.dtype).tiny)
+        means = means.clamp(min=floor)
+        factors[outliers] = means / means.min()
+    return factors
