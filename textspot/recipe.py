@@ -38,10 +38,17 @@ class TrainConfig:
         warmup_steps: the learning rate rises linearly over these, then falls as a cosine.
         final_learning_rate: what it falls to, as a share of the peak.
         clip_norm: the gradient is scaled down to this norm.
-        ema_decay: of the moving average of the weights, which is what is evaluated and kept.
+        ema_decay: of the moving average of the weights, which is what is evaluated and kept. It starts lower, so that
+            random weights are soon forgotten; with `init_from` it does not, so that given ones are not.
         precision: `bf16` computes the convolutions in bfloat16; losses and coordinates stay in float32.
         compile: compile the network with torch.compile.
         device: `auto` takes a GPU if there is one.
+        init_from: a new run starts from these weights: a model.safetensors or a run's folder. Classes of characters
+            that both charsets hold are taken over; anything else that does not fit is an error. A run that has a
+            checkpoint goes on from that instead.
+        reinitialize: parts of the network that begin anew instead.
+        freeze_statistics: the backbone's BatchNorm keeps the statistics of `init_from`.
+        backbone_learning_rate: the learning rate of the backbone, as a share of that of the rest.
         num_threads: CPU threads of the training process; 0 leaves it to torch. Exact resume needs the same number.
         log_every: steps between two lines of the log.
         evaluate_every: steps between two evaluations on the validation images.
@@ -61,6 +68,10 @@ class TrainConfig:
     precision: Literal["float32", "bf16"] = "bf16"
     compile: bool = False
     device: str = "auto"
+    init_from: str | None = None
+    reinitialize: tuple[Literal["backbone", "neck", "detector", "recognizer"], ...] = ()
+    freeze_statistics: bool = False
+    backbone_learning_rate: float = 1.0
     num_threads: int = 0
     log_every: int = 10
     evaluate_every: int = 500
@@ -68,8 +79,12 @@ class TrainConfig:
     picture_every: int = 500
 
     def __post_init__(self) -> None:
-        if self.num_threads < 0:
-            raise ValueError(f"train.num_threads is {self.num_threads}, expected at least 0")
+        for name in ("num_threads", "backbone_learning_rate"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"train.{name} is {getattr(self, name)}, expected at least 0")
+        for name in ("reinitialize", "freeze_statistics"):
+            if getattr(self, name) and self.init_from is None:
+                raise ValueError(f"train.{name} says what becomes of given weights: set train.init_from too")
         for name in (
             "steps",
             "batch_size",

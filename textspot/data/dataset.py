@@ -44,6 +44,8 @@ class DataConfig:
     Args:
         train: the sources of training images.
         validation: the source of the images that training is judged by.
+        also_evaluate: further LMDBs by name, such as the data that given weights were trained on; figures of each stand
+            beside those of `validation`, at the score threshold chosen there, and decide nothing.
         image_size: height and width in pixels of the training crops, divisible by 32.
         min_text_height: words lower or narrower than this many pixels after augmentation are ignored.
         max_regions: at most this many words are read in one training image, chosen at random.
@@ -55,6 +57,7 @@ class DataConfig:
 
     train: tuple[SourceConfig, ...]
     validation: SourceConfig
+    also_evaluate: dict[str, str] = field(default_factory=dict)
     image_size: tuple[int, int] = (512, 512)
     min_text_height: float = 6.0
     max_regions: int = 32

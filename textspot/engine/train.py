@@ -4,7 +4,7 @@ import fcntl
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,10 @@ from textspot.data.dataset import TrainingStream
 from textspot.data.lmdb_records import Reader
 from textspot.data.loader import build_loader
 from textspot.engine.distributed import World, join_world
-from textspot.engine.evaluate import THRESHOLD_PROTOCOL, validate
+from textspot.engine.evaluate import THRESHOLD_PROTOCOL, judge_further, validate
 from textspot.engine.log import RunLog
 from textspot.engine.schedule import learning_rate_at
-from textspot.engine.sources import check_charset, open_sources
+from textspot.engine.sources import check_charset, open_further, open_sources
 from textspot.engine.state import TrainerState
 from textspot.inference import Spotter
 from textspot.losses import SpottingLoss
@@ -59,7 +59,7 @@ def train(recipe: Recipe) -> TrainingResult:
         with sole_trainer(Path(recipe.run)) if world.is_first else nullcontext():
             sources, validation = open_sources(recipe.data, world)
             check_charset([*sources, validation], recipe.text)
-            return Trainer(recipe, world, sources, validation).run()
+            return Trainer(recipe, world, sources, validation, open_further(recipe.data.also_evaluate)).run()
 
 
 @contextmanager
@@ -82,14 +82,15 @@ def sole_trainer(folder: Path) -> Iterator[None]:
 class Trainer:
     """One run: its state, its data, its log."""
 
-    def __init__(self, recipe: Recipe, world: World, sources: list[Reader], validation: Reader):
-        self.recipe, self.config, self.world, self.validation = recipe, recipe.train, world, validation
+    def __init__(
+        self, recipe: Recipe, world: World, sources: list[Reader], validation: Reader, further: Mapping[str, Reader]
+    ):
+        self.recipe, self.config, self.world = recipe, recipe.train, world
+        self.validation, self.further = validation, further
         self.folder = Path(recipe.run)
         self.charset = build_charset(recipe)
         self.state = TrainerState.build(recipe, world.device)
-        self.warnings: list[str] = []
-        if (self.folder / "last" / STATE_FILE).exists():
-            self.warnings = self.state.restore(self.folder / "last" / STATE_FILE, recipe, world.size)
+        self.notes, self.report = self._begin()
         self.stream = TrainingStream(sources, recipe.data, recipe.text, recipe.model.time_steps, recipe.seed)
         self.loss = SpottingLoss(recipe.loss, world.mean)
         self.module: nn.Module = self.state.network
@@ -98,16 +99,32 @@ class Trainer:
         if world.size > 1:
             self.module = nn.parallel.DistributedDataParallel(self.module)
 
+    def _begin(self) -> tuple[list[str], list[str]]:
+        """Go on from the run's checkpoint, else start from the weights the recipe names, if it names any: remarks about
+        the former, and the report of what was taken over from the latter."""
+        state_file, init_from = self.folder / "last" / STATE_FILE, self.config.init_from
+        if state_file.exists():
+            remarks = self.state.restore(state_file, self.recipe, self.world.size)
+            if init_from:
+                remarks.append(f"goes on from its own checkpoint; {init_from} was used at its start")
+            return remarks, []
+        return [], self.state.start_from(init_from, self.recipe) if init_from else []
+
     def run(self) -> TrainingResult:
         """Train to the last step, or until a signal asks to stop."""
         state, config = self.state, self.config
         with self._log() as log, stop_signals() as asked_to_stop:
-            for warning in self.warnings:
-                log.say(warning)
+            for note in (*self.notes, *self.report):
+                log.say(note)
             where = f"{self.world.size} process(es) on {self.world.device}"
             log.say(f"{self.folder}: step {state.step} of {config.steps}, {where}")
+            if self.report:
+                log.event("init_from", state.step, {"report": self.report})
+                self._evaluate(log)
             batches = iter(self._loader())
             self.module.train()
+            if config.freeze_statistics:
+                state.network.backbone.eval()
             while state.step < config.steps and not self.world.any(bool(asked_to_stop)):
                 batch, output = self._step(batches)
                 if state.step % config.log_every == 0:
@@ -158,7 +175,7 @@ class Trainer:
                 "train.learning_rate, or with train.precision: float32"
             )
         for group in state.optimizer.param_groups:
-            group["lr"] = learning_rate_at(state.step, self.config)
+            group["lr"] = learning_rate_at(state.step, self.config) * group["share"]
         state.optimizer.step()
         state.average.update_parameters(state.network)
         state.step += 1
@@ -208,13 +225,13 @@ class Trainer:
         if self.world.is_first:
             spotter = Spotter(state.averaged_network, self._card(), self.world.device)
             evaluation = validate(spotter, self.validation)
-            state.figures, state.threshold = evaluation.figures, evaluation.threshold
+            spotter.threshold = state.threshold = evaluation.threshold
+            state.figures = evaluation.figures | judge_further(spotter, self.further)
             log.event("evaluate", state.step, {**state.figures, "threshold": state.threshold})
             log.say(
                 f"step {state.step}: "
                 + "  ".join(f"{k} {v:.3f}" for k, v in state.figures.items() if k.endswith("hmean"))
             )
-            spotter.threshold = state.threshold
             for number in range(min(NUM_PICTURES, len(self.validation))):
                 image = self.validation.sample(number).image
                 picture = draw_prediction(image, spotter.predict([image])[0])
