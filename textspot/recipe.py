@@ -49,6 +49,9 @@ class TrainConfig:
         reinitialize: parts of the network that begin anew instead.
         freeze_statistics: the backbone's BatchNorm keeps the statistics of `init_from`.
         backbone_learning_rate: the learning rate of the backbone, as a share of that of the rest.
+        predicted_regions: share of the words that are read in training where the network detects them, if it does, and
+            not where they are annotated.
+        predicted_regions_from: the step at which that begins.
         num_threads: CPU threads of the training process; 0 leaves it to torch. Exact resume needs the same number.
         log_every: steps between two lines of the log.
         evaluate_every: steps between two evaluations on the validation images.
@@ -72,6 +75,8 @@ class TrainConfig:
     reinitialize: tuple[Literal["backbone", "neck", "detector", "recognizer"], ...] = ()
     freeze_statistics: bool = False
     backbone_learning_rate: float = 1.0
+    predicted_regions: float = 0.0
+    predicted_regions_from: int = 0
     num_threads: int = 0
     log_every: int = 10
     evaluate_every: int = 500
@@ -79,9 +84,11 @@ class TrainConfig:
     picture_every: int = 500
 
     def __post_init__(self) -> None:
-        for name in ("num_threads", "backbone_learning_rate"):
+        for name in ("num_threads", "backbone_learning_rate", "predicted_regions_from"):
             if getattr(self, name) < 0:
                 raise ValueError(f"train.{name} is {getattr(self, name)}, expected at least 0")
+        if not 0 <= self.predicted_regions <= 1:
+            raise ValueError(f"train.predicted_regions is {self.predicted_regions}, expected a share in [0, 1]")
         for name in ("reinitialize", "freeze_statistics"):
             if getattr(self, name) and self.init_from is None:
                 raise ValueError(f"train.{name} says what becomes of given weights: set train.init_from too")

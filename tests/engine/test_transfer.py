@@ -150,9 +150,7 @@ def test_the_backbone_may_keep_weights_and_statistics(tiny_recipe: Recipe, given
             assert torch.equal(tensor, theirs[name]) == still, name
 
 
-def test_figures_of_the_given_weights_and_of_the_old_data_stand_beside_the_new(
-    tiny_recipe: Recipe, given: str
-) -> None:
+def test_figures_of_the_given_weights_and_of_the_old_data_stand_beside_the_new(tiny_recipe: Recipe, given: str) -> None:
     old = tiny_recipe.data.train[0].path
     recipe = tuned(replace(tiny_recipe, data=replace(tiny_recipe.data, also_evaluate={"old": old})), given)
     result = train(recipe)

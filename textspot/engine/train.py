@@ -157,13 +157,14 @@ class Trainer:
         state, passes = self.state, self.config.accumulation
         started = time.perf_counter()
         state.optimizer.zero_grad(set_to_none=True)
-        for _ in range(passes):
+        for number in range(passes):
             asked = time.perf_counter()
             batch = next_batch(batches)
             self._add("time/wait_s", time.perf_counter() - asked)
             batch = batch.to(self.world.device)
+            predicted = self._choose_predicted(batch, number)
             with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-                output = self.module(batch.image, batch.ribbons, batch.region_slot)
+                output = self.module(batch.image, batch.ribbons, batch.region_slot, predicted)
             total, terms = self.loss(output.maps.score_logits, output.maps.geometry, output.text_logits, batch)
             (total / passes).backward()
             self._count(batch, output, terms)
@@ -183,6 +184,16 @@ class Trainer:
         self._add("time/step_s", time.perf_counter() - started)
         return batch, output
 
+    def _choose_predicted(self, batch: Batch, number: int) -> Tensor | None:
+        """The slots (B, K) to be read where the network detects them in forward pass `number` of this step: a function
+        of the seed and the step. None if there are none to choose."""
+        config, step = self.config, self.state.step
+        if not config.predicted_regions or step < config.predicted_regions_from:
+            return None
+        rng = np.random.default_rng((self.recipe.seed, step, number, self.world.rank))
+        chosen = rng.random(batch.ribbons.shape[:2]) < config.predicted_regions
+        return torch.from_numpy(chosen).to(self.world.device)
+
     def _count(self, batch: Batch, output: TrainingOutput, terms: dict[str, Tensor]) -> None:
         """Add one pass to what the next line of the log is the mean of; regions and drops are this process's own."""
         for name, value in zip(terms, self.world.mean(torch.stack(list(terms.values()))).tolist(), strict=True):
@@ -190,6 +201,9 @@ class Trainer:
         self._add("rec/regions", batch.num_regions)
         if batch.num_regions:
             self._add("rec/blank_rate", float((output.text_logits.argmax(dim=2) == 0).float().mean()))
+            if self.config.predicted_regions:
+                moved = (output.ribbons != batch.ribbons).flatten(2).any(dim=2)
+                self._add("rec/predicted", float(moved.flatten()[batch.region_slot].float().mean()))
         for reason, count in batch.dropped.items():
             self._add(f"dropped/{reason}", count)
         state = self.state
@@ -246,7 +260,7 @@ class Trainer:
     def _picture_regions(self, batch: Batch, output: TrainingOutput) -> np.ndarray:
         """What the recogniser is fed from the first images of the batch, what it reads, and what stands there."""
         slots = batch.region_slot[:24].cpu()
-        grids = self.state.network.roi.grid(batch.ribbons)
+        grids = self.state.network.roi.grid(output.ribbons)
         num_slots = batch.ribbons.shape[1]
         read = decode_best_path(output.text_logits[: len(slots)].detach().cpu().numpy(), self.charset)
         columns = []
