@@ -57,6 +57,8 @@ class TrainConfig:
         evaluate_every: steps between two evaluations on the validation images.
         save_every: steps between two checkpoints.
         picture_every: steps between two galleries of what the recogniser is fed.
+        doctor_every: steps between two looks at both heads' gradients and at how reading goes, which warn in words;
+            each takes about as long as a step. 0 for none.
     """
 
     steps: int = 1000
@@ -82,9 +84,10 @@ class TrainConfig:
     evaluate_every: int = 500
     save_every: int = 250
     picture_every: int = 500
+    doctor_every: int = 100
 
     def __post_init__(self) -> None:
-        for name in ("num_threads", "backbone_learning_rate", "predicted_regions_from"):
+        for name in ("num_threads", "doctor_every", "backbone_learning_rate", "predicted_regions_from"):
             if getattr(self, name) < 0:
                 raise ValueError(f"train.{name} is {getattr(self, name)}, expected at least 0")
         if not 0 <= self.predicted_regions <= 1:

@@ -209,7 +209,7 @@ def test_changed_keys_names_what_differs() -> None:
     assert changed_keys({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}, "e": 3}) == ["a.c", "d", "e"]
 
 
-@pytest.mark.parametrize("changes", [{}, {"predicted_regions": 0.5, "predicted_regions_from": 3}])
+@pytest.mark.parametrize("changes", [{"doctor_every": 2}, {"predicted_regions": 0.5, "predicted_regions_from": 3}])
 def test_ctrl_c_saves_and_the_run_goes_on_bit_for_bit(tiny_recipe: Recipe, tmp_path: Path, changes: dict) -> None:
     tiny_recipe = replace(tiny_recipe, train=replace(tiny_recipe.train, **changes))
     broken = replace(tiny_recipe, run=str(tmp_path / "broken"))

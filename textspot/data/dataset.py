@@ -19,6 +19,7 @@ from textspot.structures import Sample
 from textspot.text.charset import Charset, TextConfig, normalize
 from textspot.text.ctc import min_time_steps
 
+TOO_LONG = "longer than the time axis"  # why a word does not train the reader: CTC cannot represent it
 ROUND = 1000  # positions after which the order of the sources repeats; weights are kept to a thousandth
 
 
@@ -153,7 +154,7 @@ class TrainingStream:
         if not self.charset.knows(text):
             return "character outside the charset"
         if min_time_steps(self.charset.encode(text)) > self.time_steps:
-            return "longer than the time axis"
+            return TOO_LONG
         return None
 
 

@@ -14,7 +14,7 @@ from textspot.engine.transfer import take_over
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.recipe import Recipe, build_spotting_network
 
-PROGRESS = ("step", "best", "threshold", "figures", "sums", "damaged")  # the plain values of a TrainerState
+PROGRESS = ("step", "best", "threshold", "figures", "sums", "words", "damaged")  # the plain values of a TrainerState
 LONG_AVERAGED = 1_000_000  # updates after which the decay of `ramped_average` is the one it was given
 
 
@@ -38,7 +38,8 @@ class TrainerState:
     """Network, its moving average, optimiser, and how far the run is.
 
     `threshold` and `figures` are those of the last evaluation, `best` is the best end-to-end hmean so far; `sums`
-    holds what the next line of the log is the mean of, `damaged` counts the records that could not be used.
+    holds what the next line of the log is the mean of, `words` counts what the reader was shown, `damaged` the records
+    that could not be used.
     """
 
     network: SpottingNetwork
@@ -49,6 +50,7 @@ class TrainerState:
     threshold: float = 0.5
     figures: dict[str, float] = field(default_factory=dict)
     sums: dict[str, tuple[float, int]] = field(default_factory=dict)
+    words: int = 0
     damaged: int = 0
 
     @classmethod
@@ -140,6 +142,7 @@ RESUMABLE_CHANGES = frozenset(
         "train.evaluate_every",
         "train.save_every",
         "train.picture_every",
+        "train.doctor_every",
         "data.num_workers",
     }
 )

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from textspot.batch import Batch
 from textspot.checkpoint import MODEL_FILE, ModelCard, save_model, write_atomically
-from textspot.data.dataset import TrainingStream
+from textspot.data.dataset import TOO_LONG, TrainingStream
 from textspot.data.lmdb_records import Reader
 from textspot.data.loader import build_loader
 from textspot.engine.distributed import World, join_world
+from textspot.engine.doctor import diagnose, measure_gradients, read_lengths
 from textspot.engine.evaluate import THRESHOLD_PROTOCOL, judge_further, validate
 from textspot.engine.log import RunLog
 from textspot.engine.schedule import learning_rate_at
@@ -127,6 +128,9 @@ class Trainer:
                 state.network.backbone.eval()
             while state.step < config.steps and not self.world.any(bool(asked_to_stop)):
                 batch, output = self._step(batches)
+                if config.doctor_every and state.step % config.doctor_every == 0 and self.world.is_first:
+                    for name, value in measure_gradients(state.network, self.loss, batch, config.precision).items():
+                        self._add(name, value)
                 if state.step % config.log_every == 0:
                     self._log_training(log)
                 if state.step % config.picture_every == 0:
@@ -201,12 +205,15 @@ class Trainer:
         self._add("rec/regions", batch.num_regions)
         if batch.num_regions:
             self._add("rec/blank_rate", float((output.text_logits.argmax(dim=2) == 0).float().mean()))
+            self._add("rec/length", float(batch.token_lengths.float().mean()))
+            self._add("rec/read_length", float(read_lengths(output.text_logits).float().mean()))
             if self.config.predicted_regions:
                 moved = (output.ribbons != batch.ribbons).flatten(2).any(dim=2)
                 self._add("rec/predicted", float(moved.flatten()[batch.region_slot].float().mean()))
         for reason, count in batch.dropped.items():
             self._add(f"dropped/{reason}", count)
         state = self.state
+        state.words += batch.num_regions
         state.damaged += batch.dropped.get("damaged record", 0)
         images = (state.step + 1) * self.config.accumulation * self.config.batch_size
         if state.damaged > max(FEWEST_DAMAGED, self.recipe.data.max_damaged * images):
@@ -226,11 +233,22 @@ class Trainer:
             name: total if name.startswith("dropped/") else total / count
             for name, (total, count) in sorted(self.state.sums.items())
         }
+        words, too_long = (self.state.sums.get(name, (0.0, 0))[0] for name in ("rec/regions", f"dropped/{TOO_LONG}"))
+        values["rec/infeasible"] = too_long / max(1.0, words + too_long)
         self.state.sums.clear()
         values["learning_rate"] = self.state.optimizer.param_groups[0]["lr"]
         images = self.config.batch_size * self.config.accumulation * self.world.size
         values["time/images_per_s"] = images / values["time/step_s"]
         log.training(self.state.step, values)
+        every = self.config.doctor_every
+        if every and self.state.step % every < self.config.log_every:  # the doctor looked since the last line
+            self._warn(log, diagnose(values, self.state.words * self.world.size))
+
+    def _warn(self, log: RunLog, findings: list[str]) -> None:
+        if findings:
+            log.event("doctor", self.state.step, {"findings": findings})
+        for finding in findings:
+            log.say(f"step {self.state.step}: {finding}")
 
     def _evaluate(self, log: RunLog) -> None:
         """Figures on the validation images by the averaged weights, pictures of them, and a copy of the best
