@@ -183,7 +183,7 @@ def _parse(arguments: list[str]) -> Recipe:
 
 def _recipe_parser(exit_on_error: bool = True) -> ArgumentParser:
     parser = ArgumentParser(
-        description="Train a joint text spotter, as a recipe says.",
+        description="The recipe of a joint text spotter: a YAML file, and any key of it as an option.",
         usage="%(prog)s --config FILE [--KEY VALUE ...]",  # of some eighty keys; --help lists them below
         epilog=_explain_lists(),
         formatter_class=_HelpFormatter,

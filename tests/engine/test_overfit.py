@@ -22,12 +22,10 @@ from textspot.recipe import Recipe, TrainConfig
 from textspot.text.charset import TextConfig
 
 
-@pytest.fixture(scope="module")
-def overfitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingResult, Path]:
-    """A run on two images, by the very code users call, and the two images."""
-    folder = tmp_path_factory.mktemp("overfit")
+def overfit_recipe(folder: Path) -> Recipe:
+    """Two images, and a network that can learn them by heart."""
     images = SourceConfig(str(folder / "images"), draw=drawing(2, seed=5))
-    recipe = Recipe(
+    return Recipe(
         run=str(folder / "run"),
         text=TextConfig(CHARACTERS),
         model=ModelConfig(
@@ -41,7 +39,13 @@ def overfitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingResult
             steps=200, batch_size=2, learning_rate=4e-3, warmup_steps=20, evaluate_every=200, ema_decay=0.9
         ),
     )
-    return train(recipe), folder / "images"
+
+
+@pytest.fixture(scope="module")
+def overfitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingResult, Path]:
+    """A run on two images, by the very code users call, and the two images."""
+    folder = tmp_path_factory.mktemp("overfit")
+    return train(overfit_recipe(folder)), folder / "images"
 
 
 def test_two_images_are_detected_and_read_exactly(overfitted: tuple[TrainingResult, Path]) -> None:

@@ -99,6 +99,9 @@ class Trainer:
             self.module = torch.compile(self.module)  # type: ignore[assignment]
         if world.size > 1:
             self.module = nn.parallel.DistributedDataParallel(self.module)
+        self.module.train()
+        if self.config.freeze_statistics:
+            self.state.network.backbone.eval()
 
     def _begin(self) -> tuple[list[str], list[str]]:
         """Go on from the run's checkpoint, else start from the weights the recipe names, if it names any: remarks about
@@ -123,11 +126,8 @@ class Trainer:
                 log.event("init_from", state.step, {"report": self.report})
                 self._evaluate(log)
             batches = iter(self._loader())
-            self.module.train()
-            if config.freeze_statistics:
-                state.network.backbone.eval()
             while state.step < config.steps and not self.world.any(bool(asked_to_stop)):
-                batch, output = self._step(batches)
+                batch, output = self.step(batches)
                 if config.doctor_every and state.step % config.doctor_every == 0 and self.world.is_first:
                     for name, value in measure_gradients(state.network, self.loss, batch, config.precision).items():
                         self._add(name, value)
@@ -156,7 +156,7 @@ class Trainer:
             self.world.size,
         )
 
-    def _step(self, batches: Iterator[Batch]) -> tuple[Batch, TrainingOutput]:
+    def step(self, batches: Iterator[Batch]) -> tuple[Batch, TrainingOutput]:
         """One update of the weights; the last batch and the network's output for it."""
         state, passes = self.state, self.config.accumulation
         started = time.perf_counter()
