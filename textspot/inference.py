@@ -32,7 +32,7 @@ def load(path: str | os.PathLike, device: str = "cpu") -> "Spotter":
     `device` is `cpu`, a GPU such as `cuda:0`, or `auto`, which takes a GPU if there is one. A file that is missing, cut
     short or something else is a `CheckpointError`, a device that is not there a ValueError.
     """
-    return Spotter(*load_model(_find_weights(Path(path))), device=choose_device(device))
+    return Spotter(*load_model(find_weights(Path(path))), device=choose_device(device))
 
 
 def choose_device(name: str) -> torch.device:
@@ -50,7 +50,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def _find_weights(path: Path) -> Path:
+def find_weights(path: Path) -> Path:
     """The weights at `path`: the file itself, or what a folder of a run holds."""
     if not path.is_dir():
         return path

@@ -38,15 +38,27 @@ class TrainConfig:
         warmup_steps: the learning rate rises linearly over these, then falls as a cosine.
         final_learning_rate: what it falls to, as a share of the peak.
         clip_norm: the gradient is scaled down to this norm.
-        ema_decay: of the moving average of the weights, which is what is evaluated and kept.
+        ema_decay: of the moving average of the weights, which is what is evaluated and kept. It starts lower, so that
+            random weights are soon forgotten; with `init_from` it does not, so that given ones are not.
         precision: `bf16` computes the convolutions in bfloat16; losses and coordinates stay in float32.
         compile: compile the network with torch.compile.
         device: `auto` takes a GPU if there is one.
+        init_from: a new run starts from these weights: a model.safetensors or a run's folder. Classes of characters
+            that both charsets hold are taken over; anything else that does not fit is an error. A run that has a
+            checkpoint goes on from that instead.
+        reinitialize: parts of the network that begin anew instead.
+        freeze_statistics: the backbone's BatchNorm keeps the statistics of `init_from`.
+        backbone_learning_rate: the learning rate of the backbone, as a share of that of the rest.
+        predicted_regions: share of the words that are read in training where the network detects them, if it does, and
+            not where they are annotated.
+        predicted_regions_from: the step at which that begins.
         num_threads: CPU threads of the training process; 0 leaves it to torch. Exact resume needs the same number.
         log_every: steps between two lines of the log.
         evaluate_every: steps between two evaluations on the validation images.
         save_every: steps between two checkpoints.
         picture_every: steps between two galleries of what the recogniser is fed.
+        doctor_every: steps between two looks at both heads' gradients and at how reading goes, which warn in words;
+            each takes about as long as a step. 0 for none.
     """
 
     steps: int = 1000
@@ -61,15 +73,28 @@ class TrainConfig:
     precision: Literal["float32", "bf16"] = "bf16"
     compile: bool = False
     device: str = "auto"
+    init_from: str | None = None
+    reinitialize: tuple[Literal["backbone", "neck", "detector", "recognizer"], ...] = ()
+    freeze_statistics: bool = False
+    backbone_learning_rate: float = 1.0
+    predicted_regions: float = 0.0
+    predicted_regions_from: int = 0
     num_threads: int = 0
     log_every: int = 10
     evaluate_every: int = 500
     save_every: int = 250
     picture_every: int = 500
+    doctor_every: int = 100
 
     def __post_init__(self) -> None:
-        if self.num_threads < 0:
-            raise ValueError(f"train.num_threads is {self.num_threads}, expected at least 0")
+        for name in ("num_threads", "doctor_every", "backbone_learning_rate", "predicted_regions_from"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"train.{name} is {getattr(self, name)}, expected at least 0")
+        if not 0 <= self.predicted_regions <= 1:
+            raise ValueError(f"train.predicted_regions is {self.predicted_regions}, expected a share in [0, 1]")
+        for name in ("reinitialize", "freeze_statistics"):
+            if getattr(self, name) and self.init_from is None:
+                raise ValueError(f"train.{name} says what becomes of given weights: set train.init_from too")
         for name in (
             "steps",
             "batch_size",
@@ -158,7 +183,7 @@ def _parse(arguments: list[str]) -> Recipe:
 
 def _recipe_parser(exit_on_error: bool = True) -> ArgumentParser:
     parser = ArgumentParser(
-        description="Train a joint text spotter, as a recipe says.",
+        description="The recipe of a joint text spotter: a YAML file, and any key of it as an option.",
         usage="%(prog)s --config FILE [--KEY VALUE ...]",  # of some eighty keys; --help lists them below
         epilog=_explain_lists(),
         formatter_class=_HelpFormatter,

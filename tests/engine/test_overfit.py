@@ -1,5 +1,6 @@
 """The most telling test there is: two drawn images are learned until they are detected and read exactly."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +22,10 @@ from textspot.recipe import Recipe, TrainConfig
 from textspot.text.charset import TextConfig
 
 
-@pytest.fixture(scope="module")
-def overfitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingResult, Path]:
-    """A run on two images, by the very code users call, and the two images."""
-    folder = tmp_path_factory.mktemp("overfit")
+def overfit_recipe(folder: Path) -> Recipe:
+    """Two images, and a network that can learn them by heart."""
     images = SourceConfig(str(folder / "images"), draw=drawing(2, seed=5))
-    recipe = Recipe(
+    return Recipe(
         run=str(folder / "run"),
         text=TextConfig(CHARACTERS),
         model=ModelConfig(
@@ -40,7 +39,13 @@ def overfitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingResult
             steps=200, batch_size=2, learning_rate=4e-3, warmup_steps=20, evaluate_every=200, ema_decay=0.9
         ),
     )
-    return train(recipe), folder / "images"
+
+
+@pytest.fixture(scope="module")
+def overfitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingResult, Path]:
+    """A run on two images, by the very code users call, and the two images."""
+    folder = tmp_path_factory.mktemp("overfit")
+    return train(overfit_recipe(folder)), folder / "images"
 
 
 def test_two_images_are_detected_and_read_exactly(overfitted: tuple[TrainingResult, Path]) -> None:
@@ -101,3 +106,17 @@ def test_one_onnx_graph_finds_and_reads_as_pytorch_does(
             for name, theirs, ours in zip(expected._fields, got, expected, strict=True):
                 assert theirs.shape == ours.shape, name
                 np.testing.assert_allclose(theirs[0, certain], ours[0, certain].numpy(), atol=1e-3, err_msg=name)
+
+
+def test_words_are_read_where_the_network_detects_them(overfitted: tuple[TrainingResult, Path], tmp_path: Path) -> None:
+    """From its own weights it detects every word, so that from the wanted step on all regions are its own."""
+    result, _ = overfitted
+    recipe = load(result.weights).recipe
+    settings = replace(
+        recipe.train, init_from=str(result.weights), steps=4, learning_rate=1e-4, log_every=1, predicted_regions=1.0
+    )
+    train(replace(recipe, run=str(tmp_path), train=replace(settings, predicted_regions_from=2)))
+    events = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    shares = [event["rec/predicted"] for event in events if event["event"] == "train"]
+    assert shares[:2] == [0, 0]
+    assert min(shares[2:]) > 0.5

@@ -1,3 +1,5 @@
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import nn
@@ -20,12 +22,15 @@ def test_without_warm_up_the_first_step_is_at_the_peak() -> None:
     assert learning_rate_at(0, TrainConfig(steps=10, warmup_steps=0, learning_rate=2.0)) == 2.0
 
 
-def test_biases_and_normalisation_do_not_decay() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    decayed, free = parameter_groups(network, 0.1)
-    assert [tuple(p.shape) for p in decayed["params"]] == [(4, 3, 3, 3)]
-    assert [tuple(p.shape) for p in free["params"]] == [(4,), (4,), (4,)]
-    assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
+def test_biases_and_normalisation_do_not_decay_and_the_backbone_takes_its_share() -> None:
+    network = nn.Sequential(
+        OrderedDict(head=nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), backbone=nn.Conv2d(3, 5, 1))
+    )
+    groups = parameter_groups(network, 0.1, backbone_share=0.3)
+    shapes = [[tuple(p.shape) for p in group["params"]] for group in groups]
+    assert shapes == [[(4, 3, 3, 3)], [(4,), (4,), (4,)], [(5, 3, 1, 1)], [(5,)]]
+    assert [group["weight_decay"] for group in groups] == [0.1, 0.0, 0.1, 0.0]
+    assert [group["share"] for group in groups] == [1.0, 1.0, 0.3, 0.3]
 
 
 @pytest.mark.parametrize(("num_averaged", "decay"), [(1, 2 / 11), (9, 10 / 19), (100_000, 0.99)])

@@ -65,6 +65,15 @@ def test_a_term_of_weight_zero_is_absent_from_the_log(tiny_recipe: Recipe) -> No
     assert all("rec/ctc" not in event for event in log_without_times(Path(tiny_recipe.run)))
 
 
+def test_predicted_regions_change_nothing_before_their_step(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    later = replace(tiny_recipe.train, predicted_regions=1.0, predicted_regions_from=12)
+    plain = train(tiny_recipe).weights
+    mixed = train(replace(tiny_recipe, run=str(tmp_path / "mixed"), train=later)).weights
+    assert plain.read_bytes() != mixed.read_bytes()  # their recipes
+    weights, others = load_file(plain), load_file(mixed)
+    assert all(torch.equal(weights[name], others[name]) for name in weights)
+
+
 def test_images_without_any_word_train_the_detector(tiny_recipe: Recipe, tmp_path: Path) -> None:
     empty = SourceConfig(str(tmp_path / "empty"), draw=drawing(3, seed=3, empty_share=1.0))
     result = train(replace(tiny_recipe, data=replace(tiny_recipe.data, train=(empty,))))
@@ -200,7 +209,9 @@ def test_changed_keys_names_what_differs() -> None:
     assert changed_keys({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}, "e": 3}) == ["a.c", "d", "e"]
 
 
-def test_ctrl_c_saves_and_the_run_goes_on_bit_for_bit(tiny_recipe: Recipe, tmp_path: Path) -> None:
+@pytest.mark.parametrize("changes", [{"doctor_every": 2}, {"predicted_regions": 0.5, "predicted_regions_from": 3}])
+def test_ctrl_c_saves_and_the_run_goes_on_bit_for_bit(tiny_recipe: Recipe, tmp_path: Path, changes: dict) -> None:
+    tiny_recipe = replace(tiny_recipe, train=replace(tiny_recipe.train, **changes))
     broken = replace(tiny_recipe, run=str(tmp_path / "broken"))
     steps = {"left": 5}
     update = torch.optim.AdamW.step

@@ -19,6 +19,7 @@ from textspot.structures import Sample
 from textspot.text.charset import Charset, TextConfig, normalize
 from textspot.text.ctc import min_time_steps
 
+TOO_LONG = "longer than the time axis"  # why a word does not train the reader: CTC cannot represent it
 ROUND = 1000  # positions after which the order of the sources repeats; weights are kept to a thousandth
 
 
@@ -44,6 +45,8 @@ class DataConfig:
     Args:
         train: the sources of training images.
         validation: the source of the images that training is judged by.
+        also_evaluate: further LMDBs by name, such as the data that given weights were trained on; figures of each stand
+            beside those of `validation`, at the score threshold chosen there, and decide nothing.
         image_size: height and width in pixels of the training crops, divisible by 32.
         min_text_height: words lower or narrower than this many pixels after augmentation are ignored.
         max_regions: at most this many words are read in one training image, chosen at random.
@@ -55,6 +58,7 @@ class DataConfig:
 
     train: tuple[SourceConfig, ...]
     validation: SourceConfig
+    also_evaluate: dict[str, str] = field(default_factory=dict)
     image_size: tuple[int, int] = (512, 512)
     min_text_height: float = 6.0
     max_regions: int = 32
@@ -150,7 +154,7 @@ class TrainingStream:
         if not self.charset.knows(text):
             return "character outside the charset"
         if min_time_steps(self.charset.encode(text)) > self.time_steps:
-            return "longer than the time axis"
+            return TOO_LONG
         return None
 
 

@@ -1,6 +1,6 @@
 """A spotter over a data set: predictions, figures, and the threshold that belongs to them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from textspot.data.lmdb_records import Reader
@@ -51,6 +51,16 @@ def validate(spotter: Spotter, reader: Reader) -> Evaluation:
     """Judge a spotter on validation images, from all it finds above a threshold near zero."""
     spotter.threshold = LOWEST_THRESHOLD
     return judge(*predict_dataset(spotter, reader))
+
+
+def judge_further(spotter: Spotter, readers: Mapping[str, Reader]) -> dict[str, float]:
+    """Figures of a spotter at its threshold on further data sets, by `name/protocol/quantity`."""
+    return {
+        f"{name}/{protocol}/{quantity}": value
+        for name, reader in readers.items()
+        for protocol, figures in score_dataset(PROTOCOLS, spotter, reader).figures.items()
+        for quantity, value in figures.items()
+    }
 
 
 def score_dataset(

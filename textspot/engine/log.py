@@ -82,9 +82,10 @@ class RunLog:
 
 
 def _reopen(path: Path, first_step: int) -> Any:
-    """Open a log to append, without the lines after `first_step` and without a line that a kill cut short."""
+    """Open a log to append, without the lines after `first_step` and without a line that a kill cut short; a run that
+    starts has nothing to keep."""
     kept = []
-    if path.exists():
+    if first_step and path.exists():
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
                 event = json.loads(line)

@@ -16,10 +16,16 @@ def learning_rate_at(step: int, config: TrainConfig) -> float:
     return config.learning_rate * (config.final_learning_rate + (1 - config.final_learning_rate) * cosine)
 
 
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
-    """AdamW's groups: matrices and kernels decay, biases and normalisation do not."""
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+def parameter_groups(network: nn.Module, weight_decay: float, backbone_share: float = 1.0) -> list[dict]:
+    """AdamW's groups: matrices and kernels decay, biases and normalisation do not; the `share` of a group is what it
+    takes of the learning rate, 1 for all but the backbone."""
+    parameters = [(name.startswith("backbone."), p) for name, p in network.named_parameters() if p.requires_grad]
     return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {
+            "params": [p for in_backbone, p in parameters if in_backbone == backbone and (p.ndim > 1) == decays],
+            "weight_decay": weight_decay if decays else 0.0,
+            "share": backbone_share if backbone else 1.0,
+        }
+        for backbone in (False, True)
+        for decays in (True, False)
     ]

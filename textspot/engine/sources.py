@@ -1,7 +1,7 @@
 """The data sets of a run: drawn if the recipe says how, opened, and checked against the charset."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from textspot.data.build import damaged_records
@@ -37,6 +37,18 @@ def open_sources(config: DataConfig, world: World) -> tuple[list[Reader], Reader
     if damaged := damaged_records(validation):
         raise ValueError("\n".join([*damaged, f"{config.validation.path} is damaged: build it again"]))
     return train, validation
+
+
+def open_further(paths: Mapping[str, str]) -> dict[str, Reader]:
+    """The data sets that are judged beside the validation source, by name; one that is empty or damaged is a
+    ValueError."""
+    readers = {name: Reader(path) for name, path in paths.items()}
+    for name, reader in readers.items():
+        if not len(reader):
+            raise ValueError(f"data.also_evaluate.{name}: {reader.path} holds no image")
+        if damaged := damaged_records(reader):
+            raise ValueError("\n".join([*damaged, f"{reader.path} is damaged: build it again"]))
+    return readers
 
 
 def check_charset(readers: Sequence[Reader], text: TextConfig) -> None:

@@ -10,10 +10,12 @@ from torch.optim.swa_utils import AveragedModel
 
 from textspot.checkpoint import CheckpointError, write_atomically
 from textspot.engine.schedule import parameter_groups
+from textspot.engine.transfer import take_over
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.recipe import Recipe, build_spotting_network
 
-PROGRESS = ("step", "best", "threshold", "figures", "sums", "damaged")  # the plain values of a TrainerState
+PROGRESS = ("step", "best", "threshold", "figures", "sums", "words", "damaged")  # the plain values of a TrainerState
+LONG_AVERAGED = 1_000_000  # updates after which the decay of `ramped_average` is the one it was given
 
 
 def ramped_average(decay: float):
@@ -36,7 +38,8 @@ class TrainerState:
     """Network, its moving average, optimiser, and how far the run is.
 
     `threshold` and `figures` are those of the last evaluation, `best` is the best end-to-end hmean so far; `sums`
-    holds what the next line of the log is the mean of, `damaged` counts the records that could not be used.
+    holds what the next line of the log is the mean of, `words` counts what the reader was shown, `damaged` the records
+    that could not be used.
     """
 
     network: SpottingNetwork
@@ -47,6 +50,7 @@ class TrainerState:
     threshold: float = 0.5
     figures: dict[str, float] = field(default_factory=dict)
     sums: dict[str, tuple[float, int]] = field(default_factory=dict)
+    words: int = 0
     damaged: int = 0
 
     @classmethod
@@ -54,7 +58,7 @@ class TrainerState:
         """The state before the first step: a function of the recipe and its seed alone."""
         torch.manual_seed(recipe.seed)
         network = build_spotting_network(recipe).to(device).to(memory_format=torch.channels_last)
-        groups = parameter_groups(network, recipe.train.weight_decay)
+        groups = parameter_groups(network, recipe.train.weight_decay, recipe.train.backbone_learning_rate)
         return cls(
             network,
             AveragedModel(network, multi_avg_fn=ramped_average(recipe.train.ema_decay), use_buffers=True),
@@ -65,6 +69,17 @@ class TrainerState:
     def averaged_network(self) -> SpottingNetwork:
         """What is evaluated and kept."""
         return self.average.module  # type: ignore[return-value]
+
+    def start_from(self, path: str, recipe: Recipe) -> list[str]:
+        """Take over given weights (see `take_over`) before the first step, into the moving average too; what was done,
+        in words.
+
+        The average has nothing random to forget then: it leaves the given weights at the recipe's decay.
+        """
+        report = take_over(self.network, recipe, path)
+        self.averaged_network.load_state_dict(self.network.state_dict())
+        self.average.n_averaged.fill_(LONG_AVERAGED)
+        return report
 
     def save(self, path: Path, recipe: Recipe, world_size: int = 1) -> None:
         """Write everything, atomically; `world_size` is the number of processes that train."""
@@ -127,6 +142,7 @@ RESUMABLE_CHANGES = frozenset(
         "train.evaluate_every",
         "train.save_every",
         "train.picture_every",
+        "train.doctor_every",
         "data.num_workers",
     }
 )

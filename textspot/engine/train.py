@@ -4,7 +4,7 @@ import fcntl
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +16,15 @@ from torch import Tensor, nn
 
 from textspot.batch import Batch
 from textspot.checkpoint import MODEL_FILE, ModelCard, save_model, write_atomically
-from textspot.data.dataset import TrainingStream
+from textspot.data.dataset import TOO_LONG, TrainingStream
 from textspot.data.lmdb_records import Reader
 from textspot.data.loader import build_loader
 from textspot.engine.distributed import World, join_world
-from textspot.engine.evaluate import THRESHOLD_PROTOCOL, validate
+from textspot.engine.doctor import diagnose, measure_gradients, read_lengths
+from textspot.engine.evaluate import THRESHOLD_PROTOCOL, judge_further, validate
 from textspot.engine.log import RunLog
 from textspot.engine.schedule import learning_rate_at
-from textspot.engine.sources import check_charset, open_sources
+from textspot.engine.sources import check_charset, open_further, open_sources
 from textspot.engine.state import TrainerState
 from textspot.inference import Spotter
 from textspot.losses import SpottingLoss
@@ -59,7 +60,7 @@ def train(recipe: Recipe) -> TrainingResult:
         with sole_trainer(Path(recipe.run)) if world.is_first else nullcontext():
             sources, validation = open_sources(recipe.data, world)
             check_charset([*sources, validation], recipe.text)
-            return Trainer(recipe, world, sources, validation).run()
+            return Trainer(recipe, world, sources, validation, open_further(recipe.data.also_evaluate)).run()
 
 
 @contextmanager
@@ -82,14 +83,15 @@ def sole_trainer(folder: Path) -> Iterator[None]:
 class Trainer:
     """One run: its state, its data, its log."""
 
-    def __init__(self, recipe: Recipe, world: World, sources: list[Reader], validation: Reader):
-        self.recipe, self.config, self.world, self.validation = recipe, recipe.train, world, validation
+    def __init__(
+        self, recipe: Recipe, world: World, sources: list[Reader], validation: Reader, further: Mapping[str, Reader]
+    ):
+        self.recipe, self.config, self.world = recipe, recipe.train, world
+        self.validation, self.further = validation, further
         self.folder = Path(recipe.run)
         self.charset = build_charset(recipe)
         self.state = TrainerState.build(recipe, world.device)
-        self.warnings: list[str] = []
-        if (self.folder / "last" / STATE_FILE).exists():
-            self.warnings = self.state.restore(self.folder / "last" / STATE_FILE, recipe, world.size)
+        self.notes, self.report = self._begin()
         self.stream = TrainingStream(sources, recipe.data, recipe.text, recipe.model.time_steps, recipe.seed)
         self.loss = SpottingLoss(recipe.loss, world.mean)
         self.module: nn.Module = self.state.network
@@ -97,19 +99,38 @@ class Trainer:
             self.module = torch.compile(self.module)  # type: ignore[assignment]
         if world.size > 1:
             self.module = nn.parallel.DistributedDataParallel(self.module)
+        self.module.train()
+        if self.config.freeze_statistics:
+            self.state.network.backbone.eval()
+
+    def _begin(self) -> tuple[list[str], list[str]]:
+        """Go on from the run's checkpoint, else start from the weights the recipe names, if it names any: remarks about
+        the former, and the report of what was taken over from the latter."""
+        state_file, init_from = self.folder / "last" / STATE_FILE, self.config.init_from
+        if state_file.exists():
+            remarks = self.state.restore(state_file, self.recipe, self.world.size)
+            if init_from:
+                remarks.append(f"goes on from its own checkpoint; {init_from} was used at its start")
+            return remarks, []
+        return [], self.state.start_from(init_from, self.recipe) if init_from else []
 
     def run(self) -> TrainingResult:
         """Train to the last step, or until a signal asks to stop."""
         state, config = self.state, self.config
         with self._log() as log, stop_signals() as asked_to_stop:
-            for warning in self.warnings:
-                log.say(warning)
+            for note in (*self.notes, *self.report):
+                log.say(note)
             where = f"{self.world.size} process(es) on {self.world.device}"
             log.say(f"{self.folder}: step {state.step} of {config.steps}, {where}")
+            if self.report:
+                log.event("init_from", state.step, {"report": self.report})
+                self._evaluate(log)
             batches = iter(self._loader())
-            self.module.train()
             while state.step < config.steps and not self.world.any(bool(asked_to_stop)):
-                batch, output = self._step(batches)
+                batch, output = self.step(batches)
+                if config.doctor_every and state.step % config.doctor_every == 0 and self.world.is_first:
+                    for name, value in measure_gradients(state.network, self.loss, batch, config.precision).items():
+                        self._add(name, value)
                 if state.step % config.log_every == 0:
                     self._log_training(log)
                 if state.step % config.picture_every == 0:
@@ -135,18 +156,19 @@ class Trainer:
             self.world.size,
         )
 
-    def _step(self, batches: Iterator[Batch]) -> tuple[Batch, TrainingOutput]:
+    def step(self, batches: Iterator[Batch]) -> tuple[Batch, TrainingOutput]:
         """One update of the weights; the last batch and the network's output for it."""
         state, passes = self.state, self.config.accumulation
         started = time.perf_counter()
         state.optimizer.zero_grad(set_to_none=True)
-        for _ in range(passes):
+        for number in range(passes):
             asked = time.perf_counter()
             batch = next_batch(batches)
             self._add("time/wait_s", time.perf_counter() - asked)
             batch = batch.to(self.world.device)
+            predicted = self._choose_predicted(batch, number)
             with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-                output = self.module(batch.image, batch.ribbons, batch.region_slot)
+                output = self.module(batch.image, batch.ribbons, batch.region_slot, predicted)
             total, terms = self.loss(output.maps.score_logits, output.maps.geometry, output.text_logits, batch)
             (total / passes).backward()
             self._count(batch, output, terms)
@@ -158,13 +180,23 @@ class Trainer:
                 "train.learning_rate, or with train.precision: float32"
             )
         for group in state.optimizer.param_groups:
-            group["lr"] = learning_rate_at(state.step, self.config)
+            group["lr"] = learning_rate_at(state.step, self.config) * group["share"]
         state.optimizer.step()
         state.average.update_parameters(state.network)
         state.step += 1
         self._add("gradient_norm", norm)
         self._add("time/step_s", time.perf_counter() - started)
         return batch, output
+
+    def _choose_predicted(self, batch: Batch, number: int) -> Tensor | None:
+        """The slots (B, K) to be read where the network detects them in forward pass `number` of this step: a function
+        of the seed and the step. None if there are none to choose."""
+        config, step = self.config, self.state.step
+        if not config.predicted_regions or step < config.predicted_regions_from:
+            return None
+        rng = np.random.default_rng((self.recipe.seed, step, number, self.world.rank))
+        chosen = rng.random(batch.ribbons.shape[:2]) < config.predicted_regions
+        return torch.from_numpy(chosen).to(self.world.device)
 
     def _count(self, batch: Batch, output: TrainingOutput, terms: dict[str, Tensor]) -> None:
         """Add one pass to what the next line of the log is the mean of; regions and drops are this process's own."""
@@ -173,9 +205,15 @@ class Trainer:
         self._add("rec/regions", batch.num_regions)
         if batch.num_regions:
             self._add("rec/blank_rate", float((output.text_logits.argmax(dim=2) == 0).float().mean()))
+            self._add("rec/length", float(batch.token_lengths.float().mean()))
+            self._add("rec/read_length", float(read_lengths(output.text_logits).float().mean()))
+            if self.config.predicted_regions:
+                moved = (output.ribbons != batch.ribbons).flatten(2).any(dim=2)
+                self._add("rec/predicted", float(moved.flatten()[batch.region_slot].float().mean()))
         for reason, count in batch.dropped.items():
             self._add(f"dropped/{reason}", count)
         state = self.state
+        state.words += batch.num_regions
         state.damaged += batch.dropped.get("damaged record", 0)
         images = (state.step + 1) * self.config.accumulation * self.config.batch_size
         if state.damaged > max(FEWEST_DAMAGED, self.recipe.data.max_damaged * images):
@@ -195,11 +233,22 @@ class Trainer:
             name: total if name.startswith("dropped/") else total / count
             for name, (total, count) in sorted(self.state.sums.items())
         }
+        words, too_long = (self.state.sums.get(name, (0.0, 0))[0] for name in ("rec/regions", f"dropped/{TOO_LONG}"))
+        values["rec/infeasible"] = too_long / max(1.0, words + too_long)
         self.state.sums.clear()
         values["learning_rate"] = self.state.optimizer.param_groups[0]["lr"]
         images = self.config.batch_size * self.config.accumulation * self.world.size
         values["time/images_per_s"] = images / values["time/step_s"]
         log.training(self.state.step, values)
+        every = self.config.doctor_every
+        if every and self.state.step % every < self.config.log_every:  # the doctor looked since the last line
+            self._warn(log, diagnose(values, self.state.words * self.world.size))
+
+    def _warn(self, log: RunLog, findings: list[str]) -> None:
+        if findings:
+            log.event("doctor", self.state.step, {"findings": findings})
+        for finding in findings:
+            log.say(f"step {self.state.step}: {finding}")
 
     def _evaluate(self, log: RunLog) -> None:
         """Figures on the validation images by the averaged weights, pictures of them, and a copy of the best
@@ -208,13 +257,13 @@ class Trainer:
         if self.world.is_first:
             spotter = Spotter(state.averaged_network, self._card(), self.world.device)
             evaluation = validate(spotter, self.validation)
-            state.figures, state.threshold = evaluation.figures, evaluation.threshold
+            spotter.threshold = state.threshold = evaluation.threshold
+            state.figures = evaluation.figures | judge_further(spotter, self.further)
             log.event("evaluate", state.step, {**state.figures, "threshold": state.threshold})
             log.say(
                 f"step {state.step}: "
                 + "  ".join(f"{k} {v:.3f}" for k, v in state.figures.items() if k.endswith("hmean"))
             )
-            spotter.threshold = state.threshold
             for number in range(min(NUM_PICTURES, len(self.validation))):
                 image = self.validation.sample(number).image
                 picture = draw_prediction(image, spotter.predict([image])[0])
@@ -229,7 +278,7 @@ class Trainer:
     def _picture_regions(self, batch: Batch, output: TrainingOutput) -> np.ndarray:
         """What the recogniser is fed from the first images of the batch, what it reads, and what stands there."""
         slots = batch.region_slot[:24].cpu()
-        grids = self.state.network.roi.grid(batch.ribbons)
+        grids = self.state.network.roi.grid(output.ribbons)
         num_slots = batch.ribbons.shape[1]
         read = decode_best_path(output.text_logits[: len(slots)].detach().cpu().numpy(), self.charset)
         columns = []

@@ -3,20 +3,24 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from textspot.models.backbone import BACKBONES, BackboneConfig, Normalize
 from textspot.models.fcr import COLUMNS_PER_STEP, PATCH_HEIGHT, FullyConvolutionalRecognizer, RecognizerConfig
 from textspot.models.neck import NeckConfig, TopDownNeck
+from textspot.models.predicted_regions import NUM_PREDICTED, exchange_regions
 from textspot.models.ribbon_head import DetectionMaps, RibbonHead
 from textspot.models.text_pooling import RoiConfig, TextPooling
 
 
 class TrainingOutput(NamedTuple):
-    """What the losses see: the detection maps, and text_logits (R, T, C) of the regions that were asked for."""
+    """What the losses see: the detection maps, and text_logits (R, T, C) of the regions that were asked for; and
+    ribbons (B, K, 2, 4, 2), where those were read."""
 
     maps: DetectionMaps
     text_logits: Tensor
+    ribbons: Tensor
 
 
 class Spots(NamedTuple):
@@ -43,12 +47,22 @@ class SpottingNetwork(nn.Module):
         self.normalize, self.backbone, self.neck = normalize, backbone, neck
         self.detector, self.roi, self.recognizer = detector, roi, recognizer
 
-    def forward(self, image: Tensor, ribbons: Tensor, region_slot: Tensor) -> TrainingOutput:
+    def forward(
+        self, image: Tensor, ribbons: Tensor, region_slot: Tensor, predicted: Tensor | None = None
+    ) -> TrainingOutput:
         """Detect in images (B, 3, H, W) and read the given regions: those of ribbons (B, K, 2, 4, 2) in `region_slot`
-        (R,)."""
+        (R,). Where `predicted` (B, K) is set, a word is read where it was detected instead, if it was."""
         features, maps = self.detect(image)
+        if predicted is not None:
+            ribbons = exchange_regions(ribbons, self.predict_regions(maps), predicted)
         patches = self.roi(features, ribbons).index_select(0, region_slot)
-        return TrainingOutput(maps, self.recognizer(patches))
+        return TrainingOutput(maps, self.recognizer(patches), ribbons)
+
+    @torch.no_grad()
+    def predict_regions(self, maps: DetectionMaps) -> Tensor:
+        """The best ribbons (B, P, 2, 4, 2) of detection maps; no gradient flows through them."""
+        cells = maps.score_logits[0].numel()
+        return self.detector.peaks(maps, maps.score_logits.new_empty(min(NUM_PREDICTED, cells)))[0]
 
     def spot(self, image: Tensor, slots: Tensor) -> Spots:
         """Detect and read the K = len(slots) best regions of each image in one pass, without a host round trip."""

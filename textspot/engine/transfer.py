@@ -1,0 +1,84 @@
+"""Fine-tuning: a network starts from the weights of another one, and what was taken over is said in words."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from textspot.checkpoint import CheckpointError, load_model, load_weights
+from textspot.inference import find_weights
+from textspot.models.spotting_network import SpottingNetwork
+from textspot.recipe import Recipe, build_charset
+from textspot.text.charset import Charset
+
+CLASSIFIER = ("recognizer.classifier.weight", "recognizer.classifier.bias")  # one row per class
+
+
+def take_over(network: SpottingNetwork, recipe: Recipe, path: str) -> list[str]:
+    """Put the weights at `path`, a file or a run's folder, into a new network of the recipe; what was done, in words.
+
+    Parts that the recipe re-initialises stay as they are. So do the classifier's rows of characters that the weights do
+    not know; rows of characters that both know are taken over, wherever they stand. Anything else that does not fit is
+    a `CheckpointError` that names it, and nothing is taken over then.
+    """
+    given, card = load_model(find_weights(Path(path)))
+    anew = recipe.train.reinitialize
+    _check_normalization(recipe, card.recipe, path)
+    charset, theirs = build_charset(recipe), build_charset(card.recipe)
+    classes = shared_classes(charset, theirs)
+    fresh, tensors = network.state_dict(), given.state_dict()
+    if "recognizer" not in anew:
+        for name in CLASSIFIER:
+            tensors[name] = take_rows(fresh[name], tensors[name], classes)
+    kept = {name: tensor for name, tensor in tensors.items() if name.split(".")[0] not in anew}
+    try:
+        load_weights(network, kept | {name: fresh[name] for name in fresh if name.split(".")[0] in anew}, path)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{error}. Give the recipe the model of these weights, or list under train.reinitialize the parts that "
+            "shall begin anew"
+        ) from error
+    report = [f"{path}: the weights of its step {card.step} are where this run starts"]
+    if anew:
+        report.append(f"begin anew, as train.reinitialize says: {', '.join(anew)}")
+    if "recognizer" not in anew:
+        report += _compare_charsets(charset, theirs, len(classes) - 1)
+    return report
+
+
+def shared_classes(charset: Charset, theirs: Charset) -> list[tuple[int, int]]:
+    """(class here, class there) of the blank and of every character that both charsets hold."""
+    shared = [c for c in charset.characters if theirs.knows(c)]
+    return [(0, 0), *zip(charset.encode("".join(shared)), theirs.encode("".join(shared)), strict=True)]
+
+
+def take_rows(fresh: Tensor, given: Tensor, classes: Sequence[tuple[int, int]]) -> Tensor:
+    """A copy of `fresh` (C, ...) with the rows of `given` (C', ...) at the (C, C') pairs; `given` itself if its rows
+    have another shape."""
+    if fresh.shape[1:] != given.shape[1:]:
+        return given
+    rows = fresh.clone()
+    for here, there in classes:
+        rows[here] = given[there]
+    return rows
+
+
+def _check_normalization(recipe: Recipe, theirs: Recipe, path: str) -> None:
+    """The weights have seen images of one normalisation; nothing but bad figures would tell of another."""
+    ours, given = ([list(c.preprocess.mean), list(c.preprocess.std)] for c in (recipe, theirs))
+    if ours != given:
+        raise CheckpointError(
+            f"{path}: was trained with preprocess.mean {given[0]} and preprocess.std {given[1]}, the recipe says "
+            f"{ours[0]} and {ours[1]}: say the same"
+        )
+
+
+def _compare_charsets(charset: Charset, theirs: Charset, num_shared: int) -> list[str]:
+    new = "".join(c for c in charset.characters if not theirs.knows(c))
+    left = "".join(c for c in theirs.characters if not charset.knows(c))
+    lines = [f"characters whose classes are taken over: {num_shared} of {len(charset.characters)}"]
+    if new:
+        lines.append(f"characters the weights do not know, which begin anew: {new}")
+    if left:
+        lines.append(f"characters the weights know and the recipe leaves out: {left}")
+    return lines
