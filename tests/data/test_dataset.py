@@ -9,8 +9,11 @@ import pytest
 import torch
 
 from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream, jitter_ribbon
-from textspot.data.lmdb_records import DamagedRecordError
+from textspot.data.lmdb_records import DamagedRecordError, Reader
 from textspot.data.loader import PositionSampler, build_loader
+from textspot.data.mixture import ROUND, Mixture
+from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig, draw_dataset
+from textspot.data.synthetic.renderer import Renderer, RendererConfig
 from textspot.data.transforms import TransformConfig
 from textspot.geometry import box_to_quad, quad_to_ribbon
 from textspot.structures import Sample
@@ -20,6 +23,7 @@ SIZE = (64, 96)
 QUAD = box_to_quad([8, 8, 80, 24])
 CONFIG = DataConfig((SourceConfig("drawn"),), SourceConfig("none"), image_size=SIZE, region_jitter=0.0)
 TEXT = TextConfig("abc")
+STREAM = StreamConfig(5, RendererConfig(96, 128, words_per_image=(2, 4), max_text_height=20))
 
 
 class Samples:
@@ -67,6 +71,11 @@ def equal(one, other) -> bool:
         ({"image_size": (0, 96)}, "data.image_size"),
         ({"train": ()}, "data.train needs at least one source"),
         ({"train": (SourceConfig("a", 0.0),)}, "weight above 0"),
+        ({"validation": SourceConfig("a", 2.0)}, "data.validation.weight has no effect"),
+        ({"validation": SourceConfig(stream=StreamConfig())}, "data.validation.path is missing"),
+        ({"train": (SourceConfig("a"), SourceConfig())}, r"data.train\[1\] is made of either the path of an LMDB"),
+        ({"train": (SourceConfig("a", stream=StreamConfig()),)}, r"data.train\[0\] .* or a stream"),
+        ({"train": (SourceConfig(draw=DrawConfig(), stream=StreamConfig()),)}, r"data.train\[0\] .* or a stream"),
         ({"max_regions": -1}, "data.max_regions is -1, expected at least 0"),
         ({"region_jitter": -0.1}, "data.region_jitter is -0.1, expected at least 0"),
     ],
@@ -189,6 +198,37 @@ def test_sources_are_mixed_by_their_weights():
     assert counts[2] / counts.total() == pytest.approx(0.75, abs=0.06)
 
 
+def test_a_mixture_keeps_to_its_weights_and_each_source_to_its_order():
+    """Of nine sources, more than are ever shown at once; the rarest has one turn in a thousand."""
+    sources = [Samples([draw_sample(10 * number + image) for image in range(3)]) for number in range(9)]
+    mixture = Mixture(sources, [1e-6, *[1.0] * 8], seed=0)
+    shown = [int(mixture.sample(position, Counter()).image[0, 0, 0]) for position in range(2 * ROUND)]
+    counts = Counter(number // 10 for number in shown)
+    assert counts[0] == 2
+    assert all(240 <= counts[number] <= 262 for number in range(1, 9))
+    for number in range(1, 9):
+        images = [image % 10 for image in shown if image // 10 == number]
+        epochs = [images[start : start + 3] for start in range(0, len(images) - 2, 3)]
+        assert [sorted(epoch) for epoch in epochs] == [[0, 1, 2]] * len(epochs)
+    assert [int(mixture.sample(position, Counter()).image[0, 0, 0]) for position in (1999, 3, 700)] == [
+        shown[position] for position in (1999, 3, 700)
+    ]
+
+
+def test_a_stream_shows_each_image_once():
+    """Its images number 0, 1, 2, ... as the renderer draws them, whatever is mixed in between."""
+    stream, samples = DrawnStream(STREAM), Samples([draw_sample(7)])
+    mixture = Mixture([samples, stream], [1.0, 2.0], seed=3)
+    names = [mixture.sample(position, Counter()).name for position in range(30)]
+    drawn = [name for name in names if name != "image 7"]
+    assert drawn == [f"5_{number:06d}" for number in range(len(drawn))]
+    assert 12 < len(drawn) < 28
+    shown = mixture.sample(names.index("5_000002"), Counter())
+    expected = Renderer(STREAM.renderer).render(5, 2)
+    assert shown.image.tobytes() == expected.image.tobytes()
+    assert shown.transcripts == expected.transcripts
+
+
 def test_an_example_depends_on_seed_and_position_alone():
     config = replace(CONFIG, transforms=TransformConfig(0.7, 1.4, 1.2, 0.2, 0.8), region_jitter=0.1)
     rng = np.random.default_rng(0)
@@ -216,7 +256,7 @@ def test_nothing_but_damaged_records_stops_with_the_path():
     stream = build_stream(Samples([draw_sample(0)] * 3, damaged=range(3)))
     with (
         pytest.warns(UserWarning, match="damaged"),
-        pytest.raises(ValueError, match="drawn: every record is damaged; build it again"),
+        pytest.raises(ValueError, match=r"every record is damaged; build it again\. The last one: drawn: record \d"),
     ):
         stream[0]
 
@@ -249,16 +289,24 @@ def test_the_loader_begins_where_it_is_told():
     assert numbers == [[read_number(stream[position]) for position in row] for row in ((6, 7, 8), (9, 10, 11))]
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than cores, on purpose
 @pytest.mark.parametrize(
-    "context", ["fork", *(pytest.param(name, marks=pytest.mark.slow) for name in ("spawn", "forkserver"))]
+    ("context", "num_workers"),
+    [("fork", 1), ("fork", 4), *(pytest.param(name, 2, marks=pytest.mark.slow) for name in ("spawn", "forkserver"))],
 )
-def test_batches_do_not_depend_on_the_number_of_workers(context, monkeypatch):
-    config = replace(CONFIG, transforms=TransformConfig(0.7, 1.4, 1.2, 0.2, 0.8), region_jitter=0.1)
-    stream = build_stream([draw_sample(number, ("ab", "c")) for number in range(9)], config)
-    alone, shared = (build_loader(stream, 1, 6, batch_size=3, num_workers=count) for count in (0, 2))
+def test_batches_do_not_depend_on_the_number_of_workers(context, num_workers, tmp_path, monkeypatch):
+    """From an LMDB and a stream, mixed."""
+    drawing = DrawConfig(5, seed=1, renderer=STREAM.renderer)
+    draw_dataset(tmp_path / "drawn", drawing)
+    transforms = TransformConfig(0.7, 1.4, 1.2, 0.2, 0.8)
+    train = (SourceConfig(str(tmp_path / "drawn")), SourceConfig(stream=STREAM))
+    config = replace(CONFIG, train=train, transforms=transforms, region_jitter=0.1)
+    stream = TrainingStream([Reader(tmp_path / "drawn"), DrawnStream(STREAM)], config, TextConfig(), 16, seed=0)
+    alone, shared = (build_loader(stream, 1, 8, batch_size=3, num_workers=count) for count in (0, num_workers))
     monkeypatch.setattr(shared, "multiprocessing_context", context)
     batches = list(zip(alone, shared, strict=True))
-    assert len(batches) == 5
+    assert len(batches) == 7
+    assert sum(batch.num_regions for batch, _ in batches) > 20
     for one, other in batches:
         for name, value in vars(one).items():
             same = torch.equal(value, getattr(other, name)) if name != "dropped" else value == other.dropped

@@ -19,6 +19,7 @@ from textspot.checkpoint import MODEL_FILE, ModelCard, save_model, write_atomica
 from textspot.data.dataset import TrainingStream
 from textspot.data.lmdb_records import Reader
 from textspot.data.loader import build_loader
+from textspot.data.synthetic.draw import DrawnStream
 from textspot.engine.distributed import World, join_world
 from textspot.engine.evaluate import THRESHOLD_PROTOCOL, validate
 from textspot.engine.log import RunLog
@@ -82,7 +83,7 @@ def sole_trainer(folder: Path) -> Iterator[None]:
 class Trainer:
     """One run: its state, its data, its log."""
 
-    def __init__(self, recipe: Recipe, world: World, sources: list[Reader], validation: Reader):
+    def __init__(self, recipe: Recipe, world: World, sources: list[Reader | DrawnStream], validation: Reader):
         self.recipe, self.config, self.world, self.validation = recipe, recipe.train, world, validation
         self.folder = Path(recipe.run)
         self.charset = build_charset(recipe)
