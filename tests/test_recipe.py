@@ -47,7 +47,7 @@ EVERYTHING = Recipe(
         region_jitter=0.2,
         max_damaged=0.5,
         num_workers=0,
-        transforms=TransformConfig(0.5, 2.0, 1.5, 0.3, 0.7, (1, 2, 3)),
+        transforms=TransformConfig(0.5, 2.0, 1.5, 0.3, 0.2, 0.7, 0.6, (1, 2, 3)),
     ),
     run="runs/everything",
     seed=9,

@@ -15,7 +15,7 @@ from textspot.data.mixture import ROUND, Mixture
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig, draw_dataset
 from textspot.data.synthetic.renderer import Renderer, RendererConfig
 from textspot.data.transforms import TransformConfig
-from textspot.geometry import box_to_quad, quad_to_ribbon
+from textspot.geometry import box_to_quad, quad_to_ribbon, ribbon_size
 from textspot.structures import Sample
 from textspot.text.charset import TextConfig
 
@@ -23,6 +23,7 @@ SIZE = (64, 96)
 QUAD = box_to_quad([8, 8, 80, 24])
 CONFIG = DataConfig((SourceConfig("drawn"),), SourceConfig("none"), image_size=SIZE, region_jitter=0.0)
 TEXT = TextConfig("abc")
+MAX_SIDE = 1280
 STREAM = StreamConfig(5, RendererConfig(96, 128, words_per_image=(2, 4), max_text_height=20))
 
 
@@ -31,11 +32,13 @@ class Samples:
 
     def __init__(self, samples, damaged=()):
         self.samples, self.damaged = samples, set(damaged)
+        self.least_sides = []
 
     def __len__(self):
         return len(self.samples)
 
-    def sample(self, index: int) -> Sample:
+    def sample(self, index: int, least_side: int) -> Sample:
+        self.least_sides.append(least_side)
         if index in self.damaged:
             raise DamagedRecordError(f"drawn: record {index}: damaged")
         return self.samples[index]
@@ -48,9 +51,16 @@ def draw_sample(number: int, words: tuple[str, ...] = (), polygon: np.ndarray = 
     return Sample(image, polygons, words, np.full(len(words), ignore), f"image {number}")
 
 
-def build_stream(samples, config: DataConfig = CONFIG, text: TextConfig = TEXT, time_steps: int = 16, seed: int = 0):
+def build_stream(
+    samples,
+    config: DataConfig = CONFIG,
+    text: TextConfig = TEXT,
+    time_steps: int = 16,
+    seed: int = 0,
+    max_side: int = MAX_SIDE,
+):
     source = samples if isinstance(samples, Samples) else Samples(samples)
-    return TrainingStream([source], config, text, time_steps, seed)
+    return TrainingStream([source], config, text, time_steps, max_side, seed)
 
 
 def read_number(example) -> int:
@@ -89,7 +99,7 @@ def test_a_source_without_images_is_named():
     config = replace(CONFIG, train=(SourceConfig("full"), SourceConfig("void"), SourceConfig("bare")))
     sources = [Samples([draw_sample(0)]), Samples([]), Samples([])]
     with pytest.raises(ValueError, match="no images to train on in void, bare"):
-        TrainingStream(sources, config, TEXT, 16, seed=0)
+        TrainingStream(sources, config, TEXT, 16, MAX_SIDE, seed=0)
 
 
 def test_an_image_without_text_is_an_example():
@@ -149,6 +159,19 @@ def test_words_of_too_few_pixels_are_ignored(height, width, read):
     assert bool(example.targets.mask.all()) == bool(read)
 
 
+def test_large_images_are_seen_as_small_as_inference_sees_them():
+    """A word of 24 pixels in an image twice as long as `max_side` has 12; zoomed, it needs the image larger."""
+    image = np.zeros((96, 160, 3), np.uint8)
+    samples = Samples([Sample(image, [box_to_quad([20, 30, 140, 54])], ["a"], np.zeros(1, bool))])
+    for zoom, height, least_side in ((1.0, 12, 80), (2.0, 24, 160), (0.8, 9.6, 80)):
+        config = replace(CONFIG, min_text_height=1.0, transforms=TransformConfig(zoom, zoom))
+        example = build_stream(samples, config, max_side=80)[0]
+        found = [ribbon_size(ribbon)[0] for ribbon in example.ribbons]
+        assert found == pytest.approx([height] * len(found), abs=1e-3)
+        assert samples.least_sides[-1] == least_side
+    assert len(found) == 1
+
+
 def test_of_too_many_words_some_are_chosen_by_chance():
     stream = build_stream([draw_sample(7, ("a", "b", "c"))], replace(CONFIG, max_regions=2))
     examples = [stream[position] for position in range(40)]
@@ -193,7 +216,9 @@ def test_every_epoch_visits_each_image_once_in_another_order():
 
 def test_sources_are_mixed_by_their_weights():
     config = replace(CONFIG, train=(SourceConfig("a", 1.0), SourceConfig("b", 3.0)))
-    stream = TrainingStream([Samples([draw_sample(number)] * 5) for number in (1, 2)], config, TEXT, 16, seed=0)
+    stream = TrainingStream(
+        [Samples([draw_sample(number)] * 5) for number in (1, 2)], config, TEXT, 16, MAX_SIDE, seed=0
+    )
     counts = Counter(read_number(stream[position]) for position in range(400))
     assert counts[2] / counts.total() == pytest.approx(0.75, abs=0.06)
 
@@ -202,7 +227,7 @@ def test_a_mixture_keeps_to_its_weights_and_each_source_to_its_order():
     """Of nine sources, more than are ever shown at once; the rarest has one turn in a thousand."""
     sources = [Samples([draw_sample(10 * number + image) for image in range(3)]) for number in range(9)]
     mixture = Mixture(sources, [1e-6, *[1.0] * 8], seed=0)
-    shown = [int(mixture.sample(position, Counter()).image[0, 0, 0]) for position in range(2 * ROUND)]
+    shown = [int(mixture.sample(position, MAX_SIDE, Counter()).image[0, 0, 0]) for position in range(2 * ROUND)]
     counts = Counter(number // 10 for number in shown)
     assert counts[0] == 2
     assert all(240 <= counts[number] <= 262 for number in range(1, 9))
@@ -210,7 +235,7 @@ def test_a_mixture_keeps_to_its_weights_and_each_source_to_its_order():
         images = [image % 10 for image in shown if image // 10 == number]
         epochs = [images[start : start + 3] for start in range(0, len(images) - 2, 3)]
         assert [sorted(epoch) for epoch in epochs] == [[0, 1, 2]] * len(epochs)
-    assert [int(mixture.sample(position, Counter()).image[0, 0, 0]) for position in (1999, 3, 700)] == [
+    assert [int(mixture.sample(position, MAX_SIDE, Counter()).image[0, 0, 0]) for position in (1999, 3, 700)] == [
         shown[position] for position in (1999, 3, 700)
     ]
 
@@ -219,18 +244,20 @@ def test_a_stream_shows_each_image_once():
     """Its images number 0, 1, 2, ... as the renderer draws them, whatever is mixed in between."""
     stream, samples = DrawnStream(STREAM), Samples([draw_sample(7)])
     mixture = Mixture([samples, stream], [1.0, 2.0], seed=3)
-    names = [mixture.sample(position, Counter()).name for position in range(30)]
+    names = [mixture.sample(position, MAX_SIDE, Counter()).name for position in range(30)]
     drawn = [name for name in names if name != "image 7"]
     assert drawn == [f"5_{number:06d}" for number in range(len(drawn))]
     assert 12 < len(drawn) < 28
-    shown = mixture.sample(names.index("5_000002"), Counter())
+    shown = mixture.sample(names.index("5_000002"), MAX_SIDE, Counter())
     expected = Renderer(STREAM.renderer).render(5, 2)
     assert shown.image.tobytes() == expected.image.tobytes()
     assert shown.transcripts == expected.transcripts
 
 
 def test_an_example_depends_on_seed_and_position_alone():
-    config = replace(CONFIG, transforms=TransformConfig(0.7, 1.4, 1.2, 0.2, 0.8), region_jitter=0.1)
+    config = replace(
+        CONFIG, transforms=TransformConfig(0.7, 1.4, 1.2, 0.2, 0.3, colour=0.5, degrade=0.5), region_jitter=0.1
+    )
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (80, 120, 3), dtype=np.uint8) for _ in range(5)]
     samples = [Sample(image, [QUAD, QUAD + 20], ["ab", "c"], np.zeros(2, bool)) for image in images]
@@ -263,8 +290,8 @@ def test_nothing_but_damaged_records_stops_with_the_path():
 
 def test_other_errors_are_not_swallowed():
     class Broken(Samples):
-        def sample(self, index: int) -> Sample:
-            raise OSError(f"disk gone at {index}")
+        def sample(self, index: int, least_side: int) -> Sample:
+            raise OSError(f"disk gone at {index}, {least_side}")
 
     with pytest.raises(OSError, match="disk gone"):
         build_stream(Broken([draw_sample(0)]))[0]
@@ -298,10 +325,12 @@ def test_batches_do_not_depend_on_the_number_of_workers(context, num_workers, tm
     """From an LMDB and a stream, mixed."""
     drawing = DrawConfig(5, seed=1, renderer=STREAM.renderer)
     draw_dataset(tmp_path / "drawn", drawing)
-    transforms = TransformConfig(0.7, 1.4, 1.2, 0.2, 0.8)
+    transforms = TransformConfig(0.7, 1.4, 1.2, 0.2, 0.3, colour=0.5, degrade=0.5)
     train = (SourceConfig(str(tmp_path / "drawn")), SourceConfig(stream=STREAM))
     config = replace(CONFIG, train=train, transforms=transforms, region_jitter=0.1)
-    stream = TrainingStream([Reader(tmp_path / "drawn"), DrawnStream(STREAM)], config, TextConfig(), 16, seed=0)
+    stream = TrainingStream(
+        [Reader(tmp_path / "drawn"), DrawnStream(STREAM)], config, TextConfig(), 16, MAX_SIDE, seed=0
+    )
     alone, shared = (build_loader(stream, 1, 8, batch_size=3, num_workers=count) for count in (0, num_workers))
     monkeypatch.setattr(shared, "multiprocessing_context", context)
     batches = list(zip(alone, shared, strict=True))

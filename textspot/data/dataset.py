@@ -1,8 +1,9 @@
 """From several sources to training examples, each a function of (seed, position in the stream) alone."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from textspot.batch import Example
 from textspot.data.mixture import Mixture, SampleSource
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
 from textspot.data.targets import draw_targets
-from textspot.data.transforms import TransformConfig, augment
+from textspot.data.transforms import TransformConfig, augment, place_camera
 from textspot.geometry import polygon_to_ribbon, ribbon_size
 from textspot.structures import Sample
 from textspot.text.charset import Charset, TextConfig, normalize
@@ -81,7 +82,11 @@ class DataConfig:
 
 
 class TrainingStream:
-    """Position -> Example. The sampler of a run is its position; nothing else has to be restored to resume it."""
+    """Position -> Example. The sampler of a run is its position; nothing else has to be restored to resume it.
+
+    Images longer than `max_side` are seen as small as inference sees them (`preprocess.max_side`), so that words have
+    the same size in both; the zoom of the augmentation comes on top.
+    """
 
     def __init__(
         self,
@@ -89,6 +94,7 @@ class TrainingStream:
         config: DataConfig,
         text: TextConfig,
         time_steps: int,
+        max_side: int,
         seed: int,
     ):
         empty = [
@@ -100,13 +106,15 @@ class TrainingStream:
             raise ValueError(f"no images to train on in {', '.join(empty)}")
         self.mixture = Mixture(sources, [source.weight for source in config.train], seed)
         self.config, self.text, self.seed = config, text, seed
-        self.charset, self.time_steps = Charset(text.characters), time_steps
+        self.charset, self.time_steps, self.max_side = Charset(text.characters), time_steps, max_side
 
     def __getitem__(self, position: int) -> Example:
         rng = np.random.default_rng((self.seed, position))
         dropped: Counter[str] = Counter()
-        sample = self.mixture.sample(position, dropped)
-        view = augment(sample, self.config.image_size, self.config.transforms, rng)
+        camera = place_camera(self.config.transforms, rng)
+        sample = self.mixture.sample(position, math.ceil(self.max_side * max(1, *camera.zoom)), dropped)
+        camera = replace(camera, zoom=camera.zoom * min(1, self.max_side / max(sample.size)))
+        view = augment(sample, camera, self.config.image_size, self.config.transforms, rng)
         return self._encode(view, dropped, rng)
 
     def _encode(self, sample: Sample, dropped: Counter[str], rng: np.random.Generator) -> Example:

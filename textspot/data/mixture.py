@@ -15,11 +15,14 @@ ROUND = 1000  # positions after which the order of the sources repeats; weights 
 
 
 class SampleSource(Protocol):
-    """Anything with samples by number: an LMDB reader, a list in a test."""
+    """Anything with samples by number: an LMDB reader, a list in a test.
+
+    An image may come at a half, a quarter or an eighth of its size if it stays at least `least_side` pixels long.
+    """
 
     def __len__(self) -> int: ...
 
-    def sample(self, index: int) -> Sample: ...
+    def sample(self, index: int, least_side: int) -> Sample: ...
 
 
 class Mixture:
@@ -33,13 +36,16 @@ class Mixture:
         turns = np.repeat(np.arange(len(sources)), _turns(weights))
         self.order = np.random.default_rng(seed).permutation(turns)
 
-    def sample(self, position: int, dropped: Counter[str]) -> Sample:
-        """The sample at a position; damaged records before it are named in warnings and counted in `dropped`."""
+    def sample(self, position: int, least_side: int, dropped: Counter[str]) -> Sample:
+        """The sample at a position, its image as large as `SampleSource` says; damaged records that it stands for are
+        named in warnings and counted in `dropped`."""
         round_number, turn = divmod(position, ROUND)
         turns = self.order == self.order[turn]
         number = round_number * int(turns.sum()) + int(turns[:turn].sum())
         source = self.sources[self.order[turn]]
-        return source.sample(number) if isinstance(source, DrawnStream) else source.sample(number, dropped)
+        if isinstance(source, DrawnStream):
+            return source.sample(number)
+        return source.sample(number, least_side, dropped)
 
 
 def _turns(weights: Sequence[float]) -> np.ndarray:
@@ -57,7 +63,7 @@ class _Shuffled:
         self.samples, self.seed = samples, seed
         self._epoch, self._order = -1, np.arange(0)  # of the last sample, kept for the next
 
-    def sample(self, number: int, dropped: Counter[str]) -> Sample:
+    def sample(self, number: int, least_side: int, dropped: Counter[str]) -> Sample:
         """Draw number `number`; a damaged record is named, counted and replaced by the next one."""
         epoch, offset = divmod(number, len(self.samples))
         if epoch != self._epoch:
@@ -65,7 +71,7 @@ class _Shuffled:
         damage = ""
         for skipped in range(len(self._order)):
             try:
-                return self.samples.sample(int(self._order[(offset + skipped) % len(self._order)]))
+                return self.samples.sample(int(self._order[(offset + skipped) % len(self._order)]), least_side)
             except DamagedRecordError as error:
                 damage = str(error)
                 warnings.warn(damage, stacklevel=1)

@@ -91,7 +91,9 @@ class Trainer:
         self.warnings: list[str] = []
         if (self.folder / "last" / STATE_FILE).exists():
             self.warnings = self.state.restore(self.folder / "last" / STATE_FILE, recipe, world.size)
-        self.stream = TrainingStream(sources, recipe.data, recipe.text, recipe.model.time_steps, recipe.seed)
+        self.stream = TrainingStream(
+            sources, recipe.data, recipe.text, recipe.model.time_steps, recipe.preprocess.max_side, recipe.seed
+        )
         self.loss = SpottingLoss(recipe.loss, world.mean)
         self.module: nn.Module = self.state.network
         if self.config.compile:
