@@ -1,11 +1,14 @@
 """What changes pixels alone: size and type stay, chance comes from the generator, nothing happens in place."""
 
+from collections import Counter
+
 import cv2
 import numpy as np
 import pytest
 
 from textspot.data import photometric
 from textspot.data.photometric import (
+    LOSSES,
     STRONGEST_NOISE,
     add_noise,
     blur,
@@ -17,7 +20,7 @@ from textspot.data.photometric import (
     tint,
 )
 
-CHANGES = [expose, tint, lower_resolution, blur, add_noise, compress]
+CHANGES = [expose, tint, *LOSSES]
 
 
 def draw(size: tuple[int, int] = (48, 64), seed: int = 0) -> np.ndarray:
@@ -44,28 +47,26 @@ def test_chance_is_the_generator_and_nothing_changes_in_place(change):
     assert (image == before).all()
 
 
-@pytest.mark.parametrize(("change", "shares"), [(change_colours, (0.5, 0.25, 1 / 16)), (degrade, (0.5,) * 4)])
-def test_every_change_has_its_probability(change, shares, monkeypatch):
-    """One minus the product of the probabilities that nothing happens; none at 0."""
-    names = ("expose", "tint") if change is change_colours else ("lower_resolution", "blur", "add_noise", "compress")
-    counts = dict.fromkeys(names, 0)
-    for name in names:
+def test_every_change_has_its_probability(monkeypatch):
+    counts = Counter()
 
-        def count(image, _, name=name):
-            counts[name] += 1
-            return image
+    def counting(name):
+        return lambda image, _: counts.update([name]) or image
 
-        monkeypatch.setattr(photometric, name, count)
-    rng = np.random.default_rng(0)
-    image, grey = draw((4, 4)), 0
+    monkeypatch.setattr(photometric, "expose", counting("expose"))
+    monkeypatch.setattr(photometric, "tint", counting("tint"))
+    monkeypatch.setattr(photometric, "LOSSES", [counting(lose.__name__) for lose in LOSSES])
+    image, rng = draw((4, 4)), np.random.default_rng(0)
     for _ in range(1000):
-        changed = change(image, 0.5, rng)
-        grey += bool((changed == changed[..., :1]).all())
-    for name, share in zip(names, shares, strict=False):
-        assert counts[name] == pytest.approx(1000 * share, abs=70)
-    if change is change_colours:
-        assert grey == pytest.approx(1000 / 16, abs=30)
-    assert change(image, 0.0, rng) is image
+        coloured = change_colours(image, 0.5, rng)
+        counts["grey"] += bool((coloured == coloured[..., :1]).all())
+        degrade(image, 0.5, rng)
+    expected = {"expose": 500, "tint": 250, "grey": 62} | {lose.__name__: 500 for lose in LOSSES}
+    assert counts.keys() == expected.keys()
+    for name, count in expected.items():
+        assert counts[name] == pytest.approx(count, abs=50), name
+    assert change_colours(image, 0.0, rng) is image
+    assert degrade(image, 0.0, rng) is image
 
 
 def test_exposure_is_one_table_for_all_pixels_and_keeps_their_order():

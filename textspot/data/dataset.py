@@ -12,7 +12,7 @@ from textspot.data.mixture import Mixture, SampleSource
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
 from textspot.data.targets import draw_targets
 from textspot.data.transforms import TransformConfig, augment, place_camera
-from textspot.geometry import polygon_to_ribbon, ribbon_size
+from textspot.geometry import polygon_to_ribbon, ribbon_sizes
 from textspot.structures import Sample
 from textspot.text.charset import Charset, TextConfig, normalize
 from textspot.text.ctc import min_time_steps
@@ -119,7 +119,7 @@ class TrainingStream:
 
     def _encode(self, sample: Sample, dropped: Counter[str], rng: np.random.Generator) -> Example:
         ribbons = [polygon_to_ribbon(polygon)[0] for polygon in sample.polygons]
-        sizes = np.array([ribbon_size(ribbon) for ribbon in ribbons]).reshape(-1, 2)
+        sizes = ribbon_sizes(np.array(ribbons))
         ignore = sample.ignore | (sizes.min(axis=1, initial=np.inf) < self.config.min_text_height)
         readable: list[np.ndarray] = []
         tokens: list[list[int]] = []

@@ -27,8 +27,8 @@ def change_colours(image: np.ndarray, probability: float, rng: np.random.Generat
 
 
 def degrade(image: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:
-    """Each loss with a probability, in the order in which a camera causes them."""
-    for lose in (lower_resolution, blur, add_noise, compress):
+    """Each of the `LOSSES` with a probability."""
+    for lose in LOSSES:
         if rng.random() < probability:
             image = lose(image, rng)
     return image
@@ -79,3 +79,6 @@ def compress(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     quality = int(rng.integers(*JPEG_QUALITY, endpoint=True))
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB))
+
+
+LOSSES = (lower_resolution, blur, add_noise, compress)  # in the order in which a camera causes them

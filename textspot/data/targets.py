@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from textspot.batch import Targets
-from textspot.geometry import ribbon_points, ribbon_size
+from textspot.geometry import ribbon_points, ribbon_sizes
 
 STRIDE = 4  # pixels per cell: the finest map of the neck
 OFFSET_UNIT = 16.0  # pixels: brings the offsets of ordinary words to the order of 1
@@ -26,8 +26,9 @@ def draw_targets(ribbons: Sequence[np.ndarray], ignore: np.ndarray, size: tuple[
     score = np.zeros((h, w), dtype=np.float32)
     mask = np.ones((h, w), dtype=np.float32)
     owner = np.zeros((h, w), dtype=np.intp)
-    for number, (ribbon, is_ignored) in enumerate(zip(ribbons, ignore, strict=True)):
-        row, column, hill = _cover(ribbon, h, w)
+    sizes = ribbon_sizes(np.array(ribbons))
+    for number, (ribbon, extent, is_ignored) in enumerate(zip(ribbons, sizes, ignore, strict=True)):
+        row, column, hill = _cover(ribbon, extent, h, w)
         if is_ignored:
             mask[row, column] = 0
             continue
@@ -39,7 +40,7 @@ def draw_targets(ribbons: Sequence[np.ndarray], ignore: np.ndarray, size: tuple[
     owners = owner[row, column]
     centres = np.stack([column + 0.5, row + 0.5], axis=1) * STRIDE
     control_points = np.reshape(ribbons, (-1, 8, 2))[owners]
-    heights = np.array([max(ribbon_size(ribbon)[0], STRIDE) for ribbon in ribbons])[owners]
+    heights = np.maximum(sizes[:, 0], STRIDE)[owners]
     return Targets(
         score,
         mask,
@@ -49,10 +50,10 @@ def draw_targets(ribbons: Sequence[np.ndarray], ignore: np.ndarray, size: tuple[
     )
 
 
-def _cover(ribbon: np.ndarray, h: int, w: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The cells (row, column) a ribbon covers and the hill's height there, by sampling it at twice the cells'
-    density."""
-    height, width = ribbon_size(ribbon)
+def _cover(ribbon: np.ndarray, size: np.ndarray, h: int, w: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The cells (row, column) a ribbon of `size` (height, width) covers and the hill's height there, by sampling it at
+    twice the cells' density."""
+    height, width = size
     u = np.linspace(0, 1, 2 * int(width / STRIDE) + 3)
     v = np.linspace(0, 1, 2 * int(height / STRIDE) + 3)
     cells = np.floor(ribbon_points(ribbon, u, v) / STRIDE).astype(np.int64)
