@@ -11,7 +11,9 @@ SIZE = (32, 64)
 def build_example(words: list[list[int]], number: int = 0, **dropped: int) -> Example:
     """An example with one word per list of tokens; what it holds can be told from `number`."""
     rng = np.random.default_rng(number)
-    maps = Targets(*(rng.random((*channels, 8, 16), dtype=np.float32) for channels in ((), (), (16,), ())))
+    score, mask = rng.random((2, 8, 16), dtype=np.float32)
+    cells = np.flatnonzero(score > 0.8) if words else np.zeros(0, np.int64)
+    maps = Targets(score, mask, cells, *(rng.random((len(cells), *n), dtype=np.float32) for n in ((16,), ())))
     ribbons = [quad_to_ribbon(box_to_quad([10 * number + slot, 0, 20, 10])) for slot in range(len(words))]
     image = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     return Example(image, maps, np.array(ribbons, np.float32).reshape(-1, 2, 4, 2), words, dropped)
@@ -23,6 +25,8 @@ def test_no_text_at_all(num_images):
     assert batch.num_regions == 0
     assert batch.ribbons.shape == (num_images, 1, 2, 4, 2)
     assert batch.region_slot.shape == (0,)
+    assert batch.geometry.shape == (num_images, 16, 8, 16)
+    assert not batch.geometry_weight.any()
     assert batch.tokens.shape == (0, 1)
     assert batch.token_lengths.shape == (0,)
     assert {batch.region_slot.dtype, batch.tokens.dtype, batch.token_lengths.dtype} == {torch.int64}
@@ -49,8 +53,21 @@ def test_images_and_maps_are_those_of_the_examples():
     assert batch.image.dtype == torch.uint8
     for number, example in enumerate(examples):
         assert batch.image[number].permute(1, 2, 0).tolist() == example.image.tolist()
-        for name in ("score", "mask", "geometry", "geometry_weight"):
+        for name in ("score", "mask"):
             assert getattr(batch, name)[number].tolist() == getattr(example.targets, name).tolist()
+
+
+def test_the_geometry_of_inner_cells_becomes_a_map():
+    examples = [build_example(words, number) for number, words in enumerate(([[1]], [], [[2], [3]]))]
+    batch = collate(examples)
+    geometry, weight = np.zeros((3, 16, 8, 16), np.float32), np.zeros((3, 8, 16), np.float32)
+    for number, targets in enumerate(example.targets for example in examples):
+        for cell, offsets, its_weight in zip(targets.cells, targets.offsets, targets.weights, strict=True):
+            geometry[number, :, cell // 16, cell % 16] = offsets
+            weight[number, cell // 16, cell % 16] = its_weight
+    assert batch.geometry.tolist() == geometry.tolist()
+    assert batch.geometry_weight.tolist() == weight.tolist()
+    assert (weight > 0).any()
 
 
 def test_memory_stays_channels_last():
@@ -66,6 +83,6 @@ def test_what_was_dropped_is_added_up():
 def test_moving_a_batch_moves_every_tensor():
     batch = collate([build_example([[1, 2]])]).to(torch.device("meta"))
     tensors = {name: value for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
-    assert len(tensors) == 9
+    assert len(tensors) == 10
     assert {tensor.device.type for tensor in tensors.values()} == {"meta"}
     assert batch.dropped == {}

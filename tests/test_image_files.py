@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from textspot import image_files
-from textspot.image_files import ImageError, decode_image, read_image
+from textspot.image_files import ImageError, decode_image, decode_reduced, read_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 PICTURE = np.zeros((16, 32, 3), np.uint8)  # one colour in each quarter: red, green / blue, white
@@ -66,6 +66,45 @@ def test_exif_orientation(orientation: int, format_name: str, mode: str) -> None
     decoded = decode_image(encode(stored, format_name, exif=exif, **({"quality": 95} if format_name == "JPEG" else {})))
     assert decoded.shape == PICTURE.shape
     np.testing.assert_allclose(decoded[4::8, 8::16].astype(int), PICTURE[4::8, 8::16].astype(int), atol=6)
+
+
+@pytest.mark.parametrize(
+    ("size", "least_side", "divisor"),
+    [
+        ((320, 640), None, 1),
+        ((320, 640), 321, 1),
+        ((320, 640), 320, 2),
+        ((640, 320), 100, 4),
+        ((320, 640), 1, 8),
+        ((324, 640), 1, 4),  # 324 is no multiple of 8
+        ((321, 640), 1, 1),
+    ],
+)
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_large_jpeg_may_be_decoded_smaller(size, least_side, divisor, mode) -> None:
+    shades = np.random.default_rng(0).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    image = Image.fromarray(cv2.resize(shades, size[::-1], interpolation=cv2.INTER_CUBIC)).convert(mode)
+    small, found = decode_reduced(encode(image, "JPEG", quality=95), "a.jpg", least_side)
+    assert found == divisor
+    assert small.shape == (size[0] // divisor, size[1] // divisor, 3)
+    expected = cv2.resize(np.array(image.convert("RGB")), small.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - expected).mean() < 3
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_a_smaller_jpeg_is_upright_too(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    large = np.ascontiguousarray(TURNS[orientation](np.kron(PICTURE, np.ones((8, 8, 1), np.uint8))))
+    small, divisor = decode_reduced(encode(large, "JPEG", quality=95, exif=exif), "a.jpg", 32)
+    assert divisor == 8
+    np.testing.assert_allclose(small[4::8, 8::16].astype(int), PICTURE[4::8, 8::16].astype(int), atol=6)
+
+
+def test_other_formats_are_decoded_in_full() -> None:
+    image, divisor = decode_reduced(encode(PICTURE, "PNG"), "a.png", 1)
+    assert divisor == 1
+    np.testing.assert_array_equal(image, PICTURE)
 
 
 @pytest.mark.parametrize(("mode", "pixel"), [("L", 90), ("1", 1), ("P", 3)])

@@ -18,11 +18,12 @@ T, C = 5, 4
 def draw_example(seed: int, words: list[list[int]]) -> Example:
     rng = np.random.default_rng(seed)
     score = rng.uniform(size=(6, 8)).astype(np.float32) * bool(words)
-    weight = np.where(score > 0.5, score, 0).astype(np.float32)
     mask = (rng.uniform(size=(6, 8)) > 0.2).astype(np.float32)
-    geometry = rng.normal(size=(16, 6, 8)).astype(np.float32)
+    cells = np.flatnonzero(score > 0.5)
+    offsets = rng.normal(size=(len(cells), 16)).astype(np.float32)
+    targets = Targets(score, mask, cells, offsets, score.ravel()[cells])
     ribbons = np.zeros((len(words), 2, 4, 2), np.float32)
-    return Example(np.zeros((24, 32, 3), np.uint8), Targets(score, mask, geometry, weight), ribbons, words, {})
+    return Example(np.zeros((24, 32, 3), np.uint8), targets, ribbons, words, {})
 
 
 def draw_outputs(batch: Batch, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:

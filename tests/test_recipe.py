@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from textspot.data.dataset import DataConfig, SourceConfig
-from textspot.data.synthetic.draw import DrawConfig
+from textspot.data.synthetic.draw import DrawConfig, StreamConfig
 from textspot.data.synthetic.renderer import RendererConfig
 from textspot.data.transforms import TransformConfig
 from textspot.losses import LossConfig
@@ -35,7 +35,11 @@ CONFIGS = sorted(Path(__file__).parents[1].glob("configs/*.yaml"))
 LEAST = {"data": {"train": [{"path": "data/train"}], "validation": {"path": "data/val"}}}
 EVERYTHING = Recipe(
     data=DataConfig(
-        (SourceConfig("a", 2.0, DrawConfig(num_images=5)), SourceConfig("b")),
+        (
+            SourceConfig("a", 2.0, DrawConfig(num_images=5)),
+            SourceConfig("b"),
+            SourceConfig(weight=0.5, stream=StreamConfig(3)),
+        ),
         SourceConfig("c"),
         image_size=(64, 96),
         min_text_height=4.5,
@@ -43,7 +47,7 @@ EVERYTHING = Recipe(
         region_jitter=0.2,
         max_damaged=0.5,
         num_workers=0,
-        transforms=TransformConfig(0.5, 2.0, 1.5, 0.3, 0.7, (1, 2, 3)),
+        transforms=TransformConfig(0.5, 2.0, 1.5, 0.3, 0.2, 0.7, 0.6, (1, 2, 3)),
     ),
     run="runs/everything",
     seed=9,
@@ -137,8 +141,10 @@ def test_what_is_wrong_is_named_with_its_source(path, value, message, tmp_path, 
 
 
 def test_what_is_missing_is_named():
-    with pytest.raises(ValueError, match=r"model\.safetensors: .*data\.train, recipe\.data\.validation\.path"):
+    with pytest.raises(ValueError, match=r"model\.safetensors: .*data\.train"):
         recipe_from_dict({}, "model.safetensors")
+    with pytest.raises(ValueError, match=r"model\.safetensors: data\.validation\.path is missing"):
+        recipe_from_dict({"data": {"train": LEAST["data"]["train"]}}, "model.safetensors")
 
 
 def test_later_files_and_options_override_earlier_ones(tmp_path):

@@ -15,15 +15,16 @@ from torch import Tensor
 class Targets:
     """What the detection head learns from one image, in numpy; drawn by `data.targets`.
 
-    score (h, w) in [0, 1]: the hill of each word; mask (h, w) 0 where a cell counts neither way;
-    geometry (16, h, w): from the cell's centre to the control points, in units of `data.targets.OFFSET_UNIT` pixels;
-    geometry_weight (h, w): 0 except on the words' inner cells.
+    score (h, w) in [0, 1]: the hill of each word; mask (h, w) 0 where a cell counts neither way. Geometry is learned by
+    the M inner cells of the words, few of all: cells (M,) are their numbers, row by row; offsets (M, 16) lead from
+    their centres to the control points, in units of `data.targets.OFFSET_UNIT` pixels; weights (M,) are above 0.
     """
 
     score: np.ndarray
     mask: np.ndarray
-    geometry: np.ndarray
-    geometry_weight: np.ndarray
+    cells: np.ndarray
+    offsets: np.ndarray
+    weights: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,14 @@ class Example:
 @dataclass(frozen=True)
 class Batch:
     """B examples. The regions to read lie in K slots per image; `region_slot` (R,) says which of the B * K are in
-    use."""
+    use. Between processes and to the device travel the M inner cells of all words, not maps that are nearly empty."""
 
     image: Tensor  # (B, 3, H, W) uint8
     score: Tensor  # (B, h, w)
     mask: Tensor  # (B, h, w)
-    geometry: Tensor  # (B, 16, h, w)
-    geometry_weight: Tensor  # (B, h, w)
+    cells: Tensor  # (M,) index into B * h * w
+    offsets: Tensor  # (M, 16)
+    weights: Tensor  # (M,)
     ribbons: Tensor  # (B, K, 2, 4, 2) px
     region_slot: Tensor  # (R,) index into B * K
     tokens: Tensor  # (R, T) padded with 0
@@ -60,6 +62,17 @@ class Batch:
     def num_regions(self) -> int:
         """R, which may be 0."""
         return len(self.region_slot)
+
+    @property
+    def geometry(self) -> Tensor:
+        """The offsets as a map (B, 16, h, w), 0 where no word has its inner cells."""
+        flat = self.offsets.new_zeros(self.score.numel(), 16).index_copy(0, self.cells, self.offsets)
+        return flat.unflatten(0, self.score.shape).permute(0, 3, 1, 2)
+
+    @property
+    def geometry_weight(self) -> Tensor:
+        """The weights as a map (B, h, w), 0 where no word has its inner cells."""
+        return self.weights.new_zeros(self.score.numel()).index_copy(0, self.cells, self.weights).view_as(self.score)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch with its tensors on `device`."""
@@ -87,16 +100,18 @@ def collate(examples: Sequence[Example]) -> Batch:
     padded = np.zeros((len(tokens), max(1, *lengths, 1)), dtype=np.int64)
     for row, values in zip(padded, tokens, strict=True):
         row[: len(values)] = values
-    maps = {
-        name: torch.from_numpy(np.stack([getattr(e.targets, name) for e in examples]))
-        for name in ("score", "mask", "geometry", "geometry_weight")
-    }
+    targets = [example.targets for example in examples]
+    cells = [number * maps.score.size + maps.cells for number, maps in enumerate(targets)]
     return Batch(
         image=torch.from_numpy(np.stack([e.image for e in examples])).permute(0, 3, 1, 2),
+        score=torch.from_numpy(np.stack([maps.score for maps in targets])),
+        mask=torch.from_numpy(np.stack([maps.mask for maps in targets])),
+        cells=torch.from_numpy(np.concatenate(cells)),
+        offsets=torch.from_numpy(np.concatenate([maps.offsets for maps in targets])),
+        weights=torch.from_numpy(np.concatenate([maps.weights for maps in targets])),
         ribbons=torch.from_numpy(ribbons),
         region_slot=torch.tensor(slots, dtype=torch.int64),
         tokens=torch.from_numpy(padded),
         token_lengths=torch.tensor(lengths, dtype=torch.int64),
         dropped=dropped,
-        **maps,
     )

@@ -96,6 +96,8 @@ def polygon_to_ribbon(polygon: np.ndarray) -> tuple[np.ndarray, float]:
     if len(polygon) % 2:
         quad = min_area_quad(polygon).astype(np.float64)
         return quad_to_ribbon(quad), _distance_to_outline(polygon, quad)
+    if len(polygon) == 4:
+        return quad_to_ribbon(polygon), 0.0
     half = len(polygon) // 2
     edges = polygon[:half], polygon[half:][::-1]
     ribbon = np.stack([_fit_edge(edge) for edge in edges])
@@ -134,9 +136,18 @@ def ribbon_points(ribbon: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarra
     return (1 - v) * top + v * bottom
 
 
+_NINE_POINTS = bernstein(np.linspace(0, 1, 9))  # along an edge: enough to measure it
+
+
 def ribbon_size(ribbon: np.ndarray) -> tuple[float, float]:
     """(height, width) of a ribbon in pixels: mean distance between its edges, mean length of its edges."""
-    top, bottom = bernstein(np.linspace(0, 1, 9)) @ np.asarray(ribbon, dtype=np.float64)
-    height = np.linalg.norm(bottom - top, axis=1).mean()
-    width = np.mean([np.linalg.norm(np.diff(edge, axis=0), axis=1).sum() for edge in (top, bottom)])
+    height, width = ribbon_sizes(np.asarray(ribbon)[None])[0]
     return float(height), float(width)
+
+
+def ribbon_sizes(ribbons: np.ndarray) -> np.ndarray:
+    """(height, width) of each of N ribbons (N, 2, 4, 2), as an array (N, 2); see `ribbon_size`."""
+    edges = _NINE_POINTS @ np.asarray(ribbons, dtype=np.float64).reshape(-1, 2, 4, 2)
+    heights = np.linalg.norm(edges[:, 1] - edges[:, 0], axis=2).mean(axis=1)
+    widths = np.linalg.norm(np.diff(edges, axis=2), axis=3).sum(axis=2).mean(axis=1)
+    return np.stack([heights, widths], axis=1)

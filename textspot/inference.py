@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from textspot.checkpoint import MODEL_FILE, CheckpointError, ModelCard, load_model
+from textspot.geometry import polygon_to_ribbon
 from textspot.image_files import read_image
 from textspot.metrics.words import apply_lexicon
 from textspot.models.spotting_network import SpottingNetwork
@@ -18,6 +19,7 @@ from textspot.postprocess import decode_instances
 from textspot.preprocess import preprocess
 from textspot.recipe import build_charset
 from textspot.structures import Prediction
+from textspot.text.ctc import decode_best_path
 from textspot.text.lexicon import Lexicon
 
 ImageLike = np.ndarray | str | os.PathLike
@@ -128,6 +130,20 @@ class Spotter:
                     prediction = Prediction(tuple(instances), images[number].shape[:2])
                     predictions[number] = apply_lexicon(prediction, self.lexicon) if self.lexicon else prediction
         return [predictions[number] for number in range(len(images))]
+
+    @torch.inference_mode()
+    def read(self, image: np.ndarray, polygons: Sequence[np.ndarray]) -> list[tuple[str, float]]:
+        """Text and `text_score` of given regions of an RGB image (H, W, 3) uint8: polygons (K, 2) in its pixels,
+        clockwise from where reading starts. Neither threshold nor lexicon matters; none gives none."""
+        _check_image(image)
+        if not len(polygons):
+            return []
+        padded, scale = preprocess(image, self.recipe.preprocess)
+        ribbons = np.stack([polygon_to_ribbon(polygon * scale)[0] for polygon in polygons])
+        batch = torch.from_numpy(padded[None]).permute(0, 3, 1, 2).to(self.device)
+        features, _ = self.network.detect(batch)
+        text_logits = self.network.read(features, torch.from_numpy(ribbons[None]).to(self.device))
+        return decode_best_path(text_logits[0].cpu().numpy(), self.charset)
 
     @torch.inference_mode()
     def _spot(self, images: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -14,7 +14,7 @@ import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter
 
 from textspot.data.dataset import DataConfig, SourceConfig
-from textspot.data.synthetic.draw import DrawConfig
+from textspot.data.synthetic.draw import DrawConfig, StreamConfig
 from textspot.data.synthetic.renderer import RendererConfig
 from textspot.data.synthetic.words import WordConfig
 from textspot.data.targets import OFFSET_UNIT, STRIDE
@@ -204,8 +204,9 @@ def _explain_lists() -> str:
     for config, place in (
         (SourceConfig, "data.train[], data.validation"),
         (DrawConfig, "draw"),
-        (RendererConfig, "draw.renderer"),
-        (WordConfig, "draw.renderer.words"),
+        (StreamConfig, "stream"),
+        (RendererConfig, "draw.renderer, stream.renderer"),
+        (WordConfig, "draw.renderer.words, stream.renderer.words"),
     ):
         lines.append(f"keys of {place}:")
         meanings = {p.arg_name: p.description or "" for p in docstring_parser.parse(config.__doc__ or "").params}

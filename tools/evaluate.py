@@ -1,6 +1,7 @@
 """Score a model on a data set, or anybody's result files against ground-truth files; the latter needs no PyTorch.
 
 python tools/evaluate.py --weights runs/quickstart --data data/icdar2015/val --report errors.html
+python tools/evaluate.py --weights runs/quickstart --data data/icdar2015/val --protocol recognition
 python tools/evaluate.py --protocol icdar2015/end_to_end --gt gt.zip --results submission.zip --json figures.json
 """
 
@@ -8,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jsonargparse import ArgumentParser, Namespace
@@ -23,6 +24,7 @@ from textspot.text.lexicon import open_lexicon
 
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 MODEL_OPTIONS = ("weights", "data", "threshold", "device")
+RECOGNITION = "recognition"  # reads the annotated regions, where the protocols judge what is found
 FILE_OPTIONS = ("gt", "results", "layout", "lenient", "confidences", "images")
 
 
@@ -32,10 +34,10 @@ def read_command_line(arguments: Sequence[str] | None) -> Namespace:
     parser.add_argument(
         "--protocol",
         nargs="+",
-        choices=list(PROTOCOLS),
+        choices=[*PROTOCOLS, RECOGNITION],
         default=["icdar2015/detection_iou", "icdar2015/end_to_end"],
         metavar="NAME",
-        help=f"one or more of {', '.join(PROTOCOLS)}",
+        help=f"one or more of {', '.join(PROTOCOLS)}; or {RECOGNITION}: how a model reads the annotated regions",
     )
     parser.add_argument("--json", type=Path, help="file for all figures, those of each image among them")
     parser.add_argument("--report", type=Path, help="HTML file for a page of the errors, image by image")
@@ -57,6 +59,9 @@ def read_command_line(arguments: Sequence[str] | None) -> Namespace:
     model.add_argument("--data", type=Path, help="the folder of one LMDB, see datasets/prepare.py")
     model.add_argument("--threshold", type=ClosedUnitInterval, help="instead of the one stored in the weights")
     model.add_argument("--device", type=str, help="auto (the default) takes a GPU if there is one; or cpu, or cuda:0")
+    model.add_argument(
+        "--min_length", type=PositiveInt, help=f"characters of the shortest transcripts that count for {RECOGNITION}"
+    )
     files = parser.add_argument_group("result files")
     files.add_argument("--gt", type=Path, help="zip or folder of gt_<image>.txt")
     files.add_argument("--results", type=Path, help="zip or folder of res_<image>.txt")
@@ -70,13 +75,13 @@ def read_command_line(arguments: Sequence[str] | None) -> Namespace:
     )
     files.add_argument("--images", type=Path, help="folder of the images, for --report")
     options = parser.parse_args(arguments)
-    complaints = find_complaints({name for name, value in options.items() if value is not None})
+    complaints = find_complaints({name for name, value in options.items() if value is not None}, options.protocol)
     if complaints:
         parser.error("; ".join(complaints))
     return options
 
 
-def find_complaints(given: set[str]) -> list[str]:
+def find_complaints(given: set[str], protocols: Sequence[str]) -> list[str]:
     """What does not fit together among the options that were given."""
     complaints = []
     of_model, of_files = given & set(MODEL_OPTIONS), given & set(FILE_OPTIONS)
@@ -86,6 +91,12 @@ def find_complaints(given: set[str]) -> list[str]:
         complaints.append("to see the errors in files give --report and --images, both or neither")
     if "lexicon_name" in given and "lexicon" not in given:
         complaints.append("--lexicon_name names --lexicon, which is not given")
+    if RECOGNITION in protocols:
+        useless = {"threshold", "report", "lexicon", *FILE_OPTIONS}
+        if unused := [*sorted(given & useless), *sorted(set(protocols) - {RECOGNITION})]:
+            complaints.append(f"--protocol {RECOGNITION} has no use for {', '.join(unused)}")
+    elif "min_length" in given:
+        complaints.append(f"--min_length is for --protocol {RECOGNITION}")
     return complaints
 
 
@@ -116,6 +127,15 @@ def score(options: Namespace) -> tuple[Scores, Iterator[np.ndarray]]:
     return scores, map(read_image, find_images(options.images, names) if options.images else [])
 
 
+def score_recognition(options: Namespace) -> dict[str, float]:
+    """How the annotated regions are read."""
+    from textspot.data.lmdb_records import Reader
+    from textspot.engine.evaluate import score_reading
+
+    spotter = textspot.load(options.weights, options.device or "auto")
+    return score_reading(spotter, Reader(options.data), options.min_length or 1, track)
+
+
 def print_figures(scores: Scores) -> None:
     """A table of the figures, and what belongs to them."""
     print(f"{'protocol':40} precision  recall   hmean")
@@ -129,15 +149,26 @@ def print_figures(scores: Scores) -> None:
         print(f"repaired: {repair}", file=sys.stderr)
 
 
+def evaluate(options: Namespace) -> dict[str, Any]:
+    """Score, print, and write the page of errors; the JSON form of the figures."""
+    if RECOGNITION in options.protocol:
+        figures = score_recognition(options)
+        for name, value in figures.items():
+            print(f"{name:50} {value:9.4f}")
+        return figures
+    scores, images = score(options)
+    print_figures(scores)
+    if options.report:
+        write_report(options.report, build_report(scores, images, options.report_width))
+    return scores.to_dict()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     options = read_command_line(arguments)
     try:
-        scores, images = score(options)
-        print_figures(scores)
+        figures = evaluate(options)
         if options.json:
-            options.json.write_text(json.dumps(scores.to_dict(), indent=1) + "\n", encoding="utf-8")
-        if options.report:
-            write_report(options.report, build_report(scores, images, options.report_width))
+            options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

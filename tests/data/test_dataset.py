@@ -9,10 +9,13 @@ import pytest
 import torch
 
 from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream, jitter_ribbon
-from textspot.data.lmdb_records import DamagedRecordError
+from textspot.data.lmdb_records import DamagedRecordError, Reader
 from textspot.data.loader import PositionSampler, build_loader
+from textspot.data.mixture import ROUND, Mixture
+from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig, draw_dataset
+from textspot.data.synthetic.renderer import Renderer, RendererConfig
 from textspot.data.transforms import TransformConfig
-from textspot.geometry import box_to_quad, quad_to_ribbon
+from textspot.geometry import box_to_quad, quad_to_ribbon, ribbon_size
 from textspot.structures import Sample
 from textspot.text.charset import TextConfig
 
@@ -20,6 +23,8 @@ SIZE = (64, 96)
 QUAD = box_to_quad([8, 8, 80, 24])
 CONFIG = DataConfig((SourceConfig("drawn"),), SourceConfig("none"), image_size=SIZE, region_jitter=0.0)
 TEXT = TextConfig("abc")
+MAX_SIDE = 1280
+STREAM = StreamConfig(5, RendererConfig(96, 128, words_per_image=(2, 4), max_text_height=20))
 
 
 class Samples:
@@ -27,11 +32,13 @@ class Samples:
 
     def __init__(self, samples, damaged=()):
         self.samples, self.damaged = samples, set(damaged)
+        self.least_sides = []
 
     def __len__(self):
         return len(self.samples)
 
-    def sample(self, index: int) -> Sample:
+    def sample(self, index: int, least_side: int) -> Sample:
+        self.least_sides.append(least_side)
         if index in self.damaged:
             raise DamagedRecordError(f"drawn: record {index}: damaged")
         return self.samples[index]
@@ -44,9 +51,16 @@ def draw_sample(number: int, words: tuple[str, ...] = (), polygon: np.ndarray = 
     return Sample(image, polygons, words, np.full(len(words), ignore), f"image {number}")
 
 
-def build_stream(samples, config: DataConfig = CONFIG, text: TextConfig = TEXT, time_steps: int = 16, seed: int = 0):
+def build_stream(
+    samples,
+    config: DataConfig = CONFIG,
+    text: TextConfig = TEXT,
+    time_steps: int = 16,
+    seed: int = 0,
+    max_side: int = MAX_SIDE,
+):
     source = samples if isinstance(samples, Samples) else Samples(samples)
-    return TrainingStream([source], config, text, time_steps, seed)
+    return TrainingStream([source], config, text, time_steps, max_side, seed)
 
 
 def read_number(example) -> int:
@@ -67,6 +81,11 @@ def equal(one, other) -> bool:
         ({"image_size": (0, 96)}, "data.image_size"),
         ({"train": ()}, "data.train needs at least one source"),
         ({"train": (SourceConfig("a", 0.0),)}, "weight above 0"),
+        ({"validation": SourceConfig("a", 2.0)}, "data.validation.weight has no effect"),
+        ({"validation": SourceConfig(stream=StreamConfig())}, "data.validation.path is missing"),
+        ({"train": (SourceConfig("a"), SourceConfig())}, r"data.train\[1\] is made of either the path of an LMDB"),
+        ({"train": (SourceConfig("a", stream=StreamConfig()),)}, r"data.train\[0\] .* or a stream"),
+        ({"train": (SourceConfig(draw=DrawConfig(), stream=StreamConfig()),)}, r"data.train\[0\] .* or a stream"),
         ({"max_regions": -1}, "data.max_regions is -1, expected at least 0"),
         ({"region_jitter": -0.1}, "data.region_jitter is -0.1, expected at least 0"),
     ],
@@ -80,7 +99,7 @@ def test_a_source_without_images_is_named():
     config = replace(CONFIG, train=(SourceConfig("full"), SourceConfig("void"), SourceConfig("bare")))
     sources = [Samples([draw_sample(0)]), Samples([]), Samples([])]
     with pytest.raises(ValueError, match="no images to train on in void, bare"):
-        TrainingStream(sources, config, TEXT, 16, seed=0)
+        TrainingStream(sources, config, TEXT, 16, MAX_SIDE, seed=0)
 
 
 def test_an_image_without_text_is_an_example():
@@ -140,6 +159,19 @@ def test_words_of_too_few_pixels_are_ignored(height, width, read):
     assert bool(example.targets.mask.all()) == bool(read)
 
 
+def test_large_images_are_seen_as_small_as_inference_sees_them():
+    """A word of 24 pixels in an image twice as long as `max_side` has 12; zoomed, it needs the image larger."""
+    image = np.zeros((96, 160, 3), np.uint8)
+    samples = Samples([Sample(image, [box_to_quad([20, 30, 140, 54])], ["a"], np.zeros(1, bool))])
+    for zoom, height, least_side in ((1.0, 12, 80), (2.0, 24, 160), (0.8, 9.6, 80)):
+        config = replace(CONFIG, min_text_height=1.0, transforms=TransformConfig(zoom, zoom))
+        example = build_stream(samples, config, max_side=80)[0]
+        found = [ribbon_size(ribbon)[0] for ribbon in example.ribbons]
+        assert found == pytest.approx([height] * len(found), abs=1e-3)
+        assert samples.least_sides[-1] == least_side
+    assert len(found) == 1
+
+
 def test_of_too_many_words_some_are_chosen_by_chance():
     stream = build_stream([draw_sample(7, ("a", "b", "c"))], replace(CONFIG, max_regions=2))
     examples = [stream[position] for position in range(40)]
@@ -159,7 +191,7 @@ def test_the_regions_to_read_are_moved_and_the_targets_are_not():
     still, moved = (
         build_stream([draw_sample(7, ("abc",))], replace(CONFIG, region_jitter=jitter))[3] for jitter in (0.0, 0.2)
     )
-    assert still.targets.geometry.tobytes() == moved.targets.geometry.tobytes()
+    assert still.targets.offsets.tobytes() == moved.targets.offsets.tobytes()
     distance = np.abs(still.ribbons - moved.ribbons).max()
     assert 0 < distance <= 0.2 * 16
 
@@ -184,13 +216,48 @@ def test_every_epoch_visits_each_image_once_in_another_order():
 
 def test_sources_are_mixed_by_their_weights():
     config = replace(CONFIG, train=(SourceConfig("a", 1.0), SourceConfig("b", 3.0)))
-    stream = TrainingStream([Samples([draw_sample(number)] * 5) for number in (1, 2)], config, TEXT, 16, seed=0)
+    stream = TrainingStream(
+        [Samples([draw_sample(number)] * 5) for number in (1, 2)], config, TEXT, 16, MAX_SIDE, seed=0
+    )
     counts = Counter(read_number(stream[position]) for position in range(400))
     assert counts[2] / counts.total() == pytest.approx(0.75, abs=0.06)
 
 
+def test_a_mixture_keeps_to_its_weights_and_each_source_to_its_order():
+    """Of nine sources, more than are ever shown at once; the rarest has one turn in a thousand."""
+    sources = [Samples([draw_sample(10 * number + image) for image in range(3)]) for number in range(9)]
+    mixture = Mixture(sources, [1e-6, *[1.0] * 8], seed=0)
+    shown = [int(mixture.sample(position, MAX_SIDE, Counter()).image[0, 0, 0]) for position in range(2 * ROUND)]
+    counts = Counter(number // 10 for number in shown)
+    assert counts[0] == 2
+    assert all(240 <= counts[number] <= 262 for number in range(1, 9))
+    for number in range(1, 9):
+        images = [image % 10 for image in shown if image // 10 == number]
+        epochs = [images[start : start + 3] for start in range(0, len(images) - 2, 3)]
+        assert [sorted(epoch) for epoch in epochs] == [[0, 1, 2]] * len(epochs)
+    assert [int(mixture.sample(position, MAX_SIDE, Counter()).image[0, 0, 0]) for position in (1999, 3, 700)] == [
+        shown[position] for position in (1999, 3, 700)
+    ]
+
+
+def test_a_stream_shows_each_image_once():
+    """Its images number 0, 1, 2, ... as the renderer draws them, whatever is mixed in between."""
+    stream, samples = DrawnStream(STREAM), Samples([draw_sample(7)])
+    mixture = Mixture([samples, stream], [1.0, 2.0], seed=3)
+    names = [mixture.sample(position, MAX_SIDE, Counter()).name for position in range(30)]
+    drawn = [name for name in names if name != "image 7"]
+    assert drawn == [f"5_{number:06d}" for number in range(len(drawn))]
+    assert 12 < len(drawn) < 28
+    shown = mixture.sample(names.index("5_000002"), MAX_SIDE, Counter())
+    expected = Renderer(STREAM.renderer).render(5, 2)
+    assert shown.image.tobytes() == expected.image.tobytes()
+    assert shown.transcripts == expected.transcripts
+
+
 def test_an_example_depends_on_seed_and_position_alone():
-    config = replace(CONFIG, transforms=TransformConfig(0.7, 1.4, 1.2, 0.2, 0.8), region_jitter=0.1)
+    config = replace(
+        CONFIG, transforms=TransformConfig(0.7, 1.4, 1.2, 0.2, 0.3, colour=0.5, degrade=0.5), region_jitter=0.1
+    )
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (80, 120, 3), dtype=np.uint8) for _ in range(5)]
     samples = [Sample(image, [QUAD, QUAD + 20], ["ab", "c"], np.zeros(2, bool)) for image in images]
@@ -216,15 +283,15 @@ def test_nothing_but_damaged_records_stops_with_the_path():
     stream = build_stream(Samples([draw_sample(0)] * 3, damaged=range(3)))
     with (
         pytest.warns(UserWarning, match="damaged"),
-        pytest.raises(ValueError, match="drawn: every record is damaged; build it again"),
+        pytest.raises(ValueError, match=r"every record is damaged; build it again\. The last one: drawn: record \d"),
     ):
         stream[0]
 
 
 def test_other_errors_are_not_swallowed():
     class Broken(Samples):
-        def sample(self, index: int) -> Sample:
-            raise OSError(f"disk gone at {index}")
+        def sample(self, index: int, least_side: int) -> Sample:
+            raise OSError(f"disk gone at {index}, {least_side}")
 
     with pytest.raises(OSError, match="disk gone"):
         build_stream(Broken([draw_sample(0)]))[0]
@@ -249,16 +316,26 @@ def test_the_loader_begins_where_it_is_told():
     assert numbers == [[read_number(stream[position]) for position in row] for row in ((6, 7, 8), (9, 10, 11))]
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than cores, on purpose
 @pytest.mark.parametrize(
-    "context", ["fork", *(pytest.param(name, marks=pytest.mark.slow) for name in ("spawn", "forkserver"))]
+    ("context", "num_workers"),
+    [("fork", 1), ("fork", 4), *(pytest.param(name, 2, marks=pytest.mark.slow) for name in ("spawn", "forkserver"))],
 )
-def test_batches_do_not_depend_on_the_number_of_workers(context, monkeypatch):
-    config = replace(CONFIG, transforms=TransformConfig(0.7, 1.4, 1.2, 0.2, 0.8), region_jitter=0.1)
-    stream = build_stream([draw_sample(number, ("ab", "c")) for number in range(9)], config)
-    alone, shared = (build_loader(stream, 1, 6, batch_size=3, num_workers=count) for count in (0, 2))
+def test_batches_do_not_depend_on_the_number_of_workers(context, num_workers, tmp_path, monkeypatch):
+    """From an LMDB and a stream, mixed."""
+    drawing = DrawConfig(5, seed=1, renderer=STREAM.renderer)
+    draw_dataset(tmp_path / "drawn", drawing)
+    transforms = TransformConfig(0.7, 1.4, 1.2, 0.2, 0.3, colour=0.5, degrade=0.5)
+    train = (SourceConfig(str(tmp_path / "drawn")), SourceConfig(stream=STREAM))
+    config = replace(CONFIG, train=train, transforms=transforms, region_jitter=0.1)
+    stream = TrainingStream(
+        [Reader(tmp_path / "drawn"), DrawnStream(STREAM)], config, TextConfig(), 16, MAX_SIDE, seed=0
+    )
+    alone, shared = (build_loader(stream, 1, 8, batch_size=3, num_workers=count) for count in (0, num_workers))
     monkeypatch.setattr(shared, "multiprocessing_context", context)
     batches = list(zip(alone, shared, strict=True))
-    assert len(batches) == 5
+    assert len(batches) == 7
+    assert sum(batch.num_regions for batch, _ in batches) > 20
     for one, other in batches:
         for name, value in vars(one).items():
             same = torch.equal(value, getattr(other, name)) if name != "dropped" else value == other.dropped

@@ -130,6 +130,21 @@ def test_threads_share_a_reader(path: Path) -> None:
     assert sorted(names) == ["a.png"] * 4 + ["b.png"] * 4 + ["c.txt"] * 4
 
 
+def test_a_photograph_may_come_smaller_and_its_polygons_with_it(tmp_path: Path) -> None:
+    image = np.zeros((64, 96, 3), dtype=np.uint8)
+    image[16:32, 32:64] = 255
+    with Writer(tmp_path / "set", {}) as writer:
+        writer.add(
+            "a.jpg", cv2.imencode(".jpg", image)[1].tobytes(), [Instance(((32, 16), (64, 16), (64, 32), (32, 32)))]
+        )
+    sample = Reader(tmp_path / "set").sample(0, least_side=24)
+    assert sample.image.shape == (16, 24, 3)
+    assert sample.polygons[0].tolist() == [[8, 4], [16, 4], [16, 8], [8, 8]]
+    assert sample.polygons[0].dtype == np.float32
+    assert (np.abs(sample.image[4:8, 8:16].astype(int) - 255) < 8).all()
+    assert Reader(tmp_path / "set").sample(0).image.shape == (64, 96, 3)
+
+
 def test_pickle_carries_no_records(path: Path) -> None:
     reader = Reader(path)
     pickled = pickle.dumps(reader)

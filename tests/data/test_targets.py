@@ -19,19 +19,24 @@ KEEP, IGNORE = np.array([False]), np.array([True])
 
 def restore_ribbons(targets) -> dict[tuple[int, int], np.ndarray]:
     """What the geometry map says at each cell that learns it: (row, column) -> ribbon (2, 4, 2) px."""
-    cells = np.argwhere(targets.geometry_weight > 0)
+    cells = np.stack(np.unravel_index(targets.cells, targets.score.shape), axis=1)
     centres = (cells[:, ::-1] + 0.5) * STRIDE
-    offsets = targets.geometry[:, cells[:, 0], cells[:, 1]].T.reshape(-1, 2, 4, 2) * OFFSET_UNIT
-    ribbons = offsets + centres[:, None, None]
+    ribbons = targets.offsets.reshape(-1, 2, 4, 2) * OFFSET_UNIT + centres[:, None, None]
     return {(int(row), int(column)): ribbon for (row, column), ribbon in zip(cells, ribbons, strict=True)}
+
+
+def weight_map(targets) -> np.ndarray:
+    """The weight of the geometry (h, w), 0 where a cell learns none."""
+    weight = np.zeros(targets.score.size, np.float32)
+    weight[targets.cells] = targets.weights
+    return weight.reshape(targets.score.shape)
 
 
 def test_no_instance():
     targets = draw_targets([], np.zeros(0, dtype=bool), SIZE)
-    assert targets.score.shape == targets.mask.shape == targets.geometry_weight.shape == (24, 40)
-    assert targets.geometry.shape == (16, 24, 40)
+    assert targets.score.shape == targets.mask.shape == (24, 40)
+    assert (targets.cells.shape, targets.offsets.shape, targets.weights.shape) == ((0,), (0, 16), (0,))
     assert not targets.score.any()
-    assert not targets.geometry_weight.any()
     assert targets.mask.all()
 
 
@@ -40,7 +45,7 @@ def test_no_instance():
 def test_a_word_outside_leaves_no_trace(shift, ignore):
     targets = draw_targets([WORD + np.float32(shift)], ignore, SIZE)
     assert not targets.score.any()
-    assert not targets.geometry_weight.any()
+    assert len(targets.cells) == 0
     assert targets.mask.all()
 
 
@@ -77,12 +82,12 @@ def test_every_core_cell_knows_the_whole_ribbon(polygon):
     assert len(restored) >= 6
     for found in restored.values():
         np.testing.assert_allclose(found, ribbon, atol=1e-4)
-    assert (targets.geometry_weight > 0).tolist() == (targets.score > GEOMETRY_CORE).tolist()
+    assert (weight_map(targets) > 0).tolist() == (targets.score > GEOMETRY_CORE).tolist()
 
 
 def test_the_weight_of_the_geometry_is_relative_to_the_height():
     low, high = (quad_to_ribbon(box_to_quad([0, 0, 80, height])) for height in (16, 32))
-    low_weight, high_weight = (draw_targets([ribbon], KEEP, SIZE).geometry_weight.max() for ribbon in (low, high))
+    low_weight, high_weight = (draw_targets([ribbon], KEEP, SIZE).weights.max() for ribbon in (low, high))
     assert low_weight == pytest.approx(OFFSET_UNIT / 16)
     assert high_weight == pytest.approx(OFFSET_UNIT / 32)
 
@@ -94,13 +99,13 @@ def test_a_word_of_one_cell(extent):
     assert targets.score[6, 5] == 1
     assert targets.score.sum() == 1
     np.testing.assert_allclose(restore_ribbons(targets)[6, 5], ribbon, atol=1e-4)
-    assert targets.geometry_weight.max() == OFFSET_UNIT / STRIDE  # bounded, however low the word
+    assert targets.weights.max() == OFFSET_UNIT / STRIDE  # bounded, however low the word
 
 
 def test_an_ignored_word_counts_neither_way():
     targets = draw_targets([WORD], IGNORE, SIZE)
     assert not targets.score.any()
-    assert not targets.geometry_weight.any()
+    assert len(targets.cells) == 0
     expected = np.ones((24, 40))
     expected[10:17, 8:29] = 0
     assert targets.mask.tolist() == expected.tolist()
@@ -114,7 +119,7 @@ def test_a_word_that_counts_keeps_its_core_under_an_ignored_one(ignored_first):
         ribbons, ignore = ribbons[::-1], ignore[::-1]
     targets = draw_targets(ribbons, ignore, SIZE)
     alone = draw_targets([WORD], KEEP, SIZE)
-    assert targets.mask.tolist() == (alone.geometry_weight > 0).tolist()
+    assert targets.mask.tolist() == (weight_map(alone) > 0).tolist()
     assert targets.score.tolist() == alone.score.tolist()
 
 
@@ -127,7 +132,7 @@ def test_where_two_words_overlap_the_higher_hill_owns_the_cell():
     for (row, column), found in restore_ribbons(both).items():
         owner = int(alone[1].score[row, column] > alone[0].score[row, column])
         np.testing.assert_allclose(found, (WORD, other)[owner], atol=1e-4)
-        assert both.geometry_weight[row, column] == alone[owner].geometry_weight[row, column]
+        assert weight_map(both)[row, column] == weight_map(alone[owner])[row, column]
         owners.add(owner)
     assert owners == {0, 1}
 
@@ -135,7 +140,7 @@ def test_where_two_words_overlap_the_higher_hill_owns_the_cell():
 def test_the_order_of_words_does_not_matter():
     words = [WORD, WORD + np.float32([23, 7]), WORD + np.float32([-11, 13])]
     there, back = (draw_targets(order, np.zeros(3, bool), SIZE) for order in (words, words[::-1]))
-    for name in ("score", "mask", "geometry", "geometry_weight"):
+    for name in ("score", "mask", "cells", "offsets", "weights"):
         np.testing.assert_array_equal(getattr(there, name), getattr(back, name))
 
 

@@ -15,6 +15,7 @@ from tiny_runs import drawing
 
 from textspot.checkpoint import CheckpointError, load_model
 from textspot.data.dataset import SourceConfig
+from textspot.data.synthetic.draw import StreamConfig
 from textspot.engine.state import TrainerState, changed_keys
 from textspot.engine.train import train
 from textspot.recipe import Recipe
@@ -96,6 +97,17 @@ def test_a_charset_that_misses_characters_stops_before_training(tiny_recipe: Rec
     result = train(replace(recipe, text=TextConfig("ABC", unknown="skip")))
     assert result.finished
     assert any("dropped/character outside the charset" in e for e in log_without_times(Path(recipe.run)))
+
+
+def test_a_stream_is_drawn_while_training(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    """No data set is written, and the characters it may show are checked as those of any other source."""
+    stream = SourceConfig(stream=StreamConfig(4, drawing(0, 0).renderer))
+    recipe = replace(tiny_recipe, data=replace(tiny_recipe.data, train=(stream,)))
+    with pytest.raises(ValueError, match="the charset misses 33 characters of the data: "):
+        train(replace(recipe, text=TextConfig("ABC")))
+    assert train(recipe).finished
+    assert not (tmp_path / "train").exists()
+    assert all(event["rec/regions"] > 3 for event in log_without_times(Path(recipe.run)) if event["event"] == "train")
 
 
 def test_missing_and_empty_data_are_named(tiny_recipe: Recipe, tmp_path: Path) -> None:

@@ -133,6 +133,21 @@ def test_a_model_against_what_it_finds_itself(weights, data, tmp_path, capsys):
     assert "the threshold was chosen by icdar2015/end_to_end on the validation images of training\n" in printed
 
 
+def test_how_the_annotated_regions_are_read(weights, data, tmp_path, capsys):
+    """The regions are those the spotter found: but for those cut off at the border they are read as they were then."""
+    out = tmp_path / "out.json"
+    options = ["--weights", str(weights), "--data", str(data), "--protocol", "recognition", "--json", str(out)]
+    assert evaluate_tool.main(options) == 0
+    every = json.loads(out.read_text())
+    assert 0.7 < every["recognition/word_accuracy"] < 1
+    assert every["recognition/one_minus_ned"] > every["recognition/word_accuracy"]
+    assert "recognition/word_accuracy_case_insensitive" in capsys.readouterr().out
+    assert evaluate_tool.main([*options, "--min_length", "3"]) == 0
+    assert 0 < json.loads(out.read_text())["recognition/num_words"] < every["recognition/num_words"]
+    assert evaluate_tool.main([*options, "--min_length", "99"]) == 1
+    assert "holds no transcript of 99 characters or more" in capsys.readouterr().err
+
+
 def test_a_threshold_that_is_given(weights, data, tmp_path):
     out = tmp_path / "out.json"
     options = ["--weights", str(weights), "--data", str(data), "--json", str(out), "--threshold"]
@@ -256,6 +271,9 @@ def test_a_lexicon_of_a_model(weights, data, tmp_path):
         (["--report", "errors.html"], "give --report and --images, both or neither"),
         (["--lexicon_name", "strong"], "--lexicon_name names --lexicon, which is not given"),
         (["--report_width", "0"], "report_width"),
+        (["--min_length", "3"], "--min_length is for --protocol recognition"),
+        (["--protocol", "recognition", "ic13"], "'ic13'"),
+        (["--protocol", "recognition", "icdar2015/end_to_end"], "no use for gt, results, icdar2015/end_to_end"),
     ],
 )
 def test_options_that_lack_another(options, words, capsys):

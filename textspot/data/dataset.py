@@ -1,41 +1,41 @@
-"""From several LMDBs to training examples, each a function of (seed, position in the stream) alone."""
+"""From several sources to training examples, each a function of (seed, position in the stream) alone."""
 
-import warnings
+import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Protocol
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from textspot.batch import Example
-from textspot.data.lmdb_records import DamagedRecordError
-from textspot.data.synthetic.draw import DrawConfig
+from textspot.data.mixture import Mixture, SampleSource
+from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
 from textspot.data.targets import draw_targets
-from textspot.data.transforms import TransformConfig, augment
-from textspot.geometry import polygon_to_ribbon, ribbon_size
+from textspot.data.transforms import TransformConfig, augment, place_camera
+from textspot.geometry import polygon_to_ribbon, ribbon_sizes
 from textspot.structures import Sample
 from textspot.text.charset import Charset, TextConfig, normalize
 from textspot.text.ctc import min_time_steps
 
 TOO_LONG = "longer than the time axis"  # why a word does not train the reader: CTC cannot represent it
-ROUND = 1000  # positions after which the order of the sources repeats; weights are kept to a thousandth
 
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """One LMDB of images.
+    """Images from one LMDB, or drawn one by one as training asks for them.
 
     Args:
         path: the LMDB's folder, as `datasets/prepare.py` writes it.
         weight: how often it is drawn from, relative to the other sources.
-        draw: how to draw it if it does not exist yet.
+        draw: how to draw the LMDB if it does not exist yet.
+        stream: instead of an LMDB, an endless set of images drawn on the fly: none comes twice, and drawing an image
+            takes about as long as training on it.
     """
 
-    path: str
+    path: str | None = None
     weight: float = 1.0
     draw: DrawConfig | None = None
+    stream: StreamConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -72,62 +72,59 @@ class DataConfig:
             raise ValueError(f"data.image_size is {self.image_size}, expected multiples of 32")
         if not self.train or any(source.weight <= 0 for source in self.train):
             raise ValueError("data.train needs at least one source, each with a weight above 0")
+        for number, source in enumerate(self.train):
+            if (source.path is None) == (source.stream is None) or (source.draw and source.stream):
+                raise ValueError(
+                    f"data.train[{number}] is made of either the path of an LMDB (and how to draw it) or a stream"
+                )
+        if self.validation.path is None or self.validation.stream:
+            raise ValueError("data.validation.path is missing: an LMDB, to validate on the same images each time")
+        if self.validation.weight != 1:
+            raise ValueError("data.validation.weight has no effect, there is one source to validate on: leave it out")
         for name in ("min_text_height", "max_regions", "region_jitter", "max_damaged", "num_workers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"data.{name} is {getattr(self, name)}, expected at least 0")
 
 
-class SampleSource(Protocol):
-    """Anything with samples by number: an LMDB reader, a list in a test."""
-
-    def __len__(self) -> int: ...
-
-    def sample(self, index: int) -> Sample: ...
-
-
 class TrainingStream:
-    """Position -> Example. The sampler of a run is its position; nothing else has to be restored to resume it."""
+    """Position -> Example. The sampler of a run is its position; nothing else has to be restored to resume it.
+
+    Images longer than `max_side` are seen as small as inference sees them (`preprocess.max_side`), so that words have
+    the same size in both; the zoom of the augmentation comes on top.
+    """
 
     def __init__(
-        self, sources: Sequence[SampleSource], config: DataConfig, text: TextConfig, time_steps: int, seed: int
+        self,
+        sources: Sequence[SampleSource | DrawnStream],
+        config: DataConfig,
+        text: TextConfig,
+        time_steps: int,
+        max_side: int,
+        seed: int,
     ):
-        empty = [source.path for source, samples in zip(config.train, sources, strict=True) if len(samples) == 0]
+        empty = [
+            str(source.path)
+            for source, samples in zip(config.train, sources, strict=True)
+            if not isinstance(samples, DrawnStream) and len(samples) == 0
+        ]
         if empty:
             raise ValueError(f"no images to train on in {', '.join(empty)}")
-        self.sources, self.config, self.text, self.seed = sources, config, text, seed
-        self.charset, self.time_steps = Charset(text.characters), time_steps
-        self.order = np.random.default_rng(seed).permutation(
-            np.repeat(np.arange(len(sources)), _turns([source.weight for source in config.train]))
-        )
+        self.mixture = Mixture(sources, [source.weight for source in config.train], seed)
+        self.config, self.text, self.seed = config, text, seed
+        self.charset, self.time_steps, self.max_side = Charset(text.characters), time_steps, max_side
 
     def __getitem__(self, position: int) -> Example:
         rng = np.random.default_rng((self.seed, position))
-        round_number, turn = divmod(position, ROUND)
-        source = int(self.order[turn])
-        turns = self.order == source
-        draw = round_number * int(turns.sum()) + int(turns[:turn].sum())
         dropped: Counter[str] = Counter()
-        sample = self._sample(source, draw, dropped)
-        view = augment(sample, self.config.image_size, self.config.transforms, rng)
+        camera = place_camera(self.config.transforms, rng)
+        sample = self.mixture.sample(position, math.ceil(self.max_side * max(1, *camera.zoom)), dropped)
+        camera = replace(camera, zoom=camera.zoom * min(1, self.max_side / max(sample.size)))
+        view = augment(sample, camera, self.config.image_size, self.config.transforms, rng)
         return self._encode(view, dropped, rng)
-
-    def _sample(self, source: int, draw: int, dropped: Counter[str]) -> Sample:
-        """Draw number `draw` of the source's own endless shuffle; a damaged record is named, counted and replaced by
-        the next one."""
-        samples = self.sources[source]
-        epoch, offset = divmod(draw, len(samples))
-        shuffled = _shuffled(self.seed, source, epoch, len(samples))
-        for skipped in range(len(samples)):
-            try:
-                return samples.sample(int(shuffled[(offset + skipped) % len(samples)]))
-            except DamagedRecordError as error:
-                warnings.warn(str(error), stacklevel=1)
-                dropped["damaged record"] += 1
-        raise ValueError(f"{self.config.train[source].path}: every record is damaged; build it again")
 
     def _encode(self, sample: Sample, dropped: Counter[str], rng: np.random.Generator) -> Example:
         ribbons = [polygon_to_ribbon(polygon)[0] for polygon in sample.polygons]
-        sizes = np.array([ribbon_size(ribbon) for ribbon in ribbons]).reshape(-1, 2)
+        sizes = ribbon_sizes(np.array(ribbons))
         ignore = sample.ignore | (sizes.min(axis=1, initial=np.inf) < self.config.min_text_height)
         readable: list[np.ndarray] = []
         tokens: list[list[int]] = []
@@ -156,19 +153,6 @@ class TrainingStream:
         if min_time_steps(self.charset.encode(text)) > self.time_steps:
             return TOO_LONG
         return None
-
-
-def _turns(weights: Sequence[float]) -> np.ndarray:
-    """How many of the ROUND positions of a round each source has: proportional to its weight, and one at least."""
-    shares = np.array(weights) / np.sum(weights) * ROUND
-    turns = np.maximum(1, np.floor(shares)).astype(int)
-    turns[np.argmax(shares)] += ROUND - turns.sum()
-    return turns
-
-
-@lru_cache(maxsize=8)
-def _shuffled(seed: int, source: int, epoch: int, count: int) -> np.ndarray:
-    return np.random.default_rng((seed, source, epoch)).permutation(count)
 
 
 def jitter_ribbon(ribbon: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:

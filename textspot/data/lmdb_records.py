@@ -27,7 +27,7 @@ import numpy as np
 
 from textspot.data.annotation import Instance
 from textspot.data.lmdb_file import NewLmdb, OpenLmdb
-from textspot.image_files import ImageError, decode_image
+from textspot.image_files import ImageError, decode_reduced
 from textspot.structures import Sample
 from textspot.text.charset import normalize
 
@@ -216,16 +216,19 @@ class Reader:
         except (lmdb.Error, ValueError) as error:
             raise DamagedRecordError(f"{self.path}: record {index} is damaged: {error}") from error
 
-    def sample(self, index: int) -> Sample:
-        """Record `index` decoded: image (H, W, 3) uint8 RGB, polygons (K, 2) float32, transcripts as annotated."""
+    def sample(self, index: int, least_side: int | None = None) -> Sample:
+        """Record `index` decoded: image (H, W, 3) uint8 RGB, polygons (K, 2) float32, transcripts as annotated.
+
+        With `least_side` large photographs may come smaller, their polygons too: see `decode_reduced`.
+        """
         record = self[index]
         try:
-            image = decode_image(record.image_bytes, record.name)
+            image, divisor = decode_reduced(record.image_bytes, record.name, least_side)
         except ImageError as error:
             raise DamagedRecordError(f"{self.path}: record {index} is damaged: {error}") from error
         return Sample(
             image,
-            polygons=[np.array(instance.polygon, dtype=np.float32) for instance in record.instances],
+            polygons=[np.array(instance.polygon, dtype=np.float32) / divisor for instance in record.instances],
             transcripts=[instance.transcript for instance in record.instances],
             ignore=np.array([instance.ignore for instance in record.instances], dtype=bool),
             name=record.name,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from textspot.batch import Targets
-from textspot.geometry import ribbon_points, ribbon_size
+from textspot.geometry import ribbon_points, ribbon_sizes
 
 STRIDE = 4  # pixels per cell: the finest map of the neck
 OFFSET_UNIT = 16.0  # pixels: brings the offsets of ordinary words to the order of 1
@@ -14,7 +14,7 @@ GEOMETRY_CORE = 0.3  # cells on the hill above this value learn the geometry
 
 
 def draw_targets(ribbons: Sequence[np.ndarray], ignore: np.ndarray, size: tuple[int, int]) -> Targets:
-    """Score, mask and geometry maps of an image of `size` (height, width) in pixels; both divisible by the stride.
+    """Score, mask and geometry of an image of `size` (height, width) in pixels; both divisible by the stride.
 
     Each word is a hill that is 1 in the cell of its centre point and falls with the distance from it in ribbon
     coordinates: falling from the centre line instead would be a ridge full of ties. Where hills overlap the higher one
@@ -25,30 +25,35 @@ def draw_targets(ribbons: Sequence[np.ndarray], ignore: np.ndarray, size: tuple[
     h, w = size[0] // STRIDE, size[1] // STRIDE
     score = np.zeros((h, w), dtype=np.float32)
     mask = np.ones((h, w), dtype=np.float32)
-    geometry = np.zeros((16, h, w), dtype=np.float32)
-    weight = np.zeros((h, w), dtype=np.float32)
-    for ribbon, is_ignored in zip(ribbons, ignore, strict=True):
-        row, column, hill = _cover(ribbon, h, w)
+    owner = np.zeros((h, w), dtype=np.intp)
+    sizes = ribbon_sizes(np.array(ribbons))
+    for number, (ribbon, extent, is_ignored) in enumerate(zip(ribbons, sizes, ignore, strict=True)):
+        row, column, hill = _cover(ribbon, extent, h, w)
         if is_ignored:
             mask[row, column] = 0
             continue
         higher = hill > score[row, column]
-        row, column, hill = row[higher], column[higher], hill[higher]
-        score[row, column] = hill
-        core = hill > GEOMETRY_CORE
-        row, column, hill = row[core], column[core], hill[core]
-        centre = np.stack([column + 0.5, row + 0.5], axis=1) * STRIDE
-        offsets = (ribbon.reshape(1, 8, 2) - centre[:, None]) / OFFSET_UNIT
-        geometry[:, row, column] = offsets.reshape(-1, 16).T
-        weight[row, column] = hill * OFFSET_UNIT / max(ribbon_size(ribbon)[0], STRIDE)
-    mask[weight > 0] = 1
-    return Targets(score, mask, geometry, weight)
+        row, column = row[higher], column[higher]
+        score[row, column], owner[row, column] = hill[higher], number
+    row, column = np.nonzero(score > GEOMETRY_CORE)
+    mask[row, column] = 1
+    owners = owner[row, column]
+    centres = np.stack([column + 0.5, row + 0.5], axis=1) * STRIDE
+    control_points = np.reshape(ribbons, (-1, 8, 2))[owners]
+    heights = np.maximum(sizes[:, 0], STRIDE)[owners]
+    return Targets(
+        score,
+        mask,
+        cells=row * w + column,
+        offsets=((control_points - centres[:, None]) / OFFSET_UNIT).reshape(-1, 16).astype(np.float32),
+        weights=(score[row, column] * OFFSET_UNIT / heights).astype(np.float32),
+    )
 
 
-def _cover(ribbon: np.ndarray, h: int, w: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The cells (row, column) a ribbon covers and the hill's height there, by sampling it at twice the cells'
-    density."""
-    height, width = ribbon_size(ribbon)
+def _cover(ribbon: np.ndarray, size: np.ndarray, h: int, w: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The cells (row, column) a ribbon of `size` (height, width) covers and the hill's height there, by sampling it at
+    twice the cells' density."""
+    height, width = size
     u = np.linspace(0, 1, 2 * int(width / STRIDE) + 3)
     v = np.linspace(0, 1, 2 * int(height / STRIDE) + 3)
     cells = np.floor(ribbon_points(ribbon, u, v) / STRIDE).astype(np.int64)

@@ -1,19 +1,15 @@
-"""Augmentation: one affine warp moves image and polygons together, albumentations changes the colours."""
+"""Augmentation: one homography moves image and polygons together; what changes pixels alone is `photometric`."""
 
-import os
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from textspot.data.photometric import change_colours, degrade
 from textspot.structures import Sample
 
-# before its import: it would ask the network for a newer release
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-import albumentations as A
-
 CUT_TOLERANCE = 0.15  # of a word's smaller extent: what a crop may take away from a word that still counts
+NEAREST = 0.2  # of the distance of the view's middle: what is nearer lies many frames away, and would be endless
 FOLLOW_WORD = 0.8  # share of the crops that are laid around a word: most of a photograph holds none
 
 
@@ -22,11 +18,14 @@ class TransformConfig:
     """Random changes of a training image.
 
     Args:
-        min_scale: smallest zoom of the image before it is cropped.
+        min_scale: smallest zoom of the image, as large as inference sees it, before it is cropped.
         max_scale: largest zoom.
         max_stretch: height and width are stretched against each other by up to this factor.
         max_rotation: largest rotation in radians, either way.
-        colour: probability of each change of colour, sharpness and compression.
+        max_perspective: by up to this share of its distance one edge of the view is nearer than its middle, and the
+            opposite one farther.
+        colour: probability of another exposure; half of it that of other hues, an eighth that of grey.
+        degrade: probability of each of lower resolution, blur, noise and compression.
         border: colour (RGB) of what lies outside the image.
     """
 
@@ -34,7 +33,9 @@ class TransformConfig:
     max_scale: float = 1.0
     max_stretch: float = 1.0
     max_rotation: float = 0.0
+    max_perspective: float = 0.0
     colour: float = 0.0
+    degrade: float = 0.0
     border: tuple[int, int, int] = (124, 116, 104)
 
     def __post_init__(self) -> None:
@@ -46,23 +47,41 @@ class TransformConfig:
             raise ValueError(f"data.transforms.max_stretch is {self.max_stretch}, expected at least 1")
         if self.max_rotation < 0:
             raise ValueError(f"data.transforms.max_rotation is {self.max_rotation}, expected at least 0")
-        if not 0 <= self.colour <= 1:
-            raise ValueError(f"data.transforms.colour is {self.colour}, expected a probability in [0, 1]")
+        if not 0 <= self.max_perspective <= 0.5:
+            raise ValueError(f"data.transforms.max_perspective is {self.max_perspective}, expected a share in [0, 0.5]")
+        for name in ("colour", "degrade"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"data.transforms.{name} is {getattr(self, name)}, expected a probability in [0, 1]")
 
 
-def augment(sample: Sample, size: tuple[int, int], config: TransformConfig, rng: np.random.Generator) -> Sample:
-    """A random view of the sample, of `size` (height, width)."""
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """From where an image is seen, whatever it shows: `zoom` along x and y, `rotation` in radians, `tilt` (2,), by
+    which share of the distance the right and the lower edge of the view are farther than its middle."""
+
+    zoom: np.ndarray
+    rotation: float
+    tilt: np.ndarray
+
+
+def place_camera(config: TransformConfig, rng: np.random.Generator) -> Camera:
+    """A random camera."""
     scale = np.exp(rng.uniform(np.log(config.min_scale), np.log(config.max_scale)))
     stretch = np.exp(rng.uniform(-0.5, 0.5) * np.log(config.max_stretch))
     rotation = rng.uniform(-config.max_rotation, config.max_rotation)
-    zoom = np.array([scale * stretch, scale / stretch])
-    centre = _crop_centre(sample, np.array(size[::-1]) / zoom, rng)
-    view = warp(sample, _similarity(centre, zoom, rotation, size), size, config.border)
-    if config.colour == 0:
-        return view
-    change = _colour_changes(config.colour)
-    change.set_random_seed(int(rng.integers(2**31)))
-    return Sample(change(image=view.image)["image"], view.polygons, view.transcripts, view.ignore, view.name)
+    amount, direction = rng.uniform(0, config.max_perspective), rng.uniform(0, 2 * np.pi)
+    tilt = amount * np.array([np.cos(direction), np.sin(direction)])
+    return Camera(np.array([scale * stretch, scale / stretch]), rotation, tilt)
+
+
+def augment(
+    sample: Sample, camera: Camera, size: tuple[int, int], config: TransformConfig, rng: np.random.Generator
+) -> Sample:
+    """What the camera sees of a random place of the sample, in a frame of `size` (height, width)."""
+    centre = _crop_centre(sample, np.array(size[::-1]) / camera.zoom, rng)
+    view = warp(sample, _homography(centre, camera, size), size, config.border)
+    image = degrade(change_colours(view.image, config.colour, rng), config.degrade, rng)
+    return replace(view, image=image)
 
 
 def _crop_centre(sample: Sample, extent: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -78,32 +97,37 @@ def _crop_centre(sample: Sample, extent: np.ndarray, rng: np.random.Generator) -
     return centre
 
 
-def _similarity(centre: np.ndarray, zoom: np.ndarray, rotation: float, size: tuple[int, int]) -> np.ndarray:
-    """The (2, 3) matrix that zooms and rotates about `centre` and brings it to the middle of an image of `size`."""
-    cosine, sine = np.cos(rotation), np.sin(rotation)
-    linear = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag(zoom)
-    shift = np.array(size[::-1]) / 2 - linear @ centre
-    return np.concatenate([linear, shift[:, None]], axis=1)
+def _homography(centre: np.ndarray, camera: Camera, size: tuple[int, int]) -> np.ndarray:
+    """The (3, 3) matrix by which the camera brings `centre` to the middle of an image of `size`."""
+    half = np.array(size[::-1]) / 2
+    cosine, sine = np.cos(camera.rotation), np.sin(camera.rotation)
+    turn = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag(camera.zoom)
+    around_centre, to_frame = np.eye(3), np.eye(3)
+    around_centre[:2] = np.column_stack([turn, -turn @ centre])
+    to_frame[:2, 2] = half
+    tilted = np.eye(3)
+    tilted[2, :2] = camera.tilt / half
+    return to_frame @ tilted @ around_centre
 
 
 def warp(sample: Sample, matrix: np.ndarray, size: tuple[int, int], border: tuple[int, int, int]) -> Sample:
-    """Move image and polygons by an affine (2, 3) matrix into a frame of `size` (height, width), borders in colour
+    """Move image and polygons by a homography (3, 3) into a frame of `size` (height, width), borders in colour
     `border`.
 
     Coordinates are those of pixel corners. Instances outside the frame are gone, instances the frame cuts are ignored.
     """
-    image, to_frame = sample.image, np.vstack([matrix, [0, 0, 1]])
-    shrink = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    image, to_frame = sample.image, matrix
+    shrink = _scale_in_the_middle(matrix, size)
     if shrink < 0.8:  # the warp looks at four pixels only: average before, or thin strokes vanish
         smaller = [max(1, round(side * shrink)) for side in sample.size[::-1]]
         image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
         to_frame = to_frame @ np.diag([sample.size[1] / image.shape[1], sample.size[0] / image.shape[0], 1])
     half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])  # OpenCV's coordinates are those of pixel centres
     by_centres = np.linalg.inv(half) @ to_frame @ half
-    warped = cv2.warpAffine(image, by_centres[:2], size[::-1], flags=cv2.INTER_LINEAR, borderValue=border)
+    warped = cv2.warpPerspective(image, by_centres, size[::-1], flags=cv2.INTER_LINEAR, borderValue=border)
     polygons, transcripts, ignore = [], [], []
     for polygon, transcript, is_ignored in zip(sample.polygons, sample.transcripts, sample.ignore, strict=True):
-        moved = (polygon @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+        moved = move_points(polygon, matrix).astype(np.float32)
         low, high = moved.min(axis=0), moved.max(axis=0)
         if (high <= 0).any() or (low >= size[::-1]).any():
             continue
@@ -114,14 +138,14 @@ def warp(sample: Sample, matrix: np.ndarray, size: tuple[int, int], border: tupl
     return Sample(warped, polygons, transcripts, np.array(ignore, dtype=bool), sample.name)
 
 
-@lru_cache(maxsize=1)
-def _colour_changes(probability: float) -> A.Compose:
-    return A.Compose(
-        [
-            A.RandomBrightnessContrast(brightness_limit=0.25, contrast_limit=0.3, p=probability),
-            A.HueSaturationValue(hue_shift_limit=15, sat_shift_limit=30, val_shift_limit=15, p=probability / 2),
-            A.ToGray(p=probability / 8),
-            A.OneOf([A.GaussianBlur(blur_limit=(3, 3)), A.MotionBlur(blur_limit=(3, 5))], p=probability / 3),
-            A.ImageCompression(quality_range=(40, 95), p=probability / 2),
-        ]
-    )
+def move_points(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Points (K, 2) moved by a homography (3, 3); those behind the camera come to lie far outside on their own side."""
+    moved = points @ matrix[:, :2].T + matrix[:, 2]
+    return moved[:, :2] / np.maximum(moved[:, 2:], NEAREST)
+
+
+def _scale_in_the_middle(matrix: np.ndarray, size: tuple[int, int]) -> float:
+    """By how much a homography enlarges what comes to the middle of the frame: the square root of the determinant of
+    its derivative there, which is the matrix's own divided by the cube of the distance."""
+    distance = 1 / (np.linalg.inv(matrix) @ [size[1] / 2, size[0] / 2, 1])[2]
+    return float(np.sqrt(abs(np.linalg.det(matrix) / distance**3)))

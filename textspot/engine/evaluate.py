@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from textspot.data.lmdb_records import Reader
 from textspot.inference import Spotter
 from textspot.metrics.protocols import AnyLexicon, GroundTruth, build_protocol
+from textspot.metrics.recognition import score_recognition
 from textspot.metrics.scoring import Scores, score_images
 from textspot.metrics.thresholds import select_threshold, two_fold
 from textspot.progress import Track, untracked
 from textspot.structures import Prediction
+from textspot.text.charset import normalize
 
 THRESHOLD_PROTOCOL = "icdar2015/end_to_end"  # by which the score threshold is chosen
 PROTOCOLS = ("icdar2015/detection_iou", "icdar2015/end_to_end")
@@ -82,3 +84,22 @@ def score_dataset(
     predictions, ground_truths = predict_dataset(spotter, reader, track)
     score_images(scorers, predictions, ground_truths)
     return Scores(scorers, predictions, ground_truths, spotter.threshold)
+
+
+def score_reading(spotter: Spotter, reader: Reader, min_length: int = 1, track: Track = untracked) -> dict[str, float]:
+    """How well a spotter reads the annotated regions of a data set; see `score_recognition`.
+
+    Words count that are not ignored and have a transcript of `min_length` (1 and up) characters or more; `track` shows
+    progress. A data set without such a word is a ValueError.
+    """
+    texts: list[str] = []
+    transcripts: list[str] = []
+    for index in track(range(len(reader)), "reading"):
+        sample = reader.sample(index)
+        wanted = [normalize(transcript) for transcript in sample.transcripts]
+        counted = [n for n, word in enumerate(wanted) if len(word) >= min_length and not sample.ignore[n]]
+        texts += [text for text, _ in spotter.read(sample.image, [sample.polygons[n] for n in counted])]
+        transcripts += [wanted[n] for n in counted]
+    if not transcripts:
+        raise ValueError(f"{reader.path}: holds no transcript of {min_length} characters or more to compare with")
+    return score_recognition(texts, transcripts)

@@ -12,6 +12,7 @@ from rapidfuzz.distance import Levenshtein
 from textspot.batch import Batch, Example, collate
 from textspot.checkpoint import ModelCard
 from textspot.data.lmdb_records import Reader
+from textspot.data.synthetic.draw import DrawnStream
 from textspot.engine.distributed import join_world
 from textspot.engine.sources import check_charset, open_sources
 from textspot.engine.train import Trainer
@@ -59,10 +60,10 @@ def check_up(recipe: Recipe, track: Track = untracked) -> Checkup:
         return Checkup([*lines, *learned.lines], learned.learns)
 
 
-def _describe_charset(readers: Sequence[Reader], text: TextConfig) -> list[str]:
+def _describe_charset(sources: Sequence[Reader | DrawnStream], text: TextConfig) -> list[str]:
     """What `check_charset` finds, as a remark where the recipe does not make an error of it."""
     try:
-        check_charset(readers, replace(text, unknown="error"))
+        check_charset(sources, replace(text, unknown="error"))
     except ValueError as error:
         if text.unknown == "error":
             raise

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from textspot.data.build import damaged_records
-from textspot.data.dataset import DataConfig
+from textspot.data.dataset import DataConfig, SourceConfig
 from textspot.data.lmdb_file import DATA_FILE
 from textspot.data.lmdb_records import Reader
-from textspot.data.synthetic.draw import check_drawn, draw_dataset
+from textspot.data.synthetic.draw import DrawnStream, check_drawn, draw_dataset
 from textspot.engine.distributed import World
 from textspot.progress import track
 from textspot.text.charset import Charset, TextConfig
@@ -16,19 +16,16 @@ from textspot.text.charset import Charset, TextConfig
 SHOWN_CHARACTERS = 20
 
 
-def open_sources(config: DataConfig, world: World) -> tuple[list[Reader], Reader]:
-    """The training sources and the validation source; the first process draws those that do not exist yet."""
-    wanted = [*config.train, config.validation]
+def open_sources(config: DataConfig, world: World) -> tuple[list[Reader | DrawnStream], Reader]:
+    """The training sources and the validation source; the first process draws the LMDBs that do not exist yet."""
     if world.is_first:
-        for source in wanted:
-            if source.draw and not (Path(source.path) / DATA_FILE).exists():
+        for source in [*config.train, config.validation]:
+            if source.path and source.draw and not (Path(source.path) / DATA_FILE).exists():
                 # a kill at the worst moment leaves an empty folder, which may be overwritten
                 draw_dataset(source.path, source.draw, overwrite=Path(source.path).exists(), track=track)
     world.wait()
-    *train, validation = [Reader(source.path) for source in wanted]
-    for source, reader in zip(wanted, [*train, validation], strict=True):
-        if source.draw:
-            check_drawn(source.path, reader.meta, source.draw)
+    train = [DrawnStream(source.stream) if source.stream else _open_lmdb(source) for source in config.train]
+    validation = _open_lmdb(config.validation)
     if len(validation) < 2:
         raise ValueError(
             f"{config.validation.path}: holds {len(validation)} images; choosing a threshold on some and measuring on "
@@ -51,17 +48,27 @@ def open_further(paths: Mapping[str, str]) -> dict[str, Reader]:
     return readers
 
 
-def check_charset(readers: Sequence[Reader], text: TextConfig) -> None:
+def _open_lmdb(source: SourceConfig) -> Reader:
+    reader = Reader(str(source.path))
+    if source.draw:
+        check_drawn(str(source.path), reader.meta, source.draw)
+    return reader
+
+
+def check_charset(sources: Sequence[Reader | DrawnStream], text: TextConfig) -> None:
     """A ValueError that lists the characters of the data the charset misses, unless the recipe says to skip their
     words."""
     if text.unknown == "skip":
         return
     counts: Counter[str] = Counter()
-    for reader in readers:
-        counts.update(reader.meta.characters)
+    for source in sources:
+        if isinstance(source, DrawnStream):
+            counts.update(dict.fromkeys(source.config.renderer.words.characters, 0))  # how often is not known
+        else:
+            counts.update(source.meta.characters)
     missing = Charset(text.characters).missing(counts, text.case)
     if missing:
-        shown = ", ".join(f"{c!r} ({n} times)" for c, n in list(missing.items())[:SHOWN_CHARACTERS])
+        shown = ", ".join(f"{c!r} ({n or 'any number of'} times)" for c, n in list(missing.items())[:SHOWN_CHARACTERS])
         more = f" and {len(missing) - SHOWN_CHARACTERS} more" if len(missing) > SHOWN_CHARACTERS else ""
         raise ValueError(
             f"the charset misses {len(missing)} characters of the data: {shown}{more}. Add them to text.characters, "

@@ -19,6 +19,7 @@ from textspot.checkpoint import MODEL_FILE, ModelCard, save_model, write_atomica
 from textspot.data.dataset import TOO_LONG, TrainingStream
 from textspot.data.lmdb_records import Reader
 from textspot.data.loader import build_loader
+from textspot.data.synthetic.draw import DrawnStream
 from textspot.engine.distributed import World, join_world
 from textspot.engine.doctor import diagnose, measure_gradients, read_lengths
 from textspot.engine.evaluate import THRESHOLD_PROTOCOL, judge_further, validate
@@ -84,7 +85,12 @@ class Trainer:
     """One run: its state, its data, its log."""
 
     def __init__(
-        self, recipe: Recipe, world: World, sources: list[Reader], validation: Reader, further: Mapping[str, Reader]
+        self,
+        recipe: Recipe,
+        world: World,
+        sources: list[Reader | DrawnStream],
+        validation: Reader,
+        further: Mapping[str, Reader],
     ):
         self.recipe, self.config, self.world = recipe, recipe.train, world
         self.validation, self.further = validation, further
@@ -92,7 +98,9 @@ class Trainer:
         self.charset = build_charset(recipe)
         self.state = TrainerState.build(recipe, world.device)
         self.notes, self.report = self._begin()
-        self.stream = TrainingStream(sources, recipe.data, recipe.text, recipe.model.time_steps, recipe.seed)
+        self.stream = TrainingStream(
+            sources, recipe.data, recipe.text, recipe.model.time_steps, recipe.preprocess.max_side, recipe.seed
+        )
         self.loss = SpottingLoss(recipe.loss, world.mean)
         self.module: nn.Module = self.state.network
         if self.config.compile:

@@ -16,6 +16,7 @@ from textspot.data.annotation import Instance, sample_to_instances
 from textspot.data.lmdb_records import Meta, Reader, Writer
 from textspot.data.synthetic.renderer import RENDERER_VERSION, Renderer, RendererConfig
 from textspot.progress import Track, untracked
+from textspot.structures import Sample
 
 JPEG_QUALITY = 90
 CHUNK = 8  # images per message between processes
@@ -47,6 +48,35 @@ class DrawConfig:
                 f"draw: num_images {self.num_images}, seed {self.seed}, num_processes {self.num_processes}: "
                 "expected at least 0, 0 and 1"
             )
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """An endless set of images, drawn when they are asked for.
+
+    Args:
+        seed: number of the stream of images; streams of different seeds have no image in common.
+        renderer: what the images look like.
+    """
+
+    seed: int = 0
+    renderer: RendererConfig = field(default_factory=RendererConfig)
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"stream: seed {self.seed}, expected at least 0")
+
+
+class DrawnStream:
+    """The images of a `StreamConfig` by number; may be pickled to other processes."""
+
+    def __init__(self, config: StreamConfig):
+        self.config = config
+        self._renderer = Renderer(config.renderer)
+
+    def sample(self, index: int) -> Sample:
+        """Image number `index` (0 and up) as `Renderer.render` draws it."""
+        return self._renderer.render(self.config.seed, index)
 
 
 def draw_dataset(

@@ -1,0 +1,143 @@
+"""Measure the path from record to batch on one core: `python tools/benchmark_data.py --data data/icdar2015/train`.
+
+Without --data, 200 images of 640 x 640 pixels with a dozen words are drawn and measured. Prints Markdown. Times are
+the processor's, not the clock's, so that other programs disturb little; each is the median of five rounds.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+from jsonargparse import ArgumentParser
+from jsonargparse.typing import PositiveInt
+from PIL import Image
+
+from textspot.batch import collate
+from textspot.data import photometric
+from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream
+from textspot.data.lmdb_records import Reader
+from textspot.data.synthetic.draw import DrawConfig, draw_dataset
+from textspot.data.synthetic.renderer import Renderer, RendererConfig
+from textspot.data.transforms import TransformConfig, augment, place_camera
+from textspot.preprocess import PreprocessConfig
+from textspot.text.charset import TextConfig
+
+ROUNDS = 5
+SIDE = 640  # pixels of the square training crops
+DOZEN = RendererConfig(SIDE, SIDE, words_per_image=(12, 12), empty_share=0.0)
+TRANSFORMS = TransformConfig(0.6, 1.8, 1.25, 0.12, max_perspective=0.15, colour=0.4, degrade=0.15)
+
+
+def draw(path: Path) -> Path:
+    """A data set of drawn images."""
+    draw_dataset(path, DrawConfig(200, renderer=DOZEN))
+    return path
+
+
+def open_stream(reader: Reader, path: Path) -> TrainingStream:
+    """The examples that training on this data set alone would see, in crops of `SIDE` pixels."""
+    source = SourceConfig(str(path))
+    config = DataConfig((source,), source, image_size=(SIDE, SIDE), transforms=TRANSFORMS)
+    return TrainingStream([reader], config, TextConfig(), 64, PreprocessConfig().max_side, seed=0)
+
+
+def stages(reader: Reader, folder: Path) -> Iterator[tuple[str, Callable[[int], object]]]:
+    """What is measured: names, and functions of an image's number."""
+    stream, rng, renderer = open_stream(reader, reader.path), np.random.default_rng(0), Renderer(DOZEN)
+    order = rng.permutation(len(reader))
+    samples = [reader.sample(int(index)) for index in order[:20]]
+    examples = [stream[position] for position in range(8)]
+    crop = stream[0].image
+
+    def view(number: int) -> object:
+        return augment(samples[number % 20], place_camera(TRANSFORMS, rng), (SIDE, SIDE), TRANSFORMS, rng)
+
+    yield "a record read, its checksum and annotation checked", lambda n: reader[int(order[n % len(order)])]
+    yield "record read and image decoded", lambda n: reader.sample(int(order[n % len(order)]))
+    yield f"augmentation, to {SIDE} x {SIDE}", view
+    yield "**all of it: read, decode, augment, fit ribbons, draw targets**", stream.__getitem__
+    yield "an eighth of a batch of 8 put together", lambda n: collate(examples) if n % 8 == 0 else None
+    copy_to_files(reader, folder / "files")
+    yield (
+        "beside it, files and Pillow: decode, scale, crop, no targets",
+        lambda n: read_plainly(folder / "files", int(order[n % len(order)]), rng),
+    )
+    yield f"an image of {SIDE} x {SIDE} with a dozen words drawn", lambda n: renderer.render(0, n)
+    for change in (photometric.expose, photometric.tint, *photometric.LOSSES):
+        yield f"`{change.__name__}` alone, {SIDE} x {SIDE}", lambda _, change=change: change(crop, rng)
+
+
+def time_ms(action: Callable[[int], object], count: int) -> float:
+    """Milliseconds of processor time per call: the median of the rounds, after a first one that does not count."""
+    means = []
+    for numbers in np.array_split(np.arange(count + count // ROUNDS), ROUNDS + 1):
+        started = time.process_time()
+        for number in numbers:
+            action(int(number))
+        means.append(1000 * (time.process_time() - started) / len(numbers))
+    return median(means[1:])
+
+
+def copy_to_files(reader: Reader, folder: Path) -> None:
+    """The data set as image files, each with a text file of one polygon and transcript per line."""
+    folder.mkdir()
+    for index in range(len(reader)):
+        record = reader[index]
+        lines = (",".join(f"{x},{y}" for x, y in item.polygon) + f"\t{item.transcript}" for item in record.instances)
+        (folder / f"{index}.txt").write_text("\n".join(lines), encoding="utf-8")
+        (folder / f"{index}.jpg").write_bytes(record.image_bytes)
+
+
+def read_plainly(folder: Path, index: int, rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
+    """What many a training script does: open, scale by a random zoom, crop at random, move the polygons."""
+    lines = (folder / f"{index}.txt").read_text(encoding="utf-8").splitlines()
+    polygons = [np.array(line.split("\t")[0].split(","), dtype=np.float32).reshape(-1, 2) for line in lines]
+    zoom = np.exp(rng.uniform(np.log(TRANSFORMS.min_scale), np.log(TRANSFORMS.max_scale)))
+    with Image.open(folder / f"{index}.jpg") as file:
+        width, height = round(file.width * zoom), round(file.height * zoom)
+        image = file.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+    left, top = (int(rng.integers(0, max(1, side - SIDE + 1))) for side in (width, height))
+    crop = np.asarray(image.crop((left, top, left + SIDE, top + SIDE)))
+    return crop, [polygon * zoom - np.float32([left, top]) for polygon in polygons]
+
+
+def anonymous_memory_mb() -> float:
+    """Of this process, without the pages of mapped files, which the system keeps while it has room."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("RssAnon:")[1].split()[0]) / 1024
+
+
+def main() -> int:
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="the folder of one LMDB; without it images are drawn and measured")
+    parser.add_argument("--images", type=PositiveInt, default=200, help="how many images each time is measured on")
+    parser.add_argument("--soak", type=PositiveInt, default=20000, help="samples over which memory is watched")
+    options = parser.parse_args()
+    cv2.setNumThreads(0)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            data = options.data or draw(Path(folder) / "drawn")
+            reader = Reader(data)
+        except (ValueError, OSError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        print(f"{reader.path.name}: {reader.meta}\n\n| on one core | ms | per second |\n|---|---|---|")
+        for name, action in stages(reader, Path(folder)):
+            per_image = time_ms(action, options.images)
+            print(f"| {name} | {per_image:.3f} | {1000 / per_image:.0f} |", flush=True)
+    print("\n| samples | memory of the process, MB |\n|---|---|")
+    stream = open_stream(reader, data)
+    for position in range(options.soak + 1):
+        if position in (options.soak // 100, options.soak // 2, options.soak):
+            print(f"| {position} | {anonymous_memory_mb():.0f} |", flush=True)
+        stream[position]
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
