@@ -14,13 +14,14 @@ from test_train import assert_same_runs
 from tiny_runs import CHARACTERS, drawing
 from torch import Tensor
 
-from textspot.checkpoint import CheckpointError, ModelCard, save_model
+from textspot.checkpoint import save_model
 from textspot.data.lmdb_records import Reader
 from textspot.data.synthetic.draw import draw_dataset
 from textspot.engine.evaluate import judge_further, validate
 from textspot.engine.state import TrainerState
 from textspot.engine.train import train
 from textspot.inference import load
+from textspot.model_card import CheckpointError, ModelCard
 from textspot.models.neck import NeckConfig
 from textspot.recipe import Recipe, TrainConfig, build_spotting_network
 from textspot.text.charset import TextConfig
@@ -37,7 +38,7 @@ def given(tiny_recipe: Recipe, tmp_path: Path) -> str:
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.uniform_(-0.1, 0.1)
     path = tmp_path / "given" / "last" / "model.safetensors"
-    save_model(path, network.state_dict(), ModelCard(tiny_recipe, step=70))
+    save_model(path, network.state_dict(), ModelCard(tiny_recipe.to_dict(), step=70))
     return str(tmp_path / "given")
 
 
@@ -116,7 +117,7 @@ def test_another_width_is_refused_unless_its_parts_begin_anew(tiny_recipe: Recip
 
 def test_another_normalisation_is_refused(tiny_recipe: Recipe, given: str) -> None:
     recipe = replace(tiny_recipe, preprocess=replace(tiny_recipe.preprocess, mean=(0.0, 0.0, 0.0)))
-    with pytest.raises(CheckpointError, match=r"trained with preprocess\.mean \[123\.7, .*say the same"):
+    with pytest.raises(CheckpointError, match=r"trained with preprocess\.mean \(123\.7, .*say the same"):
         start(tuned(recipe, given))
 
 

@@ -10,15 +10,16 @@ import torch
 from rapidfuzz.distance import Levenshtein
 
 from textspot.batch import Batch, Example, collate
-from textspot.checkpoint import ModelCard
 from textspot.data.lmdb_records import Reader
 from textspot.data.synthetic.draw import DrawnStream
 from textspot.engine.distributed import join_world
 from textspot.engine.sources import check_charset, open_sources
 from textspot.engine.train import Trainer
 from textspot.inference import Spotter
+from textspot.model_card import ModelCard
 from textspot.progress import Track, untracked
 from textspot.recipe import Recipe
+from textspot.runtime.torch_runtime import TorchRuntime
 from textspot.text.charset import TextConfig
 from textspot.text.ctc import decode_best_path
 
@@ -124,7 +125,7 @@ def learn_by_heart(trainer: Trainer, batch: Batch, track: Track = untracked) -> 
 
 def _count_found(trainer: Trainer, batch: Batch, words: Sequence[str]) -> int:
     """How many of the words the network as it is now finds and reads exactly."""
-    spotter = Spotter(trainer.state.network, ModelCard(trainer.recipe), trainer.world.device)
+    spotter = Spotter(TorchRuntime(trainer.state.network, trainer.world.device), ModelCard(trainer.recipe.to_dict()))
     predictions = spotter.predict(list(batch.image.permute(0, 2, 3, 1).contiguous().numpy()))
     image_of_word = (batch.region_slot // batch.ribbons.shape[1]).tolist()
     wanted = Counter(zip(image_of_word, words, strict=True))

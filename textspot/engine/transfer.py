@@ -5,9 +5,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from textspot.checkpoint import CheckpointError, load_model, load_weights
+from textspot.checkpoint import load_model, load_weights
 from textspot.inference import find_weights
+from textspot.model_card import CheckpointError
 from textspot.models.spotting_network import SpottingNetwork
+from textspot.preprocess import PreprocessConfig
 from textspot.recipe import Recipe, build_charset
 from textspot.text.charset import Charset
 
@@ -23,8 +25,8 @@ def take_over(network: SpottingNetwork, recipe: Recipe, path: str) -> list[str]:
     """
     given, card = load_model(find_weights(Path(path)))
     anew = recipe.train.reinitialize
-    _check_normalization(recipe, card.recipe, path)
-    charset, theirs = build_charset(recipe), build_charset(card.recipe)
+    _check_normalization(recipe.preprocess, card.preprocess, path)
+    charset, theirs = build_charset(recipe), card.charset
     classes = shared_classes(charset, theirs)
     fresh, tensors = network.state_dict(), given.state_dict()
     if "recognizer" not in anew:
@@ -63,13 +65,12 @@ def take_rows(fresh: Tensor, given: Tensor, classes: Sequence[tuple[int, int]]) 
     return rows
 
 
-def _check_normalization(recipe: Recipe, theirs: Recipe, path: str) -> None:
+def _check_normalization(ours: PreprocessConfig, theirs: PreprocessConfig, path: str) -> None:
     """The weights have seen images of one normalisation; nothing but bad figures would tell of another."""
-    ours, given = ([list(c.preprocess.mean), list(c.preprocess.std)] for c in (recipe, theirs))
-    if ours != given:
+    if (ours.mean, ours.std) != (theirs.mean, theirs.std):
         raise CheckpointError(
-            f"{path}: was trained with preprocess.mean {given[0]} and preprocess.std {given[1]}, the recipe says "
-            f"{ours[0]} and {ours[1]}: say the same"
+            f"{path}: was trained with preprocess.mean {theirs.mean} and preprocess.std {theirs.std}, the recipe says "
+            f"{ours.mean} and {ours.std}: say the same"
         )
 
 
