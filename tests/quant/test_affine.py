@@ -9,6 +9,7 @@ from textspot.quant.affine import (
     affine_parameters,
     code_range,
     fake_quantize,
+    fake_quantize_channels,
     fake_quantize_log2,
     fake_quantize_tokens,
     from_codes,
@@ -44,7 +45,7 @@ def test_a_whole_tensor_is_that_of_numpy(bits, symmetric, offset):
     expected = grid_slowly(float(low), float(high), bits, symmetric)
     assert scale.item() == pytest.approx(expected[0], rel=1e-6)
     assert (zero_point.item(), *code_range(bits, symmetric)) == expected[1:]
-    result = fake_quantize(torch.tensor(x), scale[0], zero_point[0], config)
+    result = fake_quantize(torch.tensor(x), scale.item(), zero_point.item(), config)
     np.testing.assert_allclose(result, quantize_slowly(x, *expected), atol=expected[0] * 1e-4)
     assert len(np.unique(result)) <= 2**bits
 
@@ -58,9 +59,9 @@ def test_channels_are_quantised_one_by_one(bits, symmetric, axis):
     config = QuantizerConfig(bits, symmetric, "channel")
     rows = x.movedim(axis, 0).flatten(1)
     scale, zero_point = affine_parameters(rows.amin(1), rows.amax(1), config)
-    result = fake_quantize(x, scale, zero_point, config, axis % 3)
+    result = fake_quantize_channels(x, scale, zero_point, config, axis % 3)
     for channel in range(4):
-        alone = fake_quantize(x.select(axis, channel), scale[channel], zero_point[channel], config)
+        alone = fake_quantize(x.select(axis, channel), scale[channel].item(), zero_point[channel].item(), config)
         assert torch.equal(result.select(axis, channel), alone)
 
 
@@ -81,14 +82,14 @@ def test_tokens_are_those_of_a_loop(symmetric, shape, axis):
 @pytest.mark.parametrize("bits", BITS)
 def test_log2_takes_the_nearest_power(bits):
     x = torch.rand(200, generator=torch.Generator().manual_seed(0)) ** 4
-    result = fake_quantize_log2(x, torch.tensor(1.0), bits)
+    result = fake_quantize_log2(x, 1.0, bits)
     powers = 2.0 ** -np.arange(2**bits)
     nearest = np.abs(np.log2(x.numpy())[:, None] - np.log2(powers)).argmin(axis=1)
     np.testing.assert_allclose(result, powers[nearest], rtol=1e-6)
 
 
 def test_log2_of_zero_and_of_one():
-    result = fake_quantize_log2(torch.tensor([0.0, 0.5, 1.0]), torch.tensor(0.5), 3)
+    result = fake_quantize_log2(torch.tensor([0.0, 0.5, 1.0]), 0.5, 3)
     assert result.tolist() == [0.5 * 2**-7, 0.5, 0.5]
 
 
@@ -101,7 +102,7 @@ def test_codes_are_the_values_bit_by_bit(bits, symmetric):
     grid = affine_parameters(x.amin(1) * 0.9, x.amax(1) * 0.9, config)
     codes = to_codes(x, *grid, config, 0)
     values = from_codes(codes, *grid, 0)
-    assert torch.equal(values, fake_quantize(x, *grid, config, 0))
+    assert torch.equal(values, fake_quantize_channels(x, *grid, config, 0))
     assert torch.equal(to_codes(values, *grid, config, 0), codes)
     assert codes.min() >= code_range(bits, symmetric)[0]
     assert codes.max() <= code_range(bits, symmetric)[1]
@@ -111,7 +112,7 @@ def test_a_range_without_width_and_one_of_relu():
     config = QuantizerConfig(8)
     scale, zero_point = affine_parameters(torch.zeros(1), torch.zeros(1), config)
     assert (scale.item(), zero_point.item()) == (1, 0)
-    assert not fake_quantize(torch.zeros(3), scale[0], zero_point[0], config).any()
+    assert not fake_quantize(torch.zeros(3), 1.0, 0, config).any()
     scale, zero_point = affine_parameters(torch.tensor([0.0]), torch.tensor([5.1]), config)
     assert (scale.item(), zero_point.item()) == (pytest.approx(0.02), 0)
 
@@ -123,15 +124,15 @@ def test_the_gradient_passes_where_the_grid_does_not_clip(bits, axis):
     config = QuantizerConfig(bits, symmetric=True)
     scale, zero_point = affine_parameters(torch.tensor([-1.0]), torch.tensor([1.0]), config)
     if axis is None:
-        fake_quantize(x, scale[0], zero_point[0], config).sum().backward()
+        fake_quantize(x, scale.item(), 0, config).sum().backward()
     else:
-        fake_quantize(x[None], scale, zero_point, config, axis).sum().backward()
+        fake_quantize_channels(x[None], scale, zero_point, config, axis).sum().backward()
     assert x.grad.tolist() == [0, 1, 1, 1, 0]
 
 
 def test_the_gradient_passes_through_log2_and_tokens():
     x = torch.rand(3, 4, requires_grad=True)
-    (fake_quantize_log2(x, torch.tensor(1.0), 4) + fake_quantize_tokens(x, QuantizerConfig(4), -1)).sum().backward()
+    (fake_quantize_log2(x, 1.0, 4) + fake_quantize_tokens(x, QuantizerConfig(4), -1)).sum().backward()
     assert (x.grad == 2).all()
 
 

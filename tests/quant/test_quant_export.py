@@ -17,6 +17,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="export needs the extra:
 pytest.importorskip("onnxscript", reason="export needs the extra: pip install textspot[onnx]")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # the exporter's own
 
+BITS = {"rtn": (8, 8), "smoothquant": (8, 8), "lorc": (4, 8), "l2qer": (4, 4), "aser": (4, 8)}  # weights, inputs
 LEVELS = onnxruntime.GraphOptimizationLevel
 
 
@@ -48,12 +49,11 @@ def build_frozen(name: str, config: QuantConfig) -> tuple[torch.nn.Module, torch
     return quantized, network, inputs
 
 
-@pytest.mark.parametrize(("weight_bits", "activation_bits"), [(8, 8), (4, 8), (4, 4)])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", BUILDERS)
-def test_the_engine_computes_what_is_simulated(tmp_path, name, method, weight_bits, activation_bits):
+def test_the_engine_computes_what_is_simulated(tmp_path, name, method):
     """Up to single values that fall on the edge between two codes."""
-    quantized, _, inputs = build_frozen(name, QuantConfig(build_method(method, weight_bits, activation_bits)))
+    quantized, _, inputs = build_frozen(name, QuantConfig(build_method(method, *BITS[method])))
     engine = InEngine(quantized, inputs[0], tmp_path, LEVELS.ORT_DISABLE_ALL)
     assert engine.nodes["QuantizeLinear"] == engine.nodes["DequantizeLinear"] > 0
     for x in (*inputs, inputs[0][:2]):

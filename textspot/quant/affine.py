@@ -61,21 +61,26 @@ def affine_parameters(low_R: Tensor, high_R: Tensor, config: QuantizerConfig) ->
     return scale_R, zero_point_R.clamp(lowest, highest).to(torch.int32)
 
 
-def fake_quantize(
-    x: Tensor, scale: Tensor, zero_point: Tensor, config: QuantizerConfig, axis: int | None = None
-) -> Tensor:
-    """The values of `x` on the grid; `scale` and `zero_point` are (R,) along `axis`, or scalars when it is None.
-
-    Exports as QuantizeLinear and DequantizeLinear.
-    """
+def fake_quantize(x: Tensor, scale: float, zero_point: int, config: QuantizerConfig) -> Tensor:
+    """The values of `x` on one grid. Exports as QuantizeLinear and DequantizeLinear; the grid is of plain numbers
+    because torch cannot export one of tensors for an input of unknown size."""
     lowest, highest = code_range(config.bits, config.symmetric)
-    engine_codes = code_range(ENGINE_BITS, config.symmetric)
     if config.bits < ENGINE_BITS:
-        scale_x, zero_point_x = along(scale, x, axis), along(zero_point, x, axis)
-        x = x.clamp((lowest - zero_point_x) * scale_x, (highest - zero_point_x) * scale_x)
-    if axis is None:
-        return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, *engine_codes)
-    return torch.fake_quantize_per_channel_affine(x, scale, zero_point, axis, *engine_codes)
+        x = x.clamp((lowest - zero_point) * scale, (highest - zero_point) * scale)
+    engine_codes = code_range(ENGINE_BITS, config.symmetric)
+    return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, *engine_codes)
+
+
+def fake_quantize_channels(
+    x: Tensor, scale_R: Tensor, zero_point_R: Tensor, config: QuantizerConfig, axis: int = 0
+) -> Tensor:
+    """The values of `x` on a grid per index along `axis`. Exports as `fake_quantize` does."""
+    lowest, highest = code_range(config.bits, config.symmetric)
+    if config.bits < ENGINE_BITS:
+        scale, zero_point = along(scale_R, x, axis), along(zero_point_R, x, axis)
+        x = x.clamp((lowest - zero_point) * scale, (highest - zero_point) * scale)
+    engine_codes = code_range(ENGINE_BITS, config.symmetric)
+    return torch.fake_quantize_per_channel_affine(x, scale_R, zero_point_R, axis, *engine_codes)
 
 
 def fake_quantize_tokens(x: Tensor, config: QuantizerConfig, axis: int) -> Tensor:
@@ -85,7 +90,7 @@ def fake_quantize_tokens(x: Tensor, config: QuantizerConfig, axis: int) -> Tenso
     return _straight_through(x, (codes - zero_point) * scale)
 
 
-def fake_quantize_log2(x: Tensor, scale: Tensor, bits: int) -> Tensor:
+def fake_quantize_log2(x: Tensor, scale: float, bits: int) -> Tensor:
     """Values from 0 to `scale` as scale * 2^-code, code 0 to 2^bits - 1: fine steps near zero, where most attention
     probabilities are (FQ-ViT, Lin et al. 2022). Zero becomes the smallest value of the grid."""
     codes = torch.round(-torch.log2((x / scale).clamp(min=torch.finfo(x.dtype).tiny))).clamp(0, 2**bits - 1)
@@ -97,18 +102,16 @@ def _straight_through(x: Tensor, on_grid: Tensor) -> Tensor:
 
 
 def to_codes(x: Tensor, scale_R: Tensor, zero_point_R: Tensor, config: QuantizerConfig, axis: int) -> Tensor:
-    """The int16 codes of `x`, rounded as `fake_quantize` does."""
+    """The int16 codes of `x`, rounded as `fake_quantize_channels` does; R may be 1."""
     codes = torch.round(x * along(1 / scale_R, x, axis)) + along(zero_point_R, x, axis)
     return codes.clamp(*code_range(config.bits, config.symmetric)).to(torch.int16)
 
 
 def from_codes(codes: Tensor, scale_R: Tensor, zero_point_R: Tensor, axis: int) -> Tensor:
-    """The values of codes."""
+    """The values of codes; R may be 1."""
     return (codes - along(zero_point_R, codes, axis)) * along(scale_R, codes, axis)
 
 
-def along(values: Tensor, x: Tensor, axis: int | None) -> Tensor:
-    """Values (R,), shaped so that they run along one axis of `x`; a scalar stays one."""
-    if axis is None:
-        return values
+def along(values: Tensor, x: Tensor, axis: int) -> Tensor:
+    """Values (R,), shaped so that they run along one axis of `x`."""
     return values.reshape([-1 if dimension == axis % x.ndim else 1 for dimension in range(x.ndim)])

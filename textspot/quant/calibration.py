@@ -100,6 +100,9 @@ def _fit_activations(network: nn.Module) -> None:
 def freeze(network: nn.Module) -> None:
     """Round the weights of a calibrated network to their grids for good, in place: what is then saved is what was
     measured."""
+    for quantizer in activation_quantizers(network):
+        if not quantizer.dynamic:
+            quantizer.calibrated_grids()  # or an error that names it
     for twin in quantized_layers(network).values():
         set_codes(twin, weight_codes(twin))
     network.requires_grad_(False)

@@ -93,7 +93,7 @@ def round_and_correct(twin: Twin, statistics: InputStatistics | None, outliers: 
     kept_C = torch.ones(num_inputs(twin), dtype=whole.dtype, device=whole.device)
     kept_C[outliers] = 0
     twin.weight = nn.Parameter(whole * over_weight(twin, kept_C))
-    rows = twin.weight.flatten(1) if twin.weight_axis == 0 else twin.weight.reshape(1, -1)
+    rows = twin.weight.flatten(1) if twin.config.weight.granularity == "channel" else twin.weight.reshape(1, -1)
     twin.weight_scale, twin.weight_zero_point = fit_grid(rows, twin.config.weight)
     if twin.config.correction.kind != "none":
         _correct(twin, whole - twin.quantized_weight(), statistics)

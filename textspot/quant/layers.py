@@ -5,11 +5,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textspot.quant.affine import QuantizerConfig, fake_quantize, fake_quantize_log2, fake_quantize_tokens
+from textspot.quant.affine import (
+    QuantizerConfig,
+    fake_quantize,
+    fake_quantize_channels,
+    fake_quantize_log2,
+    fake_quantize_tokens,
+)
 from textspot.quant.correction import CorrectionConfig
 from textspot.quant.observers import Observer
 from textspot.quant.smoothing import SmoothingConfig
@@ -62,18 +67,14 @@ class ActivationQuantizer(nn.Module):
     """Quantises what passes, on one grid per call of a forward pass: a module that is called twice sees two
     distributions.
 
-    scale and zero_point are (calls,), unset before the calibration. Calls are counted modulo their number, so every
-    pass has to make as many as those of the calibration.
+    `grids` are scale and zero point of each call, none before the calibration: plain numbers, see `fake_quantize`.
+    Calls are counted modulo their number, so every pass has to make as many as those of the calibration.
     """
-
-    scale: Tensor | None
-    zero_point: Tensor | None
 
     def __init__(self, config: QuantizerConfig, name: str, axis: int = -1, log2: bool = False):
         super().__init__()
         self.config, self.name, self.axis, self.log2 = config, name, axis, log2
-        self.register_buffer("scale", None)
-        self.register_buffer("zero_point", None)
+        self.grids: list[tuple[float, int]] = []
         self.phase: Phase = "quantized"
         self.calls = 0  # made in this pass
         self.forget()
@@ -90,18 +91,22 @@ class ActivationQuantizer(nn.Module):
             return self._observe(x)
         if self.dynamic:
             return fake_quantize_tokens(x, self.config, self.axis)
-        if self.scale is None or self.zero_point is None:
-            raise NotCalibratedError(self.name)
-        call = self._count_call(len(self.scale))
+        scale, zero_point = self.calibrated_grids()[self._count_call()]
         if self.log2:
-            return fake_quantize_log2(x, self.scale[call], self.config.bits)
-        return fake_quantize(x, self.scale[call], self.zero_point[call], self.config)
+            return fake_quantize_log2(x, scale, self.config.bits)
+        return fake_quantize(x, scale, zero_point, self.config)
 
-    def _count_call(self, calls_of_a_pass: int) -> int:
-        if calls_of_a_pass == 1:
+    def calibrated_grids(self) -> list[tuple[float, int]]:
+        """Scale and zero point of each call; a `NotCalibratedError` before the calibration."""
+        if not self.grids:
+            raise NotCalibratedError(self.name)
+        return self.grids
+
+    def _count_call(self) -> int:
+        if len(self.grids) == 1:
             return 0  # no state to change: a module called once is a pure function
         call = self.calls
-        self.calls = (call + 1) % calls_of_a_pass
+        self.calls = (call + 1) % len(self.grids)
         return call
 
     def _observe(self, x: Tensor) -> Tensor:
@@ -137,8 +142,7 @@ class ActivationQuantizer(nn.Module):
                 "the input: its calls cannot be told apart. List it in keep_float"
             )
         if not self.dynamic:
-            grids = [o.fit_log2() if self.log2 else o.fit(self.config) for o in self.observers]
-            self.scale, self.zero_point = (torch.cat(values) for values in zip(*grids, strict=True))
+            self.grids = [o.fit_log2() if self.log2 else o.fit(self.config) for o in self.observers]
         self.forget()
 
     def extra_repr(self) -> str:
@@ -177,11 +181,6 @@ class QuantizedLayer(nn.Module):
             ActivationQuantizer(config.activation, name, self.channel_axis) if config.activation else None
         )
 
-    @property
-    def weight_axis(self) -> int | None:
-        """The axis along which `weight_scale` runs."""
-        return 0 if self.config.weight.granularity == "channel" else None
-
     def forward(self, x: Tensor) -> Tensor:
         x = self.prepare_input(x)
         y = self.transform(x, self.quantized_weight(), self.bias)
@@ -201,10 +200,8 @@ class QuantizedLayer(nn.Module):
         """The weights on their grid."""
         if self.weight_scale is None and self.phase != "quantized":
             return self.weight
-        scale, zero_point = self.weight_grid()
-        if self.weight_axis is None:
-            scale, zero_point = scale[0], zero_point[0]
-        return fake_quantize(self.weight, scale, zero_point, self.config.weight, self.weight_axis)
+        scale, zero_point = (values.expand(len(self.weight)) for values in self.weight_grid())
+        return fake_quantize_channels(self.weight, scale, zero_point, self.config.weight)
 
     def weight_grid(self) -> tuple[Tensor, Tensor]:
         """Scales (R,) and zero points (R,); a `NotCalibratedError` before the calibration."""

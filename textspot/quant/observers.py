@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from textspot.quant.affine import QuantizerConfig, affine_parameters, fake_quantize
+from textspot.quant.affine import QuantizerConfig, affine_parameters, fake_quantize_channels
 
 VALUES_PER_CALL = 2**14  # kept of one tensor: enough for a percentile of 99.99
 MOST_VALUES = 2**18  # kept in all; beyond it every second one goes
@@ -35,7 +35,7 @@ def least_squared_error(values_RN: Tensor, config: QuantizerConfig) -> tuple[Ten
     for number in range(SHARES, 0, -1):
         candidate_low_R, candidate_high_R = full_low_R * number / SHARES, full_high_R * number / SHARES
         grid = affine_parameters(candidate_low_R, candidate_high_R, config)
-        error_R = (fake_quantize(values_RN, *grid, config, axis=0) - values_RN).square().mean(dim=1)
+        error_R = (fake_quantize_channels(values_RN, *grid, config) - values_RN).square().mean(dim=1)
         better_R = error_R < least_R
         low_R = torch.where(better_R, candidate_low_R, low_R)
         high_R = torch.where(better_R, candidate_high_R, high_R)
@@ -91,12 +91,12 @@ class Observer:
         if sum(map(len, self._sample)) > MOST_VALUES:
             self._sample = [torch.cat(self._sample)[::2]]
 
-    def fit_log2(self) -> tuple[Tensor, Tensor]:
-        """Scale (1,) of the log2 grid of what was seen, the greatest value, and zero point 0."""
-        scale = torch.tensor([self.high], device=self._sample[0].device).clamp(min=torch.finfo().tiny)
-        return scale, torch.zeros_like(scale, dtype=torch.int32)
+    def fit_log2(self) -> tuple[float, int]:
+        """Scale of the log2 grid of what was seen, the greatest value, and zero point 0."""
+        return max(self.high, torch.finfo().tiny), 0
 
-    def fit(self, config: QuantizerConfig) -> tuple[Tensor, Tensor]:
-        """Scale (1,) and zero point (1,) of what was seen; the extremes count even where the sample lacks them."""
-        device = self._sample[0].device
-        return fit_grid(torch.cat([*self._sample, torch.tensor([self.low, self.high], device=device)])[None], config)
+    def fit(self, config: QuantizerConfig) -> tuple[float, int]:
+        """Scale and zero point of what was seen; the extremes count even where the sample lacks them."""
+        extremes = torch.tensor([self.low, self.high], device=self._sample[0].device)
+        scale, zero_point = fit_grid(torch.cat([*self._sample, extremes])[None], config)
+        return scale.item(), int(zero_point.item())

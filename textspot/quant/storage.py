@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -64,7 +65,17 @@ def packed_tensors(network: nn.Module) -> dict[str, Tensor]:
         del tensors[f"{name}.weight"]
         bits, lowest = twin.config.weight.bits, code_range(twin.config.weight.bits, twin.config.weight.symmetric)[0]
         tensors[name + PACKED] = pack(weight_codes(twin), bits, lowest)
+    for name, quantizer in static_quantizers(network).items():
+        scales, zero_points = zip(*quantizer.calibrated_grids(), strict=True)
+        tensors[f"{name}.scale"] = torch.tensor(scales)
+        tensors[f"{name}.zero_point"] = torch.tensor(zero_points, dtype=torch.int32)
     return tensors
+
+
+def static_quantizers(network: nn.Module) -> dict[str, ActivationQuantizer]:
+    """The quantisers whose grids are known before the network runs, by name."""
+    modules = network.named_modules()
+    return {name: m for name, m in modules if isinstance(m, ActivationQuantizer) and not m.dynamic}
 
 
 def count_bytes(network: nn.Module) -> dict[str, int]:
@@ -120,13 +131,14 @@ def _fill(network: nn.Module, tensors: dict[str, Tensor]) -> None:
     twins = quantized_layers(network)
     expected = network.state_dict().keys() - {f"{name}.weight" for name in twins}
     expected |= {name + part for name in twins for part in (PACKED, ".weight_scale", ".weight_zero_point")}
-    static = [
-        n for n, module in network.named_modules() if isinstance(module, ActivationQuantizer) and not module.dynamic
-    ]
-    expected |= {name + part for name in static for part in (".scale", ".zero_point")}
+    quantizers = static_quantizers(network)
+    expected |= {name + part for name in quantizers for part in (".scale", ".zero_point")}
     missing = sorted(expected - tensors.keys())
     if missing:
         raise ValueError(f"missing are {', '.join(missing)}")
+    for name, quantizer in quantizers.items():
+        scales, zero_points = tensors.pop(f"{name}.scale"), tensors.pop(f"{name}.zero_point")
+        quantizer.grids = list(zip(scales.tolist(), zero_points.tolist(), strict=True))
     for name, tensor in tensors.items():
         if not name.endswith(PACKED):
             _place(network, name, tensor)
