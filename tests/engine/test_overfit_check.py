@@ -28,7 +28,11 @@ def view(read: int, dropped: dict[str, int]) -> Example:
 
 def test_words_are_counted_by_what_becomes_of_them(tiny_recipe: Recipe) -> None:
     recipe = replace(tiny_recipe, train=replace(tiny_recipe.train, steps=100, batch_size=4, accumulation=2))
-    views = [view(5, {"no transcript": 1}), view(0, {}), view(1, {"no transcript": 2, "longer than the time axis": 1})]
+    views = [
+        view(5, {"no transcript": 1}),
+        view(0, {"damaged record": 1}),
+        view(1, {"no transcript": 2, "longer than the time axis": 1}),
+    ]
     counted, planned, warning = describe_words(views, recipe)
     assert counted == (
         "3 training views hold 10 words, of which 6 train the reader too; not the others (no transcript: 30.0%, longer "

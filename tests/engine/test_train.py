@@ -296,7 +296,8 @@ def test_torchrun_trains_with_two_processes(tiny_recipe: Recipe, tmp_path: Path)
             SourceConfig(str(tmp_path / "empty"), draw=drawing(3, seed=3, empty_share=1.0)),
         ),
     )
-    recipe = replace(tiny_recipe, data=data, train=replace(tiny_recipe.train, batch_size=1))
+    settings = replace(tiny_recipe.train, batch_size=1, doctor_every=3, predicted_regions=0.5)
+    recipe = replace(tiny_recipe, data=data, train=settings)
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     run = subprocess.run(command_line(recipe, tmp_path, launcher), capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
@@ -306,7 +307,7 @@ def test_torchrun_trains_with_two_processes(tiny_recipe: Recipe, tmp_path: Path)
 
 @pytest.mark.slow
 def test_a_compiled_network_trains_the_same_weights(tiny_recipe: Recipe, tmp_path: Path) -> None:
-    settings = replace(tiny_recipe.train, steps=2, precision="float32", save_every=2, evaluate_every=2)
+    settings = replace(tiny_recipe.train, steps=2, precision="float32", save_every=2, evaluate_every=2, doctor_every=1)
     train(replace(tiny_recipe, train=settings))
     train(replace(tiny_recipe, run=str(tmp_path / "compiled"), train=replace(settings, compile=True)))
     eager, compiled = (

@@ -78,6 +78,7 @@ def describe_words(views: Sequence[Example], recipe: Recipe) -> list[str]:
     dropped: Counter[str] = Counter()
     for view in views:
         dropped.update(view.dropped)
+    del dropped["damaged record"]  # no word, and a warning of its own has named it
     read = sum(len(view.ribbons) for view in views)
     total = read + dropped.total()
     reasons = ", ".join(f"{reason}: {count / total:.1%}" for reason, count in dropped.most_common())
