@@ -16,6 +16,7 @@ import numpy as np
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import PositiveInt
 from PIL import Image
+from torch import Tensor
 
 from textspot.batch import collate
 from textspot.data import photometric
@@ -134,8 +135,11 @@ def main() -> int:
         for name, action in stages(reader, Path(folder)):
             per_image = time_ms(action, options.images)
             print(f"| {name} | {per_image:.3f} | {1000 / per_image:.0f} |", flush=True)
-    print("\n| samples | memory of the process, MB |\n|---|---|")
     stream = open_stream(reader, data)
+    batch = collate([stream[position] for position in range(8)])
+    batch_bytes = sum(value.nbytes for value in vars(batch).values() if isinstance(value, Tensor))
+    print(f"\nA batch of 8 takes {batch_bytes / 1e6:.1f} MB of shared memory.")
+    print("\n| samples | memory of the process, MB |\n|---|---|")
     for position in range(options.soak + 1):
         if position in (options.soak // 100, options.soak // 2, options.soak):
             print(f"| {position} | {anonymous_memory_mb():.0f} |", flush=True)
