@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import typing
 from pathlib import Path
 
@@ -207,6 +208,15 @@ def test_every_recipe_that_ships_is_one(config):
     assert recipe_from_dict(recipe.to_dict(), config.name) == recipe
     assert build_charset(recipe).num_classes > 10
     assert recipe.train.warmup_steps < recipe.train.steps
+
+
+def test_the_sources_on_the_page_about_data_are_some():
+    page = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
+    (recipe,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    data = recipe_from_dict(yaml.safe_load(recipe), "data.md").data
+    assert [source.weight for source in data.train] == [5, 3, 2]
+    assert data.train[2].stream.renderer.layout == "sheet"
+    assert all(f"`{key.name}`" in page for key in dataclasses.fields(TransformConfig) if key.name != "border")
 
 
 def test_the_network_is_built_from_the_recipe():

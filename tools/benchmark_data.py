@@ -16,6 +16,7 @@ import numpy as np
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import PositiveInt
 from PIL import Image
+from torch import Tensor
 
 from textspot.batch import collate
 from textspot.data import photometric
@@ -24,11 +25,13 @@ from textspot.data.lmdb_records import Reader
 from textspot.data.synthetic.draw import DrawConfig, draw_dataset
 from textspot.data.synthetic.renderer import Renderer, RendererConfig
 from textspot.data.transforms import TransformConfig, augment, place_camera
+from textspot.image_files import decode_image, decode_reduced
 from textspot.preprocess import PreprocessConfig
 from textspot.text.charset import TextConfig
 
 ROUNDS = 5
 SIDE = 640  # pixels of the square training crops
+MAX_SIDE = PreprocessConfig().max_side
 DOZEN = RendererConfig(SIDE, SIDE, words_per_image=(12, 12), empty_share=0.0)
 TRANSFORMS = TransformConfig(0.6, 1.8, 1.25, 0.12, max_perspective=0.15, colour=0.4, degrade=0.15)
 
@@ -43,7 +46,7 @@ def open_stream(reader: Reader, path: Path) -> TrainingStream:
     """The examples that training on this data set alone would see, in crops of `SIDE` pixels."""
     source = SourceConfig(str(path))
     config = DataConfig((source,), source, image_size=(SIDE, SIDE), transforms=TRANSFORMS)
-    return TrainingStream([reader], config, TextConfig(), 64, PreprocessConfig().max_side, seed=0)
+    return TrainingStream([reader], config, TextConfig(), 64, MAX_SIDE, seed=0)
 
 
 def stages(reader: Reader, folder: Path) -> Iterator[tuple[str, Callable[[int], object]]]:
@@ -52,22 +55,25 @@ def stages(reader: Reader, folder: Path) -> Iterator[tuple[str, Callable[[int], 
     order = rng.permutation(len(reader))
     samples = [reader.sample(int(index)) for index in order[:20]]
     examples = [stream[position] for position in range(8)]
-    crop = stream[0].image
+    crop = examples[0].image
+    large = cv2.imencode(".jpg", cv2.resize(samples[0].image, (4000, 3000)))[1].tobytes()
+    copy_to_files(reader, folder)
+
+    def pick(number: int) -> int:
+        return int(order[number % len(order)])
 
     def view(number: int) -> object:
         return augment(samples[number % 20], place_camera(TRANSFORMS, rng), (SIDE, SIDE), TRANSFORMS, rng)
 
-    yield "a record read, its checksum and annotation checked", lambda n: reader[int(order[n % len(order)])]
-    yield "record read and image decoded", lambda n: reader.sample(int(order[n % len(order)]))
+    yield "a record read, its checksum and annotation checked", lambda n: reader[pick(n)]
+    yield "record read and image decoded", lambda n: reader.sample(pick(n))
     yield f"augmentation, to {SIDE} x {SIDE}", view
     yield "**all of it: read, decode, augment, fit ribbons, draw targets**", stream.__getitem__
     yield "an eighth of a batch of 8 put together", lambda n: collate(examples) if n % 8 == 0 else None
-    copy_to_files(reader, folder / "files")
-    yield (
-        "beside it, files and Pillow: decode, scale, crop, no targets",
-        lambda n: read_plainly(folder / "files", int(order[n % len(order)]), rng),
-    )
+    yield "beside it, files and Pillow: decode, scale, crop, no targets", lambda n: read_plainly(folder, pick(n), rng)
     yield f"an image of {SIDE} x {SIDE} with a dozen words drawn", lambda n: renderer.render(0, n)
+    yield "a photograph of 12 megapixels decoded", lambda _: decode_image(large)
+    yield "the same, as small as training needs it", lambda _: decode_reduced(large, "large", MAX_SIDE)
     for change in (photometric.expose, photometric.tint, *photometric.LOSSES):
         yield f"`{change.__name__}` alone, {SIDE} x {SIDE}", lambda _, change=change: change(crop, rng)
 
@@ -85,7 +91,6 @@ def time_ms(action: Callable[[int], object], count: int) -> float:
 
 def copy_to_files(reader: Reader, folder: Path) -> None:
     """The data set as image files, each with a text file of one polygon and transcript per line."""
-    folder.mkdir()
     for index in range(len(reader)):
         record = reader[index]
         lines = (",".join(f"{x},{y}" for x, y in item.polygon) + f"\t{item.transcript}" for item in record.instances)
@@ -130,8 +135,11 @@ def main() -> int:
         for name, action in stages(reader, Path(folder)):
             per_image = time_ms(action, options.images)
             print(f"| {name} | {per_image:.3f} | {1000 / per_image:.0f} |", flush=True)
-    print("\n| samples | memory of the process, MB |\n|---|---|")
     stream = open_stream(reader, data)
+    batch = collate([stream[position] for position in range(8)])
+    batch_bytes = sum(value.nbytes for value in vars(batch).values() if isinstance(value, Tensor))
+    print(f"\nA batch of 8 takes {batch_bytes / 1e6:.1f} MB of shared memory.")
+    print("\n| samples | memory of the process, MB |\n|---|---|")
     for position in range(options.soak + 1):
         if position in (options.soak // 100, options.soak // 2, options.soak):
             print(f"| {position} | {anonymous_memory_mb():.0f} |", flush=True)
