@@ -107,22 +107,17 @@ def time_call(run: Callable[[], object], clock: Clock = time.perf_counter) -> fl
     return clock() - start
 
 
-def time_in_turn(
-    contestants: Mapping[str, Callable[[Item], object]],
-    items: Sequence[Item],
-    num_rounds: int,
-    clock: Clock = time.perf_counter,
-) -> dict[str, Timing]:
-    """Time each contestant on every item, in turn: A B, A B, ... item by item, so that what else the machine does
-    meets all alike. A round is one pass over the items."""
-    rounds: dict[str, list[list[float]]] = {name: [] for name in contestants}
-    for _ in range(num_rounds):
-        for times in rounds.values():
-            times.append([])
+def measure_in_turn(
+    contestants: Mapping[str, Callable[[Item], Mapping[str, float]]], items: Sequence[Item], num_rounds: int
+) -> dict[str, dict[str, Timing]]:
+    """Have each contestant measure its own seconds, by name, on every item; in turn: A B, A B, ... item by item, so
+    that what else the machine does meets all alike. A round is one pass over the items."""
+    rounds: dict[str, dict[str, list[list[float]]]] = {name: {} for name in contestants}
+    for number in range(num_rounds):
         for item in items:
-            for name, run in contestants.items():
+            for name, measure in contestants.items():
                 time.sleep(PAUSE_S)
-                start = clock()
-                run(item)
-                rounds[name][-1].append(clock() - start)
-    return {name: Timing.of(times) for name, times in rounds.items()}
+                for what, seconds in measure(item).items():
+                    times = rounds[name].setdefault(what, [[] for _ in range(num_rounds)])
+                    times[number].append(seconds)
+    return {name: {what: Timing.of(times) for what, times in whats.items()} for name, whats in rounds.items()}

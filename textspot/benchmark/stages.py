@@ -1,0 +1,110 @@
+"""An image through a spotter, stage by stage, as `Spotter.predict` does it.
+
+PyTorch shows every stage of the network; a runtime that has it as one graph shows one.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from textspot.benchmark.timing import Clock, time_call
+from textspot.image_files import read_image
+from textspot.inference import Spotter
+from textspot.runtime.protocol import Regions, Runtime
+from textspot.text.ctc import decode_best_path
+
+Stage = Callable[[str], AbstractContextManager[None]]  # what is done with a stage: it is timed, or counted
+
+FINISH = "suppression and CTC decoding"
+STAGES = (  # in their order
+    *("decode", "preprocess", "upload", "backbone and neck", "detector", "RoI", "recogniser", "download", "network"),
+    *("suppression", "CTC decoding"),
+)
+
+
+class Stopwatch:
+    """Adds up seconds by stage. `synchronize` waits for what was only begun: on a GPU, where nothing else would."""
+
+    def __init__(self, synchronize: Callable[[], object] = lambda: None, clock: Clock = time.perf_counter):
+        self.synchronize, self.clock = synchronize, clock
+        self.times: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what is done inside."""
+        self.synchronize()
+        start = self.clock()
+        yield
+        self.synchronize()
+        self.times[name] += self.clock() - start
+
+
+def time_stages(spotter: Spotter, file: Path) -> dict[str, float]:
+    """Seconds by stage of one image file. Pictures of a large image's tiles count together.
+
+    Suppression and CTC decoding are one function for the user; decoding is timed once more by itself, and suppression
+    is the rest.
+    """
+    watch = Stopwatch(synchronizer(spotter.runtime))
+    with watch.stage("decode"):
+        image = read_image(file)
+    with watch.stage("preprocess"):
+        views = spotter.prepare(image)
+    limits = spotter.threshold, spotter.max_regions
+    regions = [run_network(spotter.runtime, view.pixels[None], *limits, watch.stage)[0] for view in views]
+    with watch.stage(FINISH):
+        spotter.finish(regions, views)
+    decoding = time_call(lambda: [decode_texts(spotter, one) for one in regions])
+    both = watch.times.pop(FINISH)
+    return {**watch.times, "suppression": max(0.0, both - decoding), "CTC decoding": decoding}
+
+
+def decode_texts(spotter: Spotter, regions: Regions) -> list[tuple[str, float]]:
+    """What is written in the regions whose score reaches the spotter's threshold."""
+    return decode_best_path(regions.text_logits[regions.scores >= spotter.threshold], spotter.card.charset)
+
+
+def run_network(
+    runtime: Runtime, pixels: np.ndarray, threshold: float, max_regions: int, stage: Stage
+) -> list[Regions]:
+    """`runtime.spot` of images (B, H, W, 3) uint8, its parts as stages if it has parts."""
+    if runtime.name != "pytorch":
+        with stage("network"):
+            return runtime.spot(pixels, threshold, max_regions)
+    return _run_torch(runtime, pixels, threshold, max_regions, stage)
+
+
+def _run_torch(runtime, pixels: np.ndarray, threshold: float, max_regions: int, stage: Stage) -> list[Regions]:
+    import torch
+
+    with torch.inference_mode():
+        with stage("upload"):
+            image = runtime.upload(pixels)
+        with stage("backbone and neck"):
+            features = runtime.encode(image)
+        with stage("detector"):
+            ribbons, scores = runtime.find(features, threshold, max_regions)
+        with stage("RoI"):
+            patches = runtime.pool(features, ribbons)
+        with stage("recogniser"):
+            text_logits = runtime.recognize(patches, len(pixels))
+        with stage("download"):
+            return runtime.download(ribbons, scores, text_logits)
+
+
+def is_on_gpu(runtime: Runtime) -> bool:
+    """Whether PyTorch runs the network on a GPU, which works on while the program goes on."""
+    return runtime.name == "pytorch" and runtime.device.type == "cuda"  # type: ignore[attr-defined]
+
+
+def synchronizer(runtime: Runtime) -> Callable[[], object]:
+    """What waits until the runtime has done all that was begun."""
+    if not is_on_gpu(runtime):
+        return lambda: None
+    import torch
+
+    return torch.cuda.synchronize
