@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_spotter import TINY_RECIPE, build_tiny_network, save_tiny_spotter
 
-from textspot.checkpoint import CheckpointError, ModelCard, load_model, load_weights, save_model, write_atomically
+from textspot.checkpoint import load_model, load_weights, save_model, write_atomically
+from textspot.model_card import CheckpointError, ModelCard
 from textspot.models.backbone import BackboneConfig
 from textspot.recipe import build_spotting_network
 from textspot.text.charset import TextConfig
@@ -27,6 +28,12 @@ def rewrite(path, **changes):
     save_file(tensors, path, {key: value for key, value in metadata.items() if value is not None})
 
 
+def changed_recipe(part, **changes):
+    """The tiny recipe as JSON, with other keys in one of its parts."""
+    values = TINY_RECIPE.to_dict()
+    return json.dumps(values | {part: values[part] | changes})
+
+
 def _metadata(path):
     length = int.from_bytes(path.read_bytes()[:8], "little")
     return json.loads(path.read_bytes()[8 : 8 + length])["__metadata__"]
@@ -35,7 +42,7 @@ def _metadata(path):
 def test_what_is_saved_comes_back(tmp_path):
     network = build_tiny_network()
     metrics = {"icdar2015/end_to_end/hmean": 1 / 3}
-    card = ModelCard(TINY_RECIPE, 0.1 + 0.2, step=12, metrics=metrics, threshold_protocol="icdar2015/end_to_end")
+    card = ModelCard(TINY_RECIPE.to_dict(), 0.1 + 0.2, 12, metrics, "icdar2015/end_to_end")
     save_model(tmp_path / "deep" / "er" / "model.safetensors", network.state_dict(), card)
     loaded, loaded_card = load_model(tmp_path / "deep" / "er" / "model.safetensors")
     assert loaded_card == card
@@ -44,9 +51,40 @@ def test_what_is_saved_comes_back(tmp_path):
         torch.testing.assert_close(loaded.state_dict()[name], tensor, rtol=0, atol=0)
 
 
+def test_keys_of_training_come_and_go(weights):
+    values = json.loads(changed_recipe("train", renamed=1)) | {"colour": 1}
+    rewrite(weights, recipe=json.dumps({key: value for key, value in values.items() if key not in ("data", "loss")}))
+    _, card = load_model(weights)
+    assert card.charset.characters == "ABCDEFGHIJ"
+    assert card.preprocess == TINY_RECIPE.preprocess
+    assert card.postprocess == TINY_RECIPE.postprocess
+
+
+def test_weights_in_half_precision(tmp_path):
+    network, card = build_tiny_network(), ModelCard(TINY_RECIPE.to_dict())
+    with torch.no_grad():
+        network.detector.tower[1].running_var.fill_(1e-9)  # none in float16
+    for half in (False, True):
+        save_model(tmp_path / f"{half}.safetensors", network.state_dict(), card, half=half)
+    stored = load_file(tmp_path / "True.safetensors")
+    halved = {name for name, tensor in stored.items() if tensor.dtype == torch.float16}
+    assert halved == {name for name, p in network.named_parameters() if p.ndim > 1}
+    loaded, _ = load_model(tmp_path / "True.safetensors")
+    for name, tensor in network.state_dict().items():
+        assert loaded.state_dict()[name].dtype == tensor.dtype
+        expected = tensor.half().float() if name in halved else tensor
+        torch.testing.assert_close(loaded.state_dict()[name], expected, rtol=0, atol=0)
+
+
+def test_a_card_for_use_tells_nothing_of_the_training():
+    card = ModelCard(TINY_RECIPE.to_dict(), 0.4, 12, {"a": 0.5}, "b")
+    assert set(card.for_use().recipe) == {"text", "model", "preprocess", "postprocess"}
+    assert card.for_use().to_metadata() == card.to_metadata() | {"recipe": json.dumps(card.for_use().recipe)}
+
+
 def test_channels_last_weights_are_saved_as_they_are(tmp_path):
     network = build_tiny_network().to(memory_format=torch.channels_last)
-    save_model(tmp_path / "model.safetensors", network.state_dict(), ModelCard(TINY_RECIPE))
+    save_model(tmp_path / "model.safetensors", network.state_dict(), ModelCard(TINY_RECIPE.to_dict()))
     loaded, _ = load_model(tmp_path / "model.safetensors")
     name = "detector.tower.0.weight"
     torch.testing.assert_close(loaded.state_dict()[name], network.state_dict()[name], rtol=0, atol=0)
@@ -55,7 +93,7 @@ def test_channels_last_weights_are_saved_as_they_are(tmp_path):
 @pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
 def test_a_threshold_is_a_probability(threshold):
     with pytest.raises(ValueError, match=r"expected a value in \[0, 1\]"):
-        ModelCard(TINY_RECIPE, threshold)
+        ModelCard(TINY_RECIPE.to_dict(), threshold)
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 4, 200, -1])
@@ -85,7 +123,10 @@ def test_no_file(tmp_path):
         ({"threshold": None}, "its metadata lacks 'threshold'"),
         ({"recipe": "{"}, "its metadata cannot be used"),
         ({"recipe": "[]"}, "its metadata cannot be used"),
-        ({"recipe": json.dumps(TINY_RECIPE.to_dict() | {"colour": 1})}, "does not accept option .colour"),
+        ({"recipe": json.dumps({})}, "its metadata lacks 'text'"),
+        ({"recipe": changed_recipe("model", colour=1)}, "does not accept option .model.colour"),
+        ({"recipe": changed_recipe("preprocess", colour=1)}, "unexpected keyword argument 'colour'"),
+        ({"recipe": changed_recipe("text", characters="")}, "the charset is empty"),
         ({"threshold": "7"}, "the score threshold is 7"),
         ({"threshold": '"high"'}, "its metadata cannot be used"),
     ],
@@ -142,7 +183,7 @@ def test_a_full_disk_leaves_the_old_file(weights, monkeypatch):
 
     monkeypatch.setattr("textspot.checkpoint.save_file", fill_disk)
     with pytest.raises(CheckpointError, match=r"No space left on device.*untouched: make room"):
-        save_model(weights, build_tiny_network().state_dict(), ModelCard(TINY_RECIPE))
+        save_model(weights, build_tiny_network().state_dict(), ModelCard(TINY_RECIPE.to_dict()))
     assert weights.read_bytes() == before
     assert list(weights.parent.iterdir()) == [weights]
 
@@ -150,7 +191,7 @@ def test_a_full_disk_leaves_the_old_file(weights, monkeypatch):
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "run").write_text("a file where the folder should be")
     with pytest.raises(CheckpointError, match=r"run/last/model\.safetensors: could not be written"):
-        save_model(tmp_path / "run" / "last" / "model.safetensors", {}, ModelCard(TINY_RECIPE))
+        save_model(tmp_path / "run" / "last" / "model.safetensors", {}, ModelCard(TINY_RECIPE.to_dict()))
 
 
 def test_an_interrupt_while_writing_leaves_the_old_file(tmp_path):

@@ -7,8 +7,8 @@ import pytest
 from tiny_spotter import noise, save_tiny_spotter
 
 import textspot
-from textspot.checkpoint import CheckpointError
 from textspot.image_files import ImageError
+from textspot.model_card import CheckpointError
 from textspot.text.lexicon import Lexicon
 
 
@@ -48,7 +48,7 @@ def test_an_image_without_text_gives_an_empty_prediction(spotter):
     assert prediction.size == (48, 64)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (31, 33), (32, 32)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 2500), (2500, 1), (31, 33), (32, 32)])
 def test_any_size_works(spotter, size):
     spotter.threshold = 0.5
     prediction = spotter(noise(*size))
@@ -63,7 +63,7 @@ def test_any_size_works(spotter, size):
 def test_sides_of_whole_pixels_are_scaled_each_by_itself(tmp_path, axis):
     """78 x 3000 pixels become 6 x 250, not 6.5 x 250; what is found in these is found in those, at its place."""
     spotter = textspot.load(save_tiny_spotter(tmp_path / "model.safetensors", max_side=250))
-    spotter.threshold = 0.3
+    spotter.threshold, spotter.tiling = 0.3, False
     large = noise(3000, 78) if axis else noise(78, 3000)
     small = cv2.resize(large, (6, 250) if axis else (250, 6), interpolation=cv2.INTER_AREA)
     of_small, of_large = spotter([small, large])
@@ -136,14 +136,26 @@ def test_paths_and_arrays_alone_or_in_a_list_give_the_same(spotter, tmp_path):
     assert [prediction.name for prediction in spotter([path, image])] == [str(path), ""]
 
 
-def test_long_lists_are_decoded_in_portions(spotter, tmp_path, monkeypatch):
-    paths = [write_png(tmp_path / f"{number}.png", noise(8, 8, number)) for number in range(5)]
-    portions = []
-    predict = spotter.predict
-    monkeypatch.setattr("textspot.inference.MOST_DECODED", 2)
-    monkeypatch.setattr(spotter, "predict", lambda images, size: portions.append(len(images)) or predict(images, size))
-    assert [prediction.name for prediction in spotter(paths)] == list(map(str, paths))
-    assert portions == [2, 2, 1]
+def test_of_a_long_list_few_images_wait(spotter, monkeypatch):
+    images = [noise(32 + 32 * (number % 3), 32, number) for number in range(9)]
+    spot, batches = spotter.runtime.spot, []
+
+    def note(pixels, *rest):
+        batches.append(pixels.shape[:2])
+        return spot(pixels, *rest)
+
+    monkeypatch.setattr("textspot.inference.MOST_WAITING", 4)
+    monkeypatch.setattr(spotter.runtime, "spot", note)
+    predictions = spotter.predict(images, batch_size=3)
+    assert [prediction.size for prediction in predictions] == [image.shape[:2] for image in images]
+    assert batches == [(2, 32), (2, 64), (2, 96), (1, 32), (1, 64), (1, 96)]
+
+
+def test_stages_one_by_one_are_the_whole(spotter):
+    image = noise(96, 128)
+    views = spotter.prepare(image)
+    regions = spotter.runtime.spot(views[0].pixels[None], spotter.threshold, spotter.max_regions)
+    np.testing.assert_array_equal(rows(spotter.finish(regions, views)), rows(spotter(image)))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +197,7 @@ def test_a_device_that_is_not_there_is_named(weights, device, words):
 
 
 def test_the_device_may_be_left_to_the_machine(weights):
-    assert textspot.load(weights, "auto").device.type in ("cpu", "cuda")
+    assert textspot.load(weights, "auto").runtime.device.type in ("cpu", "cuda")
 
 
 def test_a_run_folder_stands_for_its_last_weights(weights):

@@ -15,20 +15,21 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "textspot"
 
 LEVELS = {
-    0: ("__version__", "structures", "geometry", "text", "image_files", "progress"),
+    0: ("__version__", "structures", "geometry", "text", "image_files", "progress", "prefetch"),
     1: ("batch",),
     2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant"),
-    3: ("recipe", "checkpoint"),
-    4: ("inference", "runtime"),
-    5: ("engine", "benchmark", "report"),
+    3: ("recipe", "model_card", "checkpoint", "tiling"),
+    4: ("runtime",),
+    5: ("inference",),
+    6: ("engine", "benchmark", "report"),
 }
-NEIGHBOURS = {("checkpoint", "recipe")}  # a checkpoint holds its recipe
+NEIGHBOURS = {("checkpoint", "recipe"), ("checkpoint", "model_card")}  # a checkpoint holds them
 LEVEL = {module: level for level, modules in LEVELS.items() for module in modules}
 
-# Scoring somebody's result files needs no GPU stack.
+# Scoring somebody's result files needs no GPU stack, nor does running an exported network.
 WITHOUT_TORCH = (
-    *("structures", "geometry", "text", "image_files", "progress"),
-    *("metrics", "postprocess", "visualize", "report"),
+    *("structures", "geometry", "text", "image_files", "progress", "prefetch"),
+    *("metrics", "preprocess", "postprocess", "tiling", "model_card", "visualize", "inference", "report"),
 )
 
 FILES = [

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from textspot.checkpoint import ModelCard, save_model
+from textspot.checkpoint import save_model
 from textspot.data.dataset import DataConfig, SourceConfig
 from textspot.data.targets import OFFSET_UNIT
 from textspot.geometry import box_to_quad, quad_to_ribbon
+from textspot.model_card import ModelCard
 from textspot.models.backbone import BackboneConfig
 from textspot.models.fcr import RecognizerConfig
 from textspot.models.neck import NeckConfig
@@ -51,10 +52,13 @@ def save_tiny_spotter(path: Path, threshold: float = 0.6, max_side: int = 1280) 
     """Save that network as a checkpoint of a run would be; also the path."""
     preprocess = dataclasses.replace(TINY_RECIPE.preprocess, max_side=max_side)
     recipe = dataclasses.replace(TINY_RECIPE, preprocess=preprocess)
-    save_model(
-        path, build_tiny_network(recipe).state_dict(), ModelCard(recipe, threshold, 7, {}, "icdar2015/end_to_end")
-    )
+    save_model(path, build_tiny_network(recipe).state_dict(), build_tiny_card(recipe, threshold))
     return path
+
+
+def build_tiny_card(recipe: Recipe = TINY_RECIPE, threshold: float = 0.6) -> ModelCard:
+    """The card that goes with that network."""
+    return ModelCard(recipe.to_dict(), threshold, 7, {}, "icdar2015/end_to_end")
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -5,15 +5,27 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from textspot.inference import Spotter
+    from textspot.runtime.build import RuntimeName
+    from textspot.runtime.protocol import Precision
 
 __version__ = "0.1.0"
 
 
-def load(path: str | os.PathLike, device: str = "cpu") -> "Spotter":
-    """The spotter of a `model.safetensors` or of a run folder; see `textspot.inference.load`.
+def load(
+    path: str | os.PathLike,
+    device: str = "cpu",
+    *,
+    runtime: "RuntimeName" = "auto",
+    precision: "Precision" = "float32",
+    compile: bool = False,
+    num_threads: int = 0,
+) -> "Spotter":
+    """The spotter of a `model.safetensors`, of a run folder, or of an `.onnx` file; see `textspot.inference.load`, and
+    `textspot.runtime.build.RuntimeConfig` for the options.
 
-    PyTorch is imported here, not with the package: scoring result files needs none.
+    What it takes is imported here, not with the package: scoring result files needs no PyTorch, nor does an `.onnx`.
     """
     from textspot.inference import load as load_spotter
+    from textspot.runtime.build import RuntimeConfig
 
-    return load_spotter(path, device)
+    return load_spotter(path, RuntimeConfig(runtime, device, precision, compile, num_threads))

@@ -1,14 +1,11 @@
 """What is kept of a network: `model.safetensors`, complete by itself, written so that a kill never leaves half of it.
 
-The metadata of the file holds the recipe (charset, preprocessing, network), the score threshold and the figures with
-their protocols; the tensors are the weights as they are to be used.
+The metadata of the file is a `ModelCard`; the tensors are the weights as they are to be used.
 """
 
 import glob
-import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,37 +13,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from textspot.model_card import ANOTHER_VERSION, MODEL_FILE, CheckpointError, ModelCard
 from textspot.models.spotting_network import SpottingNetwork
-from textspot.recipe import Recipe, build_spotting_network, recipe_from_dict
+from textspot.recipe import build_spotting_network, network_recipe_from_dict
 
-FORMAT = "textspot-1"
-MODEL_FILE = "model.safetensors"
-ANOTHER_VERSION = "was it written by another version of this program?"
-CARD_KEYS = ("threshold", "step", "metrics", "threshold_protocol")  # of a ModelCard, behind its recipe
 MOST_COMPLAINTS = 10  # shown of tensors that do not fit; another backbone would name hundreds
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be read or written; the message names the file and the remedy."""
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What a network needs to be used: its recipe, the score threshold, and where figures come from.
-
-    `metrics` holds figures by protocol; `threshold` was chosen on the same validation images, as the best one by
-    `threshold_protocol`, which is empty before any evaluation; `step` says when.
-    """
-
-    recipe: Recipe
-    threshold: float = 0.5
-    step: int = 0
-    metrics: dict[str, float] = field(default_factory=dict)
-    threshold_protocol: str = ""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"the score threshold is {self.threshold}, expected a value in [0, 1]")
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
@@ -71,41 +42,39 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
         ) from error
 
 
-def save_model(path: Path, tensors: dict[str, torch.Tensor], card: ModelCard) -> None:
-    """Write weights and card as a safetensors file."""
-    metadata = {
-        "format": FORMAT,
-        "recipe": json.dumps(card.recipe.to_dict()),
-        "threshold": json.dumps(card.threshold),
-        "step": json.dumps(card.step),
-        "metrics": json.dumps(card.metrics),
-        "threshold_protocol": json.dumps(card.threshold_protocol),
-    }
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, lambda temporary: save_file(contiguous, temporary, metadata))
+def save_model(path: Path, tensors: dict[str, torch.Tensor], card: ModelCard, half: bool = False) -> None:
+    """Write weights and card as a safetensors file.
+
+    `half` keeps the weights of convolutions and linear layers in float16, which halves the file; everything else, the
+    statistics of BatchNorm among it, stays as it is.
+    """
+    kept = {name: tensor.half() if half and _is_weight(name, tensor) else tensor for name, tensor in tensors.items()}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
+    write_atomically(path, lambda temporary: save_file(contiguous, temporary, card.to_metadata()))
+
+
+def _is_weight(name: str, tensor: torch.Tensor) -> bool:
+    return name.endswith("weight") and tensor.ndim > 1
 
 
 def load_model(path: Path) -> tuple[SpottingNetwork, ModelCard]:
-    """The network of a safetensors file, in evaluation mode on the CPU, and its card.
+    """The network of a safetensors file, in evaluation mode on the CPU in float32, and its card.
 
-    A file that is missing, cut short, of another program or of another network is a `CheckpointError`.
+    Of the recipe in the file only what the network is built from and used by is read. A file that is missing, cut
+    short, of another program or of another network is a `CheckpointError`.
     """
     tensors, metadata = _read_safetensors(path)
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path}: not a model of this program: its metadata says format {metadata.get('format')!r}, "
-            f"expected {FORMAT!r}"
-        )
+    card = ModelCard.from_metadata(metadata, str(path))
     try:
-        recipe = recipe_from_dict(json.loads(metadata["recipe"]), "recipe")
-        card = ModelCard(recipe, *(json.loads(metadata[key]) for key in CARD_KEYS))
-        network = build_spotting_network(recipe)
-    except KeyError as error:
-        raise CheckpointError(f"{path}: its metadata lacks {error}: {ANOTHER_VERSION}") from error
+        network = build_spotting_network(network_recipe_from_dict(card.recipe, "recipe"))
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{path}: its metadata cannot be used ({error}): {ANOTHER_VERSION}") from error
-    load_weights(network, tensors, str(path))
+    load_weights(network, {name: _to_float32(tensor) for name, tensor in tensors.items()}, str(path))
     return network.eval(), card
+
+
+def _to_float32(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -1,57 +1,42 @@
 """Spotter: the object users hold. Images in, text instances in pixels of the original image out."""
 
 import os
+import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-import torch
 
-from textspot.checkpoint import MODEL_FILE, CheckpointError, ModelCard, load_model
 from textspot.image_files import read_image
 from textspot.metrics.words import apply_lexicon
-from textspot.models.spotting_network import SpottingNetwork
+from textspot.model_card import MODEL_FILE, CheckpointError, ModelCard
 from textspot.postprocess import decode_instances
+from textspot.prefetch import prefetch
 from textspot.preprocess import preprocess
-from textspot.recipe import build_charset
-from textspot.structures import Prediction
+from textspot.runtime.build import RuntimeConfig, build_runtime
+from textspot.runtime.protocol import Regions, Runtime
+from textspot.structures import Prediction, TextInstance
 from textspot.text.lexicon import Lexicon
+from textspot.tiling import Tile, cut_tiles, merge_tiles
 
 ImageLike = np.ndarray | str | os.PathLike
-Item = TypeVar("Item")
 
-MOST_DECODED = 32  # images in memory at a time, however long the list
+MOST_WAITING = 32  # prepared images in memory at a time, however long the list
 
 
-def load(path: str | os.PathLike, device: str = "cpu") -> "Spotter":
-    """The spotter of a `model.safetensors`, or of a training run's folder: then its last weights.
+def load(path: str | os.PathLike, config: RuntimeConfig | None = None) -> "Spotter":
+    """The spotter of a `model.safetensors`, of a training run's folder (then its last weights), or of an `.onnx` file.
 
-    `device` is `cpu`, a GPU such as `cuda:0`, or `auto`, which takes a GPU if there is one. A file that is missing, cut
-    short or something else is a `CheckpointError`, a device that is not there a ValueError.
+    A file that is missing, cut short or something else is a `CheckpointError`; a device or an option that the runtime
+    does not have is a ValueError.
     """
-    return Spotter(*load_model(_find_weights(Path(path))), device=choose_device(device))
+    return Spotter(*build_runtime(find_weights(Path(path)), config or RuntimeConfig()))
 
 
-def choose_device(name: str) -> torch.device:
-    """The device called `auto`, `cpu`, `cuda` or `cuda:<number>`; a ValueError when there is none of that name here."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise ValueError(f"device is {name!r}, expected auto, cpu or a GPU such as cuda:0")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device is {name!r}, and torch sees {torch.cuda.device_count()} GPUs here; use cpu or auto")
-    return device
-
-
-def _find_weights(path: Path) -> Path:
-    """The weights at `path`: the file itself, or what a folder of a run holds."""
+def find_weights(path: Path) -> Path:
+    """The file at `path`: itself, or the weights that a folder of a run holds."""
     if not path.is_dir():
         return path
     for file in (path / MODEL_FILE, path / "last" / MODEL_FILE):
@@ -62,20 +47,30 @@ def _find_weights(path: Path) -> Path:
     )
 
 
+@dataclass(frozen=True)
+class View:
+    """An image, or a tile of one, as the network sees it: pixels (H', W', 3) uint8, and the scale (x, y) of these per
+    pixel of the image."""
+
+    pixels: np.ndarray
+    scale: np.ndarray
+    tile: Tile
+
+
 class Spotter:
     """A network with everything it takes to use it.
 
     `threshold` in [0, 1] may be set; it starts as the one that was chosen on the validation images. `lexicon` may be
     set too, to have texts corrected by it (how: see `text.lexicon` and `apply_lexicon`); the scores stay those of what
-    was read. What an instance's `score` and `text_score` mean: see `TextInstance`.
+    was read. Unless `tiling` is set to False, an image that would be shrunk to less than half is read tile by tile,
+    and a warning says so. What an instance's `score` and `text_score` mean: see `TextInstance`.
     """
 
-    def __init__(self, network: SpottingNetwork, card: ModelCard, device: torch.device):
-        self.network = network.eval().to(device).to(memory_format=torch.channels_last)
-        self.card, self.recipe, self.device = card, card.recipe, device
-        self.charset = build_charset(card.recipe)
+    def __init__(self, runtime: Runtime, card: ModelCard):
+        self.runtime, self.card = runtime, card
         self.threshold = card.threshold
         self.lexicon: Lexicon | None = None
+        self.tiling = True
 
     def __call__(self, images: ImageLike | Sequence[ImageLike], batch_size: int = 1) -> Prediction | list[Prediction]:
         """Spot text in an RGB array (H, W, 3) uint8, in a file, or in a list of these.
@@ -85,60 +80,94 @@ class Spotter:
         `ImageError`, an array of another shape or type a ValueError.
         """
         if isinstance(images, np.ndarray | str | os.PathLike):
-            return self._spot_all([images], batch_size)[0]
-        return self._spot_all(images, batch_size)
+            return self.predict([images], batch_size)[0]
+        return self.predict(images, batch_size)
 
-    def _spot_all(self, images: Sequence[ImageLike], batch_size: int) -> list[Prediction]:
-        predictions = []
-        for chunk in _chunks(images, max(batch_size, MOST_DECODED)):
-            arrays = [image if isinstance(image, np.ndarray) else read_image(image) for image in chunk]
-            names = ["" if isinstance(image, np.ndarray) else os.fspath(image) for image in chunk]
-            found = self.predict(arrays, batch_size)
-            predictions += [replace(prediction, name=name) for prediction, name in zip(found, names, strict=True)]
-        return predictions
+    def predict(self, images: Sequence[ImageLike], batch_size: int = 1) -> list[Prediction]:
+        """Predictions of RGB arrays (H, W, 3) uint8 or files, in their order; none for none.
 
-    def predict(self, images: Sequence[np.ndarray], batch_size: int = 1) -> list[Prediction]:
-        """Predictions of RGB arrays (H, W, 3) uint8, in their order; none for none.
-
-        Images are batched with others of the same padded size, so that the result of an image does not depend on its
-        neighbours. An array of another shape or type is a ValueError.
+        What comes next is decoded and prepared in threads while the network runs. Images are batched with others of
+        the same padded size, so that the result of an image does not depend on its neighbours. An array of another
+        shape or type is a ValueError.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, expected at least 1")
-        for image in images:
-            _check_image(image)
-        prepared = [preprocess(image, self.recipe.preprocess) for image in images]
-        by_size = defaultdict(list)
-        for number, (padded, _) in enumerate(prepared):
-            by_size[padded.shape].append(number)
-        predictions: dict[int, Prediction] = {}
-        for numbers in by_size.values():
-            for chunk in _chunks(numbers, batch_size):
-                outputs = self._spot(np.stack([prepared[number][0] for number in chunk]))
-                for number, (ribbons, scores, text_logits) in zip(chunk, outputs, strict=True):
-                    instances = decode_instances(
-                        ribbons / prepared[number][1],
-                        scores,
-                        text_logits,
-                        images[number].shape[:2],
-                        self.charset,
-                        self.threshold,
-                        self.recipe.postprocess,
-                    )
-                    prediction = Prediction(tuple(instances), images[number].shape[:2])
-                    predictions[number] = apply_lexicon(prediction, self.lexicon) if self.lexicon else prediction
-        return [predictions[number] for number in range(len(images))]
+        found: dict[int, list[tuple[Tile, list[TextInstance]]]] = defaultdict(list)
+        for batch in batch_by_size(self._open_all(images), batch_size):
+            pixels = np.stack([view.pixels for _, view in batch])
+            outputs = self.runtime.spot(pixels, self.threshold, self.max_regions)
+            for (number, view), regions in zip(batch, outputs, strict=True):
+                found[number].append((view.tile, self._decode(regions, view)))
+        return [
+            replace(self._merge(found[number]), name="" if isinstance(image, np.ndarray) else os.fspath(image))
+            for number, image in enumerate(images)
+        ]
 
-    @torch.inference_mode()
-    def _spot(self, images: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Per image of a batch (B, H, W, 3): ribbons, scores and text logits of its regions above the threshold."""
-        batch = torch.from_numpy(images).permute(0, 3, 1, 2).to(self.device)
-        features, maps = self.network.detect(batch)
-        found = self.network.detector.count_peaks(maps, self.threshold)
-        slots = torch.empty(min(found, self.recipe.postprocess.max_regions), device=self.device)
-        ribbons, scores = self.network.detector.peaks(maps, slots)
-        text_logits = self.network.read(features, ribbons)
-        return list(zip(*(tensor.cpu().numpy() for tensor in (ribbons, scores, text_logits)), strict=True))
+    @property
+    def max_regions(self) -> int:
+        """At most this many regions of an image are read."""
+        return self.card.postprocess.max_regions
+
+    def prepare(self, image: np.ndarray) -> list[View]:
+        """What the network is to see of an RGB image (H, W, 3) uint8: one view, or one for each tile and one for all.
+        An array of another shape or type is a ValueError."""
+        _check_image(image)
+        size = image.shape[:2]
+        config = self.card.preprocess
+        tiles = cut_tiles(size, config.max_side) if self.tiling else [Tile(0, 0, size[1], size[0])]
+        return [View(*preprocess(tile.of(image), config), tile) for tile in tiles]
+
+    def finish(self, regions: Sequence[Regions], views: Sequence[View]) -> Prediction:
+        """The prediction of an image of the regions that the runtime found in each of its views."""
+        return self._merge([(view.tile, self._decode(one, view)) for one, view in zip(regions, views, strict=True)])
+
+    def _open_all(self, images: Iterable[ImageLike]) -> Iterator[tuple[int, View]]:
+        """The views of the images, each with its image's number; tiles are announced."""
+        for number, views in enumerate(prefetch(self._open, images)):
+            if len(views) > 1:
+                tile = views[-1].tile
+                warnings.warn(
+                    f"image {number + 1} has {tile.right} x {tile.bottom} pixels: it is read in {len(views) - 1} tiles",
+                    stacklevel=4,
+                )
+            yield from ((number, view) for view in views)
+
+    def _open(self, image: ImageLike) -> list[View]:
+        return self.prepare(image if isinstance(image, np.ndarray) else read_image(image))
+
+    def _decode(self, regions: Regions, view: View) -> list[TextInstance]:
+        """Text instances of a view's regions, in pixels of the image."""
+        tile = view.tile
+        instances = decode_instances(
+            regions.ribbons / view.scale,
+            regions.scores,
+            regions.text_logits,
+            tile.size,
+            self.card.charset,
+            self.threshold,
+            self.card.postprocess,
+        )
+        corner = np.array([tile.left, tile.top], dtype=np.float32)
+        return [replace(instance, polygon=instance.polygon + corner) for instance in instances]
+
+    def _merge(self, found: list[tuple[Tile, list[TextInstance]]]) -> Prediction:
+        """The prediction of an image of what was found in its tiles."""
+        size = max(tile.bottom for tile, _ in found), max(tile.right for tile, _ in found)
+        instances = found[0][1] if len(found) == 1 else merge_tiles(found, self.card.postprocess.max_overlap)
+        prediction = Prediction(tuple(instances), size)
+        return apply_lexicon(prediction, self.lexicon) if self.lexicon else prediction
+
+
+def batch_by_size(views: Iterable[tuple[int, View]], batch_size: int) -> Iterator[list[tuple[int, View]]]:
+    """Batches of views of one size, full ones first: what is left over comes at the end, or when too much waits."""
+    waiting: dict[tuple[int, ...], list[tuple[int, View]]] = defaultdict(list)
+    for number, view in views:
+        waiting[view.pixels.shape].append((number, view))
+        if len(waiting[view.pixels.shape]) == batch_size:
+            yield waiting.pop(view.pixels.shape)
+        elif sum(map(len, waiting.values())) >= max(batch_size, MOST_WAITING):
+            yield waiting.pop(max(waiting, key=lambda shape: len(waiting[shape])))
+    yield from waiting.values()
 
 
 def _check_image(image: np.ndarray) -> None:
@@ -147,8 +176,3 @@ def _check_image(image: np.ndarray) -> None:
             f"expected an RGB image of shape (H, W, 3) and type uint8, found {image.shape} {image.dtype}; "
             "give the path of a file to have any kind of image converted"
         )
-
-
-def _chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

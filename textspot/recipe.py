@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter
@@ -23,6 +23,8 @@ from textspot.models.spotting_network import ModelConfig, SpottingNetwork, build
 from textspot.postprocess import PostprocessConfig
 from textspot.preprocess import PreprocessConfig
 from textspot.text.charset import Charset, TextConfig
+
+AnyRecipe = TypeVar("AnyRecipe", "Recipe", "NetworkRecipe")
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,27 @@ class Recipe:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
-def build_charset(recipe: Recipe) -> Charset:
+@dataclass(frozen=True)
+class NetworkRecipe:
+    """The part of a recipe that its network is built from.
+
+    Args:
+        text: charset and normalisation.
+        model: the network.
+        preprocess: from an image to the network's input.
+    """
+
+    text: TextConfig
+    model: ModelConfig
+    preprocess: PreprocessConfig
+
+
+def build_charset(recipe: Recipe | NetworkRecipe) -> Charset:
     """The characters the recipe's network reads."""
     return Charset(recipe.text.characters)
 
 
-def build_spotting_network(recipe: Recipe) -> SpottingNetwork:
+def build_spotting_network(recipe: Recipe | NetworkRecipe) -> SpottingNetwork:
     """The network of the recipe, randomly initialised from torch's current random state."""
     return build_network(
         recipe.model,
@@ -207,8 +224,19 @@ def _name_file(arguments: list[str], message: str) -> str:
 def recipe_from_dict(values: dict[str, Any], source: str) -> Recipe:
     """The recipe of plain values; an unknown key, a wrong type or a value outside its choices is named with its
     source."""
+    return _from_dict(Recipe, values, source)
+
+
+def network_recipe_from_dict(values: dict[str, Any], source: str) -> NetworkRecipe:
+    """The part of a recipe's plain values that the network is built from, checked likewise; the rest is not looked
+    at."""
+    parts = {key.name for key in dataclasses.fields(NetworkRecipe)}
+    return _from_dict(NetworkRecipe, {key: value for key, value in values.items() if key in parts}, source)
+
+
+def _from_dict(config: type[AnyRecipe], values: dict[str, Any], source: str) -> AnyRecipe:
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(Recipe, "recipe")
+    parser.add_class_arguments(config, "recipe")
     try:
         return parser.instantiate(parser.parse_object({"recipe": values})).recipe
     except (ArgumentError, ValueError) as error:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from textspot.batch import Batch
-from textspot.checkpoint import MODEL_FILE, ModelCard, save_model, write_atomically
+from textspot.checkpoint import save_model, write_atomically
 from textspot.data.dataset import TrainingStream
 from textspot.data.lmdb_records import Reader
 from textspot.data.loader import build_loader
@@ -27,8 +27,10 @@ from textspot.engine.sources import check_charset, open_sources
 from textspot.engine.state import TrainerState
 from textspot.inference import Spotter
 from textspot.losses import SpottingLoss
+from textspot.model_card import MODEL_FILE, ModelCard
 from textspot.models.spotting_network import TrainingOutput
 from textspot.recipe import Recipe, build_charset
+from textspot.runtime.torch_runtime import TorchRuntime
 from textspot.text.ctc import decode_best_path
 from textspot.visualize import draw_prediction, draw_regions
 
@@ -206,7 +208,7 @@ class Trainer:
         weights."""
         state = self.state
         if self.world.is_first:
-            spotter = Spotter(state.averaged_network, self._card(), self.world.device)
+            spotter = Spotter(TorchRuntime(state.averaged_network, self.world.device), self._card())
             evaluation = validate(spotter, self.validation)
             state.figures, state.threshold = evaluation.figures, evaluation.threshold
             log.event("evaluate", state.step, {**state.figures, "threshold": state.threshold})
@@ -252,7 +254,7 @@ class Trainer:
     def _card(self) -> ModelCard:
         state = self.state
         protocol = THRESHOLD_PROTOCOL if state.figures else ""
-        return ModelCard(self.recipe, state.threshold, state.step, state.figures, protocol)
+        return ModelCard(self.recipe.to_dict(), state.threshold, state.step, state.figures, protocol)
 
     def _save(self, name: str) -> None:
         """Write the averaged weights and, for `last`, all that a restart needs; that comes second, so that a kill in

@@ -73,8 +73,8 @@ class RibbonHead(nn.Module):
         return ribbons, scores_BK
 
     @staticmethod
-    def count_peaks(maps: DetectionMaps, threshold: float) -> int:
-        """The largest number of local maxima at or above the threshold in any image of the batch."""
+    def count_peaks(maps: DetectionMaps, threshold: float | Tensor) -> Tensor:
+        """The largest number () of local maxima at or above the threshold in any image of the batch."""
         score = maps.score_logits.sigmoid()
         is_peak = score == F.max_pool2d(score.unsqueeze(1), 3, stride=1, padding=1).squeeze(1)
-        return int((is_peak & (score >= threshold)).flatten(1).sum(dim=1).max())
+        return (is_peak & (score >= threshold)).flatten(1).sum(dim=1).max()

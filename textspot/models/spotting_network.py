@@ -58,8 +58,12 @@ class SpottingNetwork(nn.Module):
 
     def detect(self, image: Tensor) -> tuple[Tensor, DetectionMaps]:
         """Images (B, 3, H, W) RGB in 0..255, H and W divisible by 32, to the shared features and the detection maps."""
-        features = self.neck(self.backbone(self.normalize(image)))
+        features = self.encode(image)
         return features, self.detector(features)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Images (B, 3, H, W) RGB in 0..255 to the features (B, D, h, w) that both heads share."""
+        return self.neck(self.backbone(self.normalize(image)))
 
     def read(self, features: Tensor, ribbons: Tensor) -> Tensor:
         """text_logits (B, K, T, C) of ribbons (B, K, 2, 4, 2)."""

@@ -1,0 +1,70 @@
+"""A network as one file that other programs run: ONNX, or a program of torch.export.
+
+Both hold the whole way from images to ribbons, scores and text logits. How many regions are read is counted inside, so
+that nothing is read in vain and nobody has to guess. Legend: B images, K regions, T time, C classes.
+"""
+
+import io
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from textspot.checkpoint import write_atomically
+from textspot.model_card import ModelCard
+from textspot.models.spotting_network import SpottingNetwork
+from textspot.preprocess import MULTIPLE
+from textspot.runtime.folding import fold_batchnorm
+from textspot.runtime.protocol import OUTPUTS
+
+OPSET = 20  # the first with GridSample as the exporter writes it
+INPUTS = ("image", "threshold", "max_regions")
+MOST_IMAGES, MOST_SIDE = 1024, 16384  # bounds that the exporter wants of a batch and of a side in pixels
+
+
+class SpottingGraph(nn.Module):
+    """The network as an exporter wants it: tensors in, tensors out, and no number known to the host."""
+
+    def __init__(self, network: SpottingNetwork):
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor, threshold: Tensor, max_regions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """image (B, 3, H, W) uint8 RGB, threshold () float32 and max_regions () int64, at least 1, to ribbons (B, K, 2,
+        4, 2) in pixels, scores (B, K) and text_logits (B, K, T, C). K is the number of peaks at or above the threshold
+        in the image that has most, from 1 to max_regions."""
+        features, maps = self.network.detect(image)
+        found = self.network.detector.count_peaks(maps, threshold)
+        num_regions = int(torch.minimum(found, max_regions).clamp(min=1))
+        torch._check(num_regions >= 1)  # for the exporter it is a symbol, of which it knows what it is told
+        torch._check(num_regions <= maps.score_logits[0].numel())
+        ribbons, scores = self.network.detector.peaks(maps, torch.zeros(num_regions, device=image.device))
+        return ribbons, scores, self.network.read(features, ribbons)
+
+
+def trace(network: SpottingNetwork) -> torch.export.ExportedProgram:
+    """The network as a program whose batch, image size and number of regions are dynamic."""
+    example = (torch.zeros(2, 3, 96, 224, dtype=torch.uint8), torch.tensor(0.5), torch.tensor(50))
+    rows, columns = Dim("rows", min=2, max=MOST_SIDE // MULTIPLE), Dim("columns", min=2, max=MOST_SIDE // MULTIPLE)
+    shape = {0: Dim("images", max=MOST_IMAGES), 2: MULTIPLE * rows, 3: MULTIPLE * columns}
+    return torch.export.export(SpottingGraph(fold_batchnorm(network)).eval(), example, dynamic_shapes=(shape, {}, {}))
+
+
+def export_program(network: SpottingNetwork, card: ModelCard, path: Path) -> None:
+    """Write what `torch.export.load` reads, a `.pt2`; the card is its extra file `metadata.json`."""
+    archive = io.BytesIO()  # given a path, torch insists on its suffix
+    torch.export.save(trace(network), archive, extra_files={"metadata.json": json.dumps(card.to_metadata())})
+    write_atomically(path, lambda temporary: temporary.write_bytes(archive.getvalue()))
+
+
+def export_onnx(network: SpottingNetwork, card: ModelCard, path: Path) -> None:
+    """Write one ONNX file with the weights inside and the card as its metadata."""
+    program = torch.onnx.export(
+        trace(network), dynamo=True, opset_version=OPSET, input_names=INPUTS, output_names=OUTPUTS, verbose=False
+    )
+    if program is None:
+        raise RuntimeError("torch.onnx.export gave nothing")
+    program.model.metadata_props.update(card.to_metadata())
+    write_atomically(path, lambda temporary: program.save(temporary, external_data=False))

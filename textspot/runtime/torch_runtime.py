@@ -1,0 +1,87 @@
+"""PyTorch as a runtime: the stages of the network one by one, as fast as eager code goes."""
+
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from textspot.models.spotting_network import SpottingNetwork
+from textspot.runtime.protocol import Precision, Regions, split_batch
+
+DTYPES = {"bf16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called `auto`, `cpu`, `cuda` or `cuda:<number>`; a ValueError when there is none of that name here."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device is {name!r}, expected auto, cpu or a GPU such as cuda:0")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device is {name!r}, and torch sees {torch.cuda.device_count()} GPUs here; use cpu or auto")
+    return device
+
+
+class TorchRuntime:
+    """A spotting network on a device. `spot` is the other public methods one after the other, each a stage.
+
+    `precision` is that of the convolutions: coordinates, scores and logits stay in float32.
+    """
+
+    name = "pytorch"
+
+    def __init__(
+        self, network: SpottingNetwork, device: torch.device, precision: Precision = "float32", compile: bool = False
+    ):
+        self.network = network.eval().to(device).to(memory_format=torch.channels_last)
+        self.device, self.dtype = device, DTYPES.get(precision)
+        if precision == "float16" and device.type == "cpu":
+            raise ValueError("precision is float16, which CPUs compute slowly: take bf16, or a GPU")
+        if compile:
+            for part in (self.network.backbone, self.network.neck, self.network.detector, self.network.recognizer):
+                part.compile(dynamic=True)
+
+    @torch.inference_mode()
+    def spot(self, images: np.ndarray, threshold: float, max_regions: int) -> list[Regions]:
+        """See `Runtime`. How many regions there are is the one thing that the host must know on the way."""
+        features = self.encode(self.upload(images))
+        ribbons, scores = self.find(features, threshold, max_regions)
+        text_logits = self.recognize(self.pool(features, ribbons), len(images))
+        return self.download(ribbons, scores, text_logits)
+
+    def upload(self, images: np.ndarray) -> Tensor:
+        """(B, H, W, 3) uint8 to (B, 3, H, W) uint8 on the device; its memory stays channels last."""
+        return torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Images to the shared features (B, D, h, w): normalisation, backbone and neck."""
+        with self._autocast():
+            return self.network.encode(image)
+
+    def find(self, features: Tensor, threshold: float, max_regions: int) -> tuple[Tensor, Tensor]:
+        """Features to ribbons (B, K, 2, 4, 2) in pixels and scores (B, K); K is what the fullest image needs."""
+        with self._autocast():
+            maps = self.network.detector(features)
+        found = int(self.network.detector.count_peaks(maps, threshold))
+        return self.network.detector.peaks(maps, torch.empty(min(found, max_regions), device=self.device))
+
+    def pool(self, features: Tensor, ribbons: Tensor) -> Tensor:
+        """Patches (B * K, D, 8, W) of the ribbons."""
+        return self.network.roi(features, ribbons)
+
+    def recognize(self, patches: Tensor, num_images: int) -> Tensor:
+        """Patches to text_logits (B, K, T, C)."""
+        with self._autocast():
+            return self.network.recognizer(patches).unflatten(0, (num_images, len(patches) // num_images))
+
+    def download(self, ribbons: Tensor, scores: Tensor, text_logits: Tensor) -> list[Regions]:
+        """Tensors on the device to arrays, image by image."""
+        return split_batch(*(tensor.cpu().numpy() for tensor in (ribbons, scores, text_logits)))
+
+    def _autocast(self):
+        return torch.autocast(self.device.type, self.dtype) if self.dtype else nullcontext()
