@@ -9,13 +9,14 @@ import pytest
 
 from textspot.benchmark import timing
 from textspot.benchmark.timing import (
-    MOST_WARM_UP,
+    MOST_WARM_UP_S,
     WINDOW,
     Ratio,
     Timing,
+    measure_in_turn,
     ratio_apart,
     ratio_in_turn,
-    time_in_turn,
+    time_call,
     warm_up,
 )
 
@@ -87,33 +88,43 @@ def test_rounds_in_turn_are_pairs():
 
 
 def test_warm_up_ends_when_two_windows_agree(clock):
-    times = iter([9, 8, 5, 3, 2] + [1] * 50)
-    assert warm_up(lambda: clock.work(next(times)), clock) == (3 * WINDOW - 2, True)  # the median of 3, 2, 1, 1, 1 is 1
+    times = iter([0.9, 0.8, 0.5, 0.3, 0.2] + [0.1] * 50)
+    num_runs = 3 * WINDOW - 2  # then the window before is 0.3, 0.2, 0.1, 0.1, 0.1, and its median what it stays
+    assert warm_up(lambda: clock.work(next(times)), clock) == (num_runs, True)
 
 
-def test_warm_up_looks_at_two_windows_at_least(clock):
-    assert warm_up(lambda: clock.work(1), clock) == (2 * WINDOW, True)
+def test_warm_up_looks_at_two_windows_however_slow(clock):
+    assert warm_up(lambda: clock.work(MOST_WARM_UP_S), clock) == (2 * WINDOW, True)
 
 
-def test_warm_up_gives_up_on_what_is_never_stable(clock):
-    times = iter([1.1**number for number in range(MOST_WARM_UP)])
-    assert warm_up(lambda: clock.work(next(times)), clock) == (MOST_WARM_UP, False)
+def test_warm_up_gives_up_on_what_does_not_get_stable(clock):
+    times = iter([0.1 * 1.02**number for number in range(1000)])
+    num_runs, is_stable = warm_up(lambda: clock.work(next(times)), clock)
+    assert not is_stable
+    assert 10.0 <= clock.now < 10.0 + 0.1 * 1.02**num_runs
 
 
 def test_contestants_take_turns_item_by_item(clock):
     calls = []
 
     def contestant(name, seconds):
-        def run(item):
+        def measure(item):
             calls.append((name, item))
-            clock.work(seconds * item)
+            return {"all": time_call(lambda: clock.work(seconds * item), clock)}
 
-        return run
+        return measure
 
-    timings = time_in_turn({"a": contestant("a", 1), "b": contestant("b", 2)}, [1, 3], 2, clock)
+    timings = measure_in_turn({"a": contestant("a", 1), "b": contestant("b", 2)}, [1, 3], 2)
     assert calls == [("a", 1), ("b", 1), ("a", 3), ("b", 3)] * 2
-    assert timings["a"] == timing_of([1000, 3000], [1000, 3000])
-    assert timings["b"] == timing_of([2000, 6000], [2000, 6000])
+    assert timings == {
+        "a": {"all": timing_of([1000, 3000], [1000, 3000])},
+        "b": {"all": timing_of([2000, 6000], [2000, 6000])},
+    }
+
+
+def test_items_may_have_quantities_of_their_own():
+    timings = measure_in_turn({"a": lambda size: {f"of {size}": size}}, [1, 8], 2)
+    assert timings == {"a": {"of 1": timing_of([1000], [1000]), "of 8": timing_of([8000], [8000])}}
 
 
 def test_percentiles_rise():

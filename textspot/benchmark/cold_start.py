@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def start_cold(task: Mapping[str, Any]) -> ColdStart:
     for size in task["batch_sizes"]:
         spotter(task["images"], batch_size=size)
         peaks[str(size)], gpu_peaks[str(size)] = memory_bytes("VmHWM"), _gpu_bytes()
-    import_s, load_s, first_image_s = (end - start for start, end in zip(times, times[1:], strict=False))
+    import_s, load_s, first_image_s = (end - start for start, end in pairwise(times))
     return ColdStart(import_s, load_s, first_image_s, total_s, peaks, gpu_peaks)
 
 

@@ -1,6 +1,6 @@
 """Whether memory stays flat: many images of mixed sizes through one spotter."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -9,6 +9,7 @@ import numpy as np
 
 from textspot.benchmark.machine import memory_bytes
 from textspot.image_files import read_image
+from textspot.progress import Track, untracked
 
 LEAST_SHARE = 0.3  # of the width and of the height of a picture, that a cut-out has
 WINDOW = 0.1  # of all images: what is looked at together as start, middle and end
@@ -59,14 +60,14 @@ def soak(
     images: Sequence[Path],
     num_images: int,
     seed: int = 0,
-    track: Callable[[Sequence[int], str], Iterable[int]] = lambda items, _words: items,
+    track: Track = untracked,
 ) -> Soak:
     """Read `num_images` cut-outs of the images, each of another size and shape, in an order that the seed decides. A
     system that does not say how much memory a process has is a ValueError."""
     generator = np.random.default_rng(seed)
     memory = []
     for _ in track(range(num_images), "reading"):
-        image = read_image(images[generator.integers(len(images))])
+        image = read_image(images[int(generator.integers(len(images)))])
         height, width = (max(1, round(side * generator.uniform(LEAST_SHARE, 1))) for side in image.shape[:2])
         read(np.ascontiguousarray(image[:height, :width]))
         memory.append(memory_bytes("VmRSS"))

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from textspot.image_files import read_image
 from textspot.inference import Spotter
 from textspot.runtime.protocol import Regions, Runtime
 from textspot.text.ctc import decode_best_path
+
+if TYPE_CHECKING:
+    from textspot.runtime.torch_runtime import TorchRuntime
 
 Stage = Callable[[str], AbstractContextManager[None]]  # what is done with a stage: it is timed, or counted
 
@@ -71,38 +75,41 @@ def decode_texts(spotter: Spotter, regions: Regions) -> list[tuple[str, float]]:
 def run_network(
     runtime: Runtime, pixels: np.ndarray, threshold: float, max_regions: int, stage: Stage
 ) -> list[Regions]:
-    """`runtime.spot` of images (B, H, W, 3) uint8, its parts as stages if it has parts."""
-    if runtime.name != "pytorch":
+    """`runtime.spot` of images (B, H, W, 3) uint8, its parts as stages if they can be seen."""
+    parts = as_torch(runtime)
+    if parts is None:
         with stage("network"):
             return runtime.spot(pixels, threshold, max_regions)
-    return _run_torch(runtime, pixels, threshold, max_regions, stage)
-
-
-def _run_torch(runtime, pixels: np.ndarray, threshold: float, max_regions: int, stage: Stage) -> list[Regions]:
     import torch
 
     with torch.inference_mode():
         with stage("upload"):
-            image = runtime.upload(pixels)
+            image = parts.upload(pixels)
         with stage("backbone and neck"):
-            features = runtime.encode(image)
+            features = parts.encode(image)
         with stage("detector"):
-            ribbons, scores = runtime.find(features, threshold, max_regions)
+            ribbons, scores = parts.find(features, threshold, max_regions)
         with stage("RoI"):
-            patches = runtime.pool(features, ribbons)
+            patches = parts.pool(features, ribbons)
         with stage("recogniser"):
-            text_logits = runtime.recognize(patches, len(pixels))
+            text_logits = parts.recognize(patches, len(pixels))
         with stage("download"):
-            return runtime.download(ribbons, scores, text_logits)
+            return parts.download(ribbons, scores, text_logits)
+
+
+def as_torch(runtime: Runtime) -> "TorchRuntime | None":
+    """The runtime if it is PyTorch, whose parts can be seen; another one does without PyTorch."""
+    return cast("TorchRuntime", runtime) if runtime.name == "pytorch" else None
 
 
 def is_on_gpu(runtime: Runtime) -> bool:
     """Whether PyTorch runs the network on a GPU, which works on while the program goes on."""
-    return runtime.name == "pytorch" and runtime.device.type == "cuda"  # type: ignore[attr-defined]
+    parts = as_torch(runtime)
+    return parts is not None and parts.device.type == "cuda"
 
 
 def synchronizer(runtime: Runtime) -> Callable[[], object]:
-    """What waits until the runtime has done all that was begun."""
+    """What waits until the runtime has done all that was begun. Not yet run on a GPU."""
     if not is_on_gpu(runtime):
         return lambda: None
     import torch

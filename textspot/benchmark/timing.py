@@ -16,7 +16,7 @@ Clock = Callable[[], float]  # seconds
 
 WINDOW = 5  # times that are looked at together to see whether a program is warm
 TOLERANCE = 0.05  # by how much the median of a window may differ from that of the window before
-MOST_WARM_UP = 100  # runs after which a program counts as one that never gets stable
+MOST_WARM_UP_S = 10.0  # after which a program counts as one that does not get stable, as on a busy machine
 PAUSE_S = 0.02  # between turns: idle threads of a runtime spin for some milliseconds, and shall not do so in another's
 
 
@@ -92,7 +92,7 @@ class WarmUp(NamedTuple):
 def warm_up(run: Callable[[], object], clock: Clock = time.perf_counter) -> WarmUp:
     """Run until the median time of the last `WINDOW` runs is within `TOLERANCE` of that of the `WINDOW` runs before."""
     times: list[float] = []
-    while len(times) < MOST_WARM_UP:
+    while len(times) < 2 * WINDOW or sum(times) < MOST_WARM_UP_S:
         times.append(time_call(run, clock))
         last, before = times[-WINDOW:], times[-2 * WINDOW : -WINDOW]
         if len(before) == WINDOW and abs(median(last) - median(before)) <= TOLERANCE * median(before):
