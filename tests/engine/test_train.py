@@ -41,7 +41,7 @@ def test_a_run_leaves_weights_log_pictures_and_a_card(tiny_recipe: Recipe) -> No
     assert result.weights == folder / "last" / "model.safetensors"
     network, card = load_model(result.weights)
     assert not network.training
-    assert (card.recipe, card.step) == (tiny_recipe, 12)
+    assert (card.recipe, card.step) == (tiny_recipe.to_dict(), 12)
     assert card.metrics == result.figures
     assert card.threshold_protocol == "icdar2015/end_to_end"
     assert (folder / "best" / "model.safetensors").exists()

@@ -7,6 +7,7 @@ that nothing is read in vain and nobody has to guess. Legend: B images, K region
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,8 +38,9 @@ class SpottingGraph(nn.Module):
         in the image that has most, from 1 to max_regions."""
         features, maps = self.network.detect(image)
         found = self.network.detector.count_peaks(maps, threshold)
-        num_regions = int(torch.minimum(found, max_regions).clamp(min=1))
-        torch._check(num_regions >= 1)  # for the exporter it is a symbol, of which it knows what it is told
+        # `int` would ask the exporter for a number; `item` gives it a symbol, of which it knows what it is told.
+        num_regions: Any = torch.minimum(found, max_regions).clamp(min=1).item()
+        torch._check(num_regions >= 1)
         torch._check(num_regions <= maps.score_logits[0].numel())
         ribbons, scores = self.network.detector.peaks(maps, torch.zeros(num_regions, device=image.device))
         return ribbons, scores, self.network.read(features, ribbons)
@@ -49,7 +51,8 @@ def trace(network: SpottingNetwork) -> torch.export.ExportedProgram:
     example = (torch.zeros(2, 3, 96, 224, dtype=torch.uint8), torch.tensor(0.5), torch.tensor(50))
     rows, columns = Dim("rows", min=2, max=MOST_SIDE // MULTIPLE), Dim("columns", min=2, max=MOST_SIDE // MULTIPLE)
     shape = {0: Dim("images", max=MOST_IMAGES), 2: MULTIPLE * rows, 3: MULTIPLE * columns}
-    return torch.export.export(SpottingGraph(fold_batchnorm(network)).eval(), example, dynamic_shapes=(shape, {}, {}))
+    graph = SpottingGraph(fold_batchnorm(network).cpu()).eval().requires_grad_(False)
+    return torch.export.export(graph, example, dynamic_shapes=(shape, {}, {}))
 
 
 def export_program(network: SpottingNetwork, card: ModelCard, path: Path) -> None:

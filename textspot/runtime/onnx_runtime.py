@@ -24,7 +24,7 @@ class OnnxRuntime:
         except ImportError as error:
             raise ValueError("ONNX Runtime is not installed: pip install onnxruntime") from error
         if precision != "float32":
-            raise ValueError(f"precision {precision}: ONNX Runtime computes this graph in float32; OpenVINO has bf16")
+            raise ValueError(f"precision is {precision!r}, expected float32 with ONNX Runtime; OpenVINO has bf16 too")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads
         providers = choose_providers(device, onnxruntime.get_available_providers())

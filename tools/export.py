@@ -1,0 +1,63 @@
+"""Export a trained network as one file that runs without the training code.
+
+python tools/export.py --weights runs/quickstart --out spotter.onnx
+
+The suffix of --out says what is written: `.onnx` runs in ONNX Runtime and OpenVINO, in textspot without PyTorch;
+`.pt2` is a program of torch.export; `.safetensors` holds the weights without what was needed for training only.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from textspot.checkpoint import load_model, save_model
+from textspot.inference import find_weights
+from textspot.runtime.export import export_onnx, export_program
+
+SUFFIXES = (".onnx", ".pt2", ".safetensors")
+
+
+def read_command_line(arguments: Sequence[str] | None) -> Namespace:
+    """The options; a combination that makes no sense ends the program."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", type=Path, required=True, help="a model.safetensors, or a run's folder")
+    parser.add_argument("--out", type=Path, required=True, help=f"the file to write: {', '.join(SUFFIXES)}")
+    parser.add_argument(
+        "--half", action="store_true", help="store the weights of a .safetensors in float16; they load as float32"
+    )
+    options = parser.parse_args(arguments)
+    if options.out.suffix not in SUFFIXES:
+        parser.error(f"--out is {options.out}, expected a name that ends in {', '.join(SUFFIXES)}")
+    if options.half and options.out.suffix != ".safetensors":
+        parser.error(f"--half is for a .safetensors, --out is {options.out}")
+    return options
+
+
+def export(weights: Path, out: Path, half: bool) -> None:
+    """Write the network of a weights file in the format of the suffix."""
+    network, card = load_model(find_weights(weights))
+    if out.suffix == ".onnx":
+        export_onnx(network, card.for_use(), out)
+    elif out.suffix == ".pt2":
+        export_program(network, card.for_use(), out)
+    else:
+        save_model(out, network.state_dict(), card.for_use(), half)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = read_command_line(arguments)
+    try:
+        export(options.weights, options.out, options.half)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{options.out}: {options.out.stat().st_size / 2**20:.1f} MiB")
+    if options.out.suffix != ".pt2":
+        print(f"read a photograph with it:\n  python tools/infer.py --weights {options.out} YOUR_PHOTO.jpg")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
