@@ -5,7 +5,7 @@ number of regions is forced: with a threshold of 0 the K best peaks of the score
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from typing import Any
@@ -68,7 +68,7 @@ def measure_cells(
             }
         contestants = {name: partial(_time_cell, system, num_regions) for name, system in systems.items()}
         for name, timings in measure_in_turn(contestants, [pixels] * RUNS_PER_ROUND, num_rounds).items():
-            cells[name]["times"] = {what: asdict(timing) for what, timing in timings.items()}
+            cells[name]["times"] = {what: timing.to_dict() for what, timing in timings.items()}
             results[name]["cells"].append(cells[name])
     return results
 

@@ -41,9 +41,10 @@ def find_images(paths: Sequence[Path], ground_truth: Path | None = None, limit: 
     if ground_truth is None:
         return ImageSet(files)
     by_name, _ = read_ground_truths(ground_truth)
-    unknown = [str(file) for file in files if _name(file) not in by_name]
+    unknown = [file for file in files if _name(file) not in by_name]
     if unknown:
-        raise ValueError(f"{ground_truth}: has no gt_{_name(Path(unknown[0]))}.txt or gt_img_*.txt for {unknown[0]}")
+        name = _name(unknown[0])
+        raise ValueError(f"{ground_truth}: has no gt_{name}.txt or gt_img_{name}.txt for {unknown[0]}")
     return ImageSet(files, [by_name[_name(file)] for file in files])
 
 

@@ -139,7 +139,7 @@ def _time_peer(peer: Peer, image: Path) -> dict[str, float]:
 
 
 def _to_dicts(timings: Mapping[str, Timing]) -> dict[str, dict[str, Any]]:
-    return {what: asdict(timing) for what, timing in timings.items()}
+    return {what: timing.to_dict() for what, timing in timings.items()}
 
 
 def _ratio(system: dict[str, Any], peer: dict[str, Any]) -> Ratio:

@@ -36,7 +36,7 @@ def to_markdown(report: Report) -> str:
         "Stage by stage, p50 (p90) in ms": tabulate(_stage_rows(systems)),
         "Throughput, images per second by batch size": tabulate(_throughput_rows(systems)),
         "The network alone": tabulate(_cell_rows(systems)),
-        "Fresh processes": tabulate(_start_rows(systems, peers)),
+        "Fresh processes, start-up and memory": tabulate(_start_rows(systems)),
         "Left out": "".join(f"- {words}\n" for words in report.get("left_out", [])),
     }
     body = "".join(f"\n## {title}\n\n{text}" for title, text in sections.items() if text)
@@ -91,10 +91,10 @@ def _total_rows(results: Results) -> Rows:
 
 
 def _ratio_rows(systems: Results, peers: Results) -> Rows:
-    return [
-        ["", *systems],
-        *([name, *(str(Ratio(*peer["ratios"][s])) for s in systems)] for name, peer in peers.items()),
-    ]
+    rows = [["", *systems, "its peak MiB"]]
+    for name, peer in peers.items():
+        rows.append([name, *(str(Ratio(*peer["ratios"][system])) for system in systems), _mib(peer["peak_bytes"])])
+    return rows
 
 
 def _stage_rows(systems: Results) -> Rows:
@@ -171,7 +171,7 @@ def _utilisation(cell: dict[str, Any], ceilings: dict[str, float] | None, networ
     ]
 
 
-def _start_rows(systems: Results, peers: Results) -> Rows:
+def _start_rows(systems: Results) -> Rows:
     started = {name: one["cold_starts"] for name, one in systems.items() if one.get("cold_starts")}
     sizes = list(dict.fromkeys(size for starts in started.values() for size in starts[0]["peak_bytes"]))
     rows = [["", "import s", "load s", "first image s", "in all s", *(f"peak MiB, {_name(size)}" for size in sizes)]]
@@ -179,9 +179,7 @@ def _start_rows(systems: Results, peers: Results) -> Rows:
         seconds = [median(start[key] for start in starts) for key in ("import_s", "load_s", "first_image_s", "total_s")]
         peaks = [_mib(starts[0]["peak_bytes"][size]) for size in sizes]
         rows.append([name, *(f"{value:.2f}" for value in seconds), *peaks])
-    return rows + [
-        [name, "", "", "", "", _mib(peer["peak_bytes"]), *[""] * (len(sizes) - 1)] for name, peer in peers.items()
-    ]
+    return rows
 
 
 def _name(size: str) -> str:

@@ -5,7 +5,7 @@ Nothing here measures a network: the clock is an argument, and what is timed is 
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any, NamedTuple, TypeVar
 
@@ -45,9 +45,13 @@ class Timing:
         medians = tuple(1000 * float(median(times)) for times in rounds)
         return cls(p50, p90, p99, float(times_ms.mean()), len(times_ms), medians)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return asdict(self) | {"rounds_ms": list(self.rounds_ms)}
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Timing":
-        """Of what `dataclasses.asdict` made, and JSON kept."""
+        """Of the JSON form."""
         return cls(**{**values, "rounds_ms": tuple(values["rounds_ms"])})
 
 
