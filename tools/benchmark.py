@@ -1,10 +1,10 @@
 """Measure what a user waits for: stage by stage, in batches, by number of words, from a cold start, beside others.
 
-python tools/benchmark.py photos/ --weights runs/quickstart --out benchmark
+python tools/benchmark.py --images photos/ --weights runs/quickstart --out benchmark
 python tools/benchmark.py --data data/icdar2015/val --weights model.onnx --runtime onnxruntime openvino \\
     --peer "python docs/peers/rapidocr_peer.py --engine openvino"
 python tools/benchmark.py --compare before/benchmark.json after/benchmark.json
-python tools/benchmark.py photos/ --weights model.onnx --soak 2000
+python tools/benchmark.py --images photos/ --weights model.onnx --soak 2000
 
 How to read the figures: docs/benchmark.md.
 """
@@ -38,7 +38,7 @@ INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 
 def build_parser() -> ArgumentParser:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("images", nargs="*", type=Path, help="image files, and folders of them at any depth")
+    parser.add_argument("--images", nargs="+", type=Path, default=[], help="files, and folders of them at any depth")
     parser.add_argument("--data", type=Path, help="the folder of one LMDB, instead of images")
     parser.add_argument("--gt", type=Path, help="zip or folder of gt_<image>.txt of the images: hmean beside the times")
     parser.add_argument("--limit", type=PositiveInt, help="so many of the images, evenly spread")
@@ -59,12 +59,13 @@ def build_parser() -> ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
-    options = parser.instantiate(parser.parse_args(arguments))
+    options = parser.parse_args(arguments)
     if not options.compare and (not options.weights or bool(options.images) == bool(options.data)):
-        parser.error("give --weights, and either images or --data; or --compare")
+        parser.error("give --weights, and either --images or --data; or --compare")
     if options.data and options.gt:
-        parser.error("--data knows what is written in its images; --gt is for image files")
+        parser.error("--data knows what is written in its images; --gt is for --images")
     try:
+        options = parser.instantiate(options)
         if options.compare:
             print(compare(*map(load_report, options.compare)))
             return 0

@@ -1,7 +1,7 @@
 """RapidOCR as a peer of `tools/benchmark.py`: paths of images on standard input, one JSON line each on standard output.
 
 pip install "rapidocr==3.10.*" onnxruntime openvino
-python tools/benchmark.py photos/ --weights model.onnx --peer "python docs/peers/rapidocr_peer.py --engine openvino"
+python tools/benchmark.py --images photos/ --weights model.onnx --peer "python docs/peers/rapidocr_peer.py"
 
 RapidOCR reads lines of text; words are what the RRC protocols score. So a line is cut at its blanks: both long edges of
 its quadrilateral are divided in proportion to the characters. Everything else is as RapidOCR comes: its models, its

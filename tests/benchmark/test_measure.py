@@ -104,7 +104,7 @@ def test_the_report_as_a_page(report):
     assert "## Left out" not in to_markdown(report)
     tables = [line for line in page.splitlines() if line.startswith("|")]
     heads = [number for number, line in enumerate(tables) if set(line) <= set("|- ")]
-    assert len(heads) == 6
+    assert len(heads) == 5
     for start, end in zip(heads, [*(head - 1 for head in heads[1:]), len(tables)], strict=True):
         assert len({line.count("|") for line in tables[start - 1 : end]}) == 1
 
