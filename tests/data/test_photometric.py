@@ -19,7 +19,7 @@ def stripes() -> np.ndarray:
     return image
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (33, 47)])
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (2, 90)])
 @pytest.mark.parametrize("change", [change_colours, degrade])
 def test_size_and_type_stay(change, size):
     for seed in range(10):

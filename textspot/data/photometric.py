@@ -61,4 +61,4 @@ def add_noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _apply(change: A.Compose, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     change.set_random_seed(int(rng.integers(2**31)))
-    return change(image=image)["image"].reshape(image.shape)  # a column loses its width on the way
+    return change(image=image)["image"]
