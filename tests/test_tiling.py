@@ -104,7 +104,7 @@ def test_a_spotter_puts_the_tiles_together():
     spotter = Spotter(Painted([(10, 10, 40, 22), (150, 60, 196, 70), (300, 180, 340, 195)]), build_tiny_card(recipe))
     image = np.zeros((200, 450, 3), np.uint8)
     image[..., 0], image[..., 1] = np.arange(450) // 10, np.arange(200)[:, None] // 10
-    with pytest.warns(UserWarning, match="image 1 has 450 x 200 pixels: it is read in 3 tiles"):
+    with pytest.warns(UserWarning, match="image 1: 450 x 200 pixels are read in 3 tiles"):
         (prediction,) = spotter.predict([image])
     assert prediction.size == (200, 450)
     assert [one.text for one in prediction] == ["A", "A", "A"]

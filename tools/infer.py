@@ -190,6 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     patterns = options.pop("images")
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("always", UserWarning)  # the second image of a size is worth its message too
             warnings.showwarning = _show_warning
             return 0 if infer(patterns, Settings(**options)) else 1
     except (ValueError, OSError) as error:

@@ -215,9 +215,10 @@ def test_the_threshold_is_the_stored_one_unless_given(infer):
 
 
 def test_a_very_large_image_is_read_in_tiles_and_a_message_says_so(infer, capsys):
-    write_image("x.png", 300, 2900)
-    assert infer("x.png", "--pictures", "false") == 0
-    assert capsys.readouterr().err == "warning: image 1 has 2900 x 300 pixels: it is read in 3 tiles\n"
+    for name in ("x.png", "y.png"):
+        write_image(name, 300, 2900)
+    assert infer("x.png", "y.png", "--pictures", "false") == 0
+    assert capsys.readouterr().err == 2 * "warning: image 1: 2900 x 300 pixels are read in 3 tiles\n"
     in_tiles = len(read_json("x.json")["instances"])
     assert infer("x.png", "--pictures", "false", "--tiling", "false") == 0
     assert capsys.readouterr().err == ""
