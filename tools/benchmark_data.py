@@ -19,9 +19,9 @@ from PIL import Image
 from torch import Tensor
 
 from textspot.batch import collate
-from textspot.data import photometric
 from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream
 from textspot.data.lmdb_records import Reader
+from textspot.data.photometric import change_colours, degrade
 from textspot.data.synthetic.draw import DrawConfig, draw_dataset
 from textspot.data.synthetic.renderer import Renderer, RendererConfig
 from textspot.data.transforms import TransformConfig, augment, place_camera
@@ -74,8 +74,8 @@ def stages(reader: Reader, folder: Path) -> Iterator[tuple[str, Callable[[int], 
     yield f"an image of {SIDE} x {SIDE} with a dozen words drawn", lambda n: renderer.render(0, n)
     yield "a photograph of 12 megapixels decoded", lambda _: decode_image(large)
     yield "the same, as small as training needs it", lambda _: decode_reduced(large, "large", MAX_SIDE)
-    for change in (photometric.expose, photometric.tint, *photometric.LOSSES):
-        yield f"`{change.__name__}` alone, {SIDE} x {SIDE}", lambda _, change=change: change(crop, rng)
+    yield f"all changes of colour at once, {SIDE} x {SIDE}", lambda _: change_colours(crop, 1.0, rng)
+    yield f"lower resolution, blur, noise and compression at once, {SIDE} x {SIDE}", lambda _: degrade(crop, 1.0, rng)
 
 
 def time_ms(action: Callable[[int], object], count: int) -> float:
