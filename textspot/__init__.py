@@ -20,8 +20,8 @@ def load(
     compile: bool = False,
     num_threads: int = 0,
 ) -> "Spotter":
-    """The spotter of a `model.safetensors`, of a run folder, or of an `.onnx` file; see `textspot.inference.load`, and
-    `textspot.runtime.build.RuntimeConfig` for the options.
+    """The spotter of shipped weights (`spotter-s`), a `model.safetensors`, a run's folder, or an `.onnx` file; see
+    `textspot.inference.load`, and `textspot.runtime.build.RuntimeConfig` for the options.
 
     What it takes is imported here, not with the package: scoring result files needs no PyTorch, nor does an `.onnx`.
     """

@@ -25,11 +25,13 @@ from textspot.tiling import Tile, cut_tiles, merge_tiles
 
 ImageLike = np.ndarray | str | os.PathLike
 
+SHIPPED = Path(__file__).parent / "weights"
 MOST_WAITING = 32  # prepared images in memory at a time, however long the list
 
 
 def load(path: str | os.PathLike, config: RuntimeConfig | None = None) -> "Spotter":
-    """The spotter of a `model.safetensors`, of a training run's folder (then its last weights), or of an `.onnx` file.
+    """The spotter of a `model.safetensors`, of a training run's folder (then its last weights), of an `.onnx` file, or of
+    shipped weights by their name, such as `spotter-s`.
 
     A file that is missing, cut short or something else is a `CheckpointError`; a device or an option that the runtime
     does not have is a ValueError.
@@ -38,8 +40,15 @@ def load(path: str | os.PathLike, config: RuntimeConfig | None = None) -> "Spott
 
 
 def find_weights(path: Path) -> Path:
-    """The file at `path`: itself, or the weights that a folder of a run holds."""
+    """The file at `path`: itself, the weights that a folder of a run holds, or the shipped weights of that name."""
+    shipped = {file.stem: file for file in sorted(SHIPPED.glob("*.safetensors"))}
+    if not path.exists() and str(path) in shipped:
+        return shipped[str(path)]
     if not path.is_dir():
+        if not path.exists() and not path.suffix:
+            raise CheckpointError(
+                f"{path}: no such file or folder, and no weights of that name are shipped ({', '.join(shipped)} are)"
+            )
         return path
     for file in (path / MODEL_FILE, path / "last" / MODEL_FILE):
         if file.is_file():

@@ -44,8 +44,8 @@ class Settings:
     """How images are read.
 
     Args:
-        weights: the model.safetensors of a training run, the run's folder (then its last weights), or an .onnx file
-            that tools/export.py wrote.
+        weights: the name of weights that ship, the model.safetensors of a training run, the run's folder (then its last
+            weights), or an .onnx file that tools/export.py wrote.
         out: the folder that receives the results; images in it are never read.
         threshold: the score from which on an instance counts; without it, the one that is stored in the weights.
         lexicon: a file of words, one per line; a text that is near one of them becomes that word.
@@ -60,7 +60,7 @@ class Settings:
         pictures: whether to draw pictures.
     """
 
-    weights: Path
+    weights: Path = Path("spotter-s")
     out: Path = Path("predictions")
     threshold: ClosedUnitInterval | None = None
     lexicon: Path | None = None
