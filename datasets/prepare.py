@@ -91,7 +91,13 @@ def lint(paths: list[Path], card: Path | None = None, recipe: Path | None = None
     print(describe(findings) or "nothing looks wrong")
 
 
-def preview(path: Path, out: Path = Path("preview.png"), num_images: int = 24, columns: int = 4) -> None:
+def preview(
+    path: Path,
+    out: Path = Path("preview.png"),
+    num_images: int = 24,
+    columns: int = 4,
+    annotations: bool = True,
+) -> None:
     """Draw a contact sheet: images at equal distances through the data set, with their annotations.
 
     Args:
@@ -99,11 +105,13 @@ def preview(path: Path, out: Path = Path("preview.png"), num_images: int = 24, c
         out: the picture to write.
         num_images: how many images, if there are as many.
         columns: how many stand beside each other.
+        annotations: whether outlines and texts are drawn over the images.
     """
     reader = Reader(path)
     chosen = np.unique(np.linspace(0, len(reader) - 1, num_images).round().astype(int)) if len(reader) else []
     samples = [fit_sample(reader.sample(int(index)), *TILE) for index in chosen]
-    sheet = contact_sheet([draw_sample(sample) for sample in samples], [s.name for s in samples], columns, TILE[0])
+    pictures = [draw_sample(sample) if annotations else sample.image for sample in samples]
+    sheet = contact_sheet(pictures, [sample.name for sample in samples], columns, TILE[0])
     if not cv2.imwrite(str(out), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
         raise OSError(f"{out}: cannot be written")
     print(f"{out}: {len(samples)} of {len(reader)} images")

@@ -30,7 +30,7 @@ MOST_WAITING = 32  # prepared images in memory at a time, however long the list
 
 
 def load(path: str | os.PathLike, config: RuntimeConfig | None = None) -> "Spotter":
-    """The spotter of a `model.safetensors`, of a training run's folder (then its last weights), of an `.onnx` file, or of
+    """The spotter of a `model.safetensors`, of a run's folder (then its last weights), of an `.onnx` file, or of
     shipped weights by their name, such as `spotter-s`.
 
     A file that is missing, cut short or something else is a `CheckpointError`; a device or an option that the runtime
