@@ -55,7 +55,7 @@ def test_the_engine_computes_what_is_simulated(tmp_path, name, method):
     """Up to single values that fall on the edge between two codes."""
     quantized, _, inputs = build_frozen(name, QuantConfig(build_method(method, *BITS[method])))
     engine = InEngine(quantized, inputs[0], tmp_path, LEVELS.ORT_DISABLE_ALL)
-    assert engine.nodes["QuantizeLinear"] == engine.nodes["DequantizeLinear"] > 0
+    assert engine.nodes["DequantizeLinear"] >= engine.nodes["QuantizeLinear"] > 0  # one more for each other reader
     for x in (*inputs, inputs[0][:2]):
         given, wanted = engine(x).numpy(), quantized(x).numpy()
         close = np.isclose(given, wanted, atol=1e-4 * np.abs(wanted).max())

@@ -62,8 +62,8 @@ def affine_parameters(low_R: Tensor, high_R: Tensor, config: QuantizerConfig) ->
 
 
 def fake_quantize(x: Tensor, scale: float, zero_point: int, config: QuantizerConfig) -> Tensor:
-    """The values of `x` on one grid. Exports as QuantizeLinear and DequantizeLinear; the grid is of plain numbers
-    because torch cannot export one of tensors for an input of unknown size."""
+    """The values of `x` on one grid. Exports as QuantizeLinear and DequantizeLinear. The grid is of plain numbers, so
+    a GPU need not be waited for."""
     lowest, highest = code_range(config.bits, config.symmetric)
     if config.bits < ENGINE_BITS:
         x = x.clamp((lowest - zero_point) * scale, (highest - zero_point) * scale)
@@ -115,3 +115,18 @@ def from_codes(codes: Tensor, scale_R: Tensor, zero_point_R: Tensor, axis: int) 
 def along(values: Tensor, x: Tensor, axis: int) -> Tensor:
     """Values (R,), shaped so that they run along one axis of `x`."""
     return values.reshape([-1 if dimension == axis % x.ndim else 1 for dimension in range(x.ndim)])
+
+
+def _declare_shapes() -> None:
+    """Tell torch what its fake quantisation returns: without that it exports them for inputs of fixed size only."""
+
+    def shapes(x: Tensor, *_grid: object) -> tuple[Tensor, Tensor]:
+        return torch.empty_like(x), torch.empty_like(x, dtype=torch.bool)
+
+    for kind in ("tensor", "channel"):
+        operator = f"aten::fake_quantize_per_{kind}_affine_cachemask"
+        if not torch._C._dispatch_has_kernel_for_dispatch_key(operator, "Meta"):  # a later torch may know
+            torch.library.register_fake(operator, shapes)
+
+
+_declare_shapes()
