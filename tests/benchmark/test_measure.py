@@ -112,6 +112,9 @@ def test_the_report_as_a_page(report):
 def test_compared_with_itself_nothing_differs(report):
     page = compare(report, report)
     assert page.startswith("| ")
+    for what in ("total", "RoI", "an image in batches of 2", "network alone: pixels 64 x 96, images 2, regions 20"):
+        assert f"| {NAME} | {what} | " in page
+    assert "| sleeper | total | " in page
     assert page.count("no difference beyond the noise") == page.count("1.00 (")
 
 
