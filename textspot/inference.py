@@ -98,10 +98,7 @@ class Spotter:
             outputs = self.runtime.spot(pixels, self.threshold, self.max_regions)
             for (number, view), regions in zip(batch, outputs, strict=True):
                 found[number].append((view.tile, self._decode(regions, view)))
-        return [
-            replace(self._merge(found[number]), name="" if isinstance(image, np.ndarray) else os.fspath(image))
-            for number, image in enumerate(images)
-        ]
+        return [replace(self._merge(found[number]), name=_name(image)) for number, image in enumerate(images)]
 
     @property
     def max_regions(self) -> int:
@@ -121,14 +118,14 @@ class Spotter:
         """The prediction of an image of the regions that the runtime found in each of its views."""
         return self._merge([(view.tile, self._decode(one, view)) for one, view in zip(regions, views, strict=True)])
 
-    def _open_all(self, images: Iterable[ImageLike]) -> Iterator[tuple[int, View]]:
+    def _open_all(self, images: Sequence[ImageLike]) -> Iterator[tuple[int, View]]:
         """The views of the images, each with its image's number; tiles are announced."""
         for number, views in enumerate(prefetch(self._open, images)):
             if len(views) > 1:
-                tile = views[-1].tile
+                name = _name(images[number]) or f"image {number + 1}"
+                tile, num_tiles = views[-1].tile, len(views) - 1
                 warnings.warn(
-                    f"image {number + 1} has {tile.right} x {tile.bottom} pixels: it is read in {len(views) - 1} tiles",
-                    stacklevel=4,
+                    f"{name}: {tile.right} x {tile.bottom} pixels are read in {num_tiles} tiles", stacklevel=4
                 )
             yield from ((number, view) for view in views)
 
@@ -168,6 +165,10 @@ def batch_by_size(views: Iterable[tuple[int, View]], batch_size: int) -> Iterato
         elif sum(map(len, waiting.values())) >= max(batch_size, MOST_WAITING):
             yield waiting.pop(max(waiting, key=lambda shape: len(waiting[shape])))
     yield from waiting.values()
+
+
+def _name(image: ImageLike) -> str:
+    return "" if isinstance(image, np.ndarray) else os.fspath(image)
 
 
 def _check_image(image: np.ndarray) -> None:

@@ -13,13 +13,14 @@ import itertools
 import json
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jsonargparse import ArgumentParser
-from jsonargparse.typing import ClosedUnitInterval, PositiveInt
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
@@ -27,6 +28,9 @@ from rich.progress import track
 import textspot
 from textspot.image_files import IMAGE_SUFFIXES, ImageError, read_image
 from textspot.metrics import write_result
+from textspot.prefetch import prefetch
+from textspot.runtime.build import RuntimeName
+from textspot.runtime.protocol import Precision
 from textspot.structures import Prediction
 from textspot.text.lexicon import load_lexicon
 from textspot.visualize import draw_prediction
@@ -40,11 +44,18 @@ class Settings:
     """How images are read.
 
     Args:
-        weights: the model.safetensors of a training run, or the run's folder (then its last weights).
+        weights: the model.safetensors of a training run, the run's folder (then its last weights), or an .onnx file
+            that tools/export.py wrote.
         out: the folder that receives the results; images in it are never read.
         threshold: the score from which on an instance counts; without it, the one that is stored in the weights.
         lexicon: a file of words, one per line; a text that is near one of them becomes that word.
+        runtime: `pytorch` runs weights, `onnxruntime` and `openvino` run an .onnx file; `auto` takes PyTorch for
+            weights and ONNX Runtime for an .onnx file.
         device: `auto` takes a GPU if there is one; or `cpu`, or `cuda:0`.
+        precision: of the convolutions: `float32`; `bf16` in PyTorch and OpenVINO; `float16` in PyTorch on a GPU.
+        compile: have torch.compile make kernels at the first image; in PyTorch only.
+        num_threads: CPU threads; 0 takes the CPUs that this process may use.
+        tiling: whether an image that would be shrunk to less than half is read tile by tile; a message says so.
         batch_size: images read at a time; those of the same padded size share a pass of the network.
         pictures: whether to draw pictures.
     """
@@ -53,7 +64,12 @@ class Settings:
     out: Path = Path("predictions")
     threshold: ClosedUnitInterval | None = None
     lexicon: Path | None = None
+    runtime: RuntimeName = "auto"
     device: str = "auto"
+    precision: Precision = "float32"
+    compile: bool = False
+    num_threads: NonNegativeInt = 0
+    tiling: bool = True
     batch_size: PositiveInt = 1
     pictures: bool = True
 
@@ -65,7 +81,15 @@ def infer(patterns: Sequence[str], settings: Settings) -> bool:
         raise ValueError("\n".join(complaints))
     for complaint in complaints:
         _complain(complaint)
-    spotter = textspot.load(settings.weights, settings.device)
+    spotter = textspot.load(
+        settings.weights,
+        settings.device,
+        runtime=settings.runtime,
+        precision=settings.precision,
+        compile=settings.compile,
+        num_threads=settings.num_threads,
+    )
+    spotter.tiling = settings.tiling
     if settings.threshold is not None:
         spotter.threshold = settings.threshold
     if settings.lexicon is not None:
@@ -74,8 +98,8 @@ def infer(patterns: Sequence[str], settings: Settings) -> bool:
     chunks = [images[start : start + settings.batch_size] for start in range(0, len(images), settings.batch_size)]
     console = Console()
     num_read = 0
-    for chunk in track(chunks, "reading", console=console, disable=not console.is_terminal):
-        arrays = read_images(chunk)
+    arrays_ahead = prefetch(read_images, chunks, num_ahead=1)
+    for arrays in track(arrays_ahead, "reading", len(chunks), console=console, disable=not console.is_terminal):
         predictions = spotter.predict(list(arrays.values()), settings.batch_size)
         for (image, array), prediction in zip(arrays.items(), predictions, strict=True):
             prediction = replace(prediction, name=os.fspath(image))
@@ -154,6 +178,10 @@ def _complain(words: str) -> None:
     print(words, file=sys.stderr)
 
 
+def _show_warning(message: Warning | str, *_: object) -> None:
+    _complain(f"warning: {message}")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("images", nargs="+", type=str, help="files, folders (at any depth), patterns in quotes")
@@ -161,7 +189,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.instantiate(parser.parse_args(arguments))
     patterns = options.pop("images")
     try:
-        return 0 if infer(patterns, Settings(**options)) else 1
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UserWarning)  # the second image of a size is worth its message too
+            warnings.showwarning = _show_warning
+            return 0 if infer(patterns, Settings(**options)) else 1
     except (ValueError, OSError) as error:
         _complain(f"error: {error}")
         return 1

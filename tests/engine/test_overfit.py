@@ -3,9 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny_runs import CHARACTERS, drawing
 
+from textspot.checkpoint import load_model
 from textspot.data.dataset import DataConfig, SourceConfig
 from textspot.data.lmdb_records import Reader
 from textspot.engine.train import TrainingResult, train
@@ -16,6 +18,8 @@ from textspot.models.neck import NeckConfig
 from textspot.models.spotting_network import ModelConfig
 from textspot.models.text_pooling import RoiConfig
 from textspot.recipe import Recipe, TrainConfig
+from textspot.runtime.build import RuntimeConfig, RuntimeName
+from textspot.runtime.export import export_onnx
 from textspot.text.charset import TextConfig
 
 
@@ -50,3 +54,18 @@ def test_two_images_are_detected_and_read_exactly(overfitted: tuple[TrainingResu
         assert found == sorted(sample.transcripts)
     assert result.figures["icdar2015/end_to_end/hmean"] == 1.0
     assert result.figures["icdar2015/detection_iou/hmean"] == 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_the_exported_network_reads_them_too(
+    overfitted: tuple[TrainingResult, Path], tmp_path: Path, runtime: RuntimeName
+) -> None:
+    result, images = overfitted
+    export_onnx(*load_model(result.weights), tmp_path / "spotter.onnx")
+    eager, exported = load(result.weights), load(tmp_path / "spotter.onnx", RuntimeConfig(runtime))
+    pictures = [Reader(images).sample(index).image for index in range(2)]
+    for ours, theirs in zip(exported(pictures, 2), eager(pictures, 2), strict=True):
+        assert [one.text for one in ours] == [one.text for one in theirs] != []
+        for one, other in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(one.polygon, other.polygon, atol=0.5)

@@ -12,9 +12,11 @@ from tiny_spotter import noise, save_tiny_spotter
 from tool_modules import TOOLS, import_tool
 
 import textspot
+from textspot.checkpoint import load_model
 from textspot.data.lmdb_records import Reader, Writer
 from textspot.engine.evaluate import predict_dataset
 from textspot.metrics import read_results
+from textspot.runtime.export import export_onnx
 from textspot.structures import Prediction, TextInstance
 
 TOOL = TOOLS / "infer.py"
@@ -210,6 +212,26 @@ def test_the_threshold_is_the_stored_one_unless_given(infer):
     assert infer("x.png", "--threshold", 1) == 0
     assert read_json("x.json")["instances"] == []
     assert Path("predictions/res_x.txt").read_bytes() == b""
+
+
+def test_a_very_large_image_is_read_in_tiles_and_a_message_says_so(infer, capsys):
+    for name in ("x.png", "y.png"):
+        write_image(name, 300, 2900)
+    assert infer("x.png", "y.png", "--pictures", "false") == 0
+    assert capsys.readouterr().err == 2 * "warning: image 1: 2900 x 300 pixels are read in 3 tiles\n"
+    in_tiles = len(read_json("x.json")["instances"])
+    assert infer("x.png", "--pictures", "false", "--tiling", "false") == 0
+    assert capsys.readouterr().err == ""
+    assert 0 < len(read_json("x.json")["instances"]) < in_tiles / 2
+
+
+def test_an_exported_network_writes_the_same_files(infer, weights, tmp_path):
+    export_onnx(*load_model(weights), tmp_path / "spotter.onnx")
+    write_image("x.png", 64, 96)
+    for options in (["--weights", weights, "--num_threads", 1], ["--weights", "spotter.onnx", "--runtime", "openvino"]):
+        assert infer("x.png", *options, "--out", f"of_{Path(options[1]).suffix}", "--precision", "float32") == 0
+    files = [Path(folder, "res_x.txt").read_text().splitlines() for folder in ("of_.safetensors", "of_.onnx")]
+    assert [line.split(",")[8:] for line in files[0]] == [line.split(",")[8:] for line in files[1]] != []
 
 
 def test_a_lexicon_corrects_the_files(infer, capsys):

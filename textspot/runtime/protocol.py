@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 
 Precision = Literal["float32", "bf16", "float16"]
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # control groups of Linux, version 2: "quota period" or "max period"
 OUTPUTS = ("ribbons", "scores", "text_logits")  # of an exported graph
 
 
@@ -52,7 +53,7 @@ def count_cpus() -> int:
     if os.environ.get("OMP_NUM_THREADS", "").isdigit():
         return max(1, int(os.environ["OMP_NUM_THREADS"]))
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cpus, _cpu_quota(Path("/sys/fs/cgroup/cpu.max"))))
+    return max(1, min(cpus, _cpu_quota(CPU_QUOTA)))
 
 
 def _cpu_quota(file: Path) -> int:
