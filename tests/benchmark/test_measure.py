@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import subprocess
 import sys
 from dataclasses import asdict
 
@@ -112,6 +113,9 @@ def test_the_report_as_a_page(report):
 def test_compared_with_itself_nothing_differs(report):
     page = compare(report, report)
     assert page.startswith("| ")
+    for what in ("total", "RoI", "an image in batches of 2", "network alone: pixels 64 x 96, images 2, regions 20"):
+        assert f"| {NAME} | {what} | " in page
+    assert "| sleeper | total | " in page
     assert page.count("no difference beyond the noise") == page.count("1.00 (")
 
 
@@ -201,3 +205,9 @@ def test_a_fresh_process_pays_for_its_imports(weights, files, system):
     assert start.import_s > 0.1
     assert start.total_s > start.import_s + start.load_s + start.first_image_s
     assert start.peak_bytes["2"] is None or start.peak_bytes["2"] >= start.peak_bytes[FIRST] > 2**26
+
+
+def test_measuring_a_graph_needs_no_torch():
+    modules = ", ".join(f"textspot.benchmark.{name}" for name in ("measure", "report", "plot", "soak", "cold_start"))
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

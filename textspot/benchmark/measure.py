@@ -126,9 +126,8 @@ def _time(
         name: system.measure for name, system in systems.items()
     }
     contestants |= {name: partial(_time_peer, peer) for name, peer in peers.items()}
-    found: dict[str, dict[str, Any]] = {
-        name: {"times": _to_dicts(timings)} for name, timings in measure_in_turn(contestants, files, num_rounds).items()
-    }
+    in_turn = measure_in_turn(contestants, files, num_rounds)
+    found: dict[str, dict[str, Any]] = {name: {"times": _to_dicts(timings)} for name, timings in in_turn.items()}
     for name, peer in peers.items():
         found[name]["peak_bytes"] = peer.peak_memory_bytes
     return found

@@ -14,6 +14,7 @@ Results = Mapping[str, dict[str, Any]]
 Rows = list[list[str]]
 
 TOTAL = "total"
+CELL = ("pixels", "images", "regions")
 
 
 def load_report(path: Path) -> Report:
@@ -113,49 +114,26 @@ def _stage_rows(systems: Results) -> Rows:
 
 def _throughput_rows(systems: Results) -> Rows:
     sizes = list(dict.fromkeys(size for one in systems.values() for size in one.get("throughput", {})))
-    return (
-        [
-            ["", *sizes],
-            *(
-                [name, *(f"{1000 / one['throughput'][size]['p50_ms']:.2f}" for size in sizes)]
-                for name, one in systems.items()
-            ),
-        ]
-        if sizes
-        else []
-    )
+    rows = [["", *sizes]]
+    for name, one in systems.items() if sizes else ():
+        rows.append([name, *(f"{1000 / one['throughput'][size]['p50_ms']:.2f}" for size in sizes)])
+    return rows
 
 
 def _cell_rows(systems: Results) -> Rows:
     """GMAC are multiplications in thousand millions; the shares are of what the device does at most."""
-    head = [
-        "",
-        "pixels",
-        "images",
-        "regions",
-        "p50 ms",
-        "p90",
-        "CTC ms",
-        "GMAC",
-        "GMAC/s",
-        "of matrix peak",
-        "of copy peak",
-    ]
-    rows = [head]
+    rows = [["", *CELL, "p50 ms", "p90", "CTC ms", "GMAC", "GMAC/s", "of matrix peak", "of copy peak"]]
     for name, one in systems.items():
         for cell in one["cells"]:
             network, decoding = (Timing.from_dict(cell["times"][what]) for what in ("network", "CTC decoding"))
-            rows.append([
-                name,
-                " x ".join(map(str, cell["size"])),
-                str(cell["num_images"]),
-                str(cell["num_regions"]),
-                f"{network.p50_ms:.1f}",
-                f"{network.p90_ms:.1f}",
-                f"{decoding.p50_ms:.2f}",
-                *_utilisation(cell, one.get("ceilings"), network),
-            ])  # fmt: skip
+            times = [f"{network.p50_ms:.1f}", f"{network.p90_ms:.1f}", f"{decoding.p50_ms:.2f}"]
+            rows.append([name, *_describe_cell(cell), *times, *_utilisation(cell, one.get("ceilings"), network)])
     return rows
+
+
+def _describe_cell(cell: dict[str, Any]) -> list[str]:
+    """The columns `CELL`."""
+    return [" x ".join(map(str, cell["size"])), str(cell["num_images"]), str(cell["num_regions"])]
 
 
 def _utilisation(cell: dict[str, Any], ceilings: dict[str, float] | None, network: Timing) -> list[str]:
@@ -204,11 +182,21 @@ def compare(first: Report, second: Report) -> str:
     differences += [] if first["images"] == second["images"] else ["- other images: the times are of different work\n"]
     rows = [["", "", "first p50 ms", "second p50 ms", "ratio (noise)"]]
     for name, (one, other) in _pair(first, second).items():
-        for what in [key for key in one["times"] if key in other["times"]]:
-            timings = Timing.from_dict(one["times"][what]), Timing.from_dict(other["times"][what])
-            p50s = [f"{timing.p50_ms:.2f}" for timing in timings]
-            rows.append([name, what, *p50s, str(ratio_apart(*timings))])
+        of_one, of_other = _find_timings(one), _find_timings(other)
+        for what in [key for key in of_one if key in of_other]:
+            timings = of_one[what], of_other[what]
+            rows.append([name, what, *(f"{timing.p50_ms:.2f}" for timing in timings), str(ratio_apart(*timings))])
     return "".join([*differences, "\n" if differences else "", tabulate(rows)])
+
+
+def _find_timings(result: dict[str, Any]) -> dict[str, Timing]:
+    """Everything that was timed of a system or a peer, by a name that says what it is."""
+    found = dict(result["times"])
+    found |= {f"an image in batches of {size}": timing for size, timing in result.get("throughput", {}).items()}
+    for cell in result.get("cells", ()):
+        where = ", ".join(f"{name} {value}" for name, value in zip(CELL, _describe_cell(cell), strict=True))
+        found |= {f"{what} alone: {where}": timing for what, timing in cell["times"].items()}
+    return {what: Timing.from_dict(timing) for what, timing in found.items()}
 
 
 def _pair(first: Report, second: Report) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
