@@ -19,14 +19,13 @@ from textspot.runtime.protocol import Regions
 from textspot.text.ctc import decode_best_path
 
 IMAGES = Path(__file__).parents[3] / "shared/data/icdar2015/train_images"
-WEIGHTS = os.environ.get("TEXTSPOT_WEIGHTS", "")
+WEIGHTS = os.environ.get("TEXTSPOT_WEIGHTS", "spotter-s")  # or a run's folder
 NUM_IMAGES = 50
 TIE = 1e-3  # of logits, and of scores: nearer than that the last bits of an addition decide
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not IMAGES.is_dir(), reason="needs the ICDAR 2015 images in ../shared/data/icdar2015")
-@pytest.mark.skipif(not WEIGHTS, reason="needs weights: set TEXTSPOT_WEIGHTS to a run's folder")
 def test_photographs_give_the_same_in_every_runtime(tmp_path: Path) -> None:
     complaints, ties, num_regions = compare(Path(WEIGHTS), sorted(IMAGES.glob("*.jpg"))[:NUM_IMAGES], tmp_path)
     print(f"{num_regions} regions, {len(ties)} ties", *ties, sep="\n")
