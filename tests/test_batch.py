@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from textspot.batch import Example, Targets, collate
+from textspot.batch import Example, RibbonTargets, collate
 from textspot.geometry import box_to_quad, quad_to_ribbon
 
 SIZE = (32, 64)
@@ -11,7 +11,7 @@ SIZE = (32, 64)
 def build_example(words: list[list[int]], number: int = 0, **dropped: int) -> Example:
     """An example with one word per list of tokens; what it holds can be told from `number`."""
     rng = np.random.default_rng(number)
-    maps = Targets(*(rng.random((*channels, 8, 16), dtype=np.float32) for channels in ((), (), (16,), ())))
+    maps = RibbonTargets(*(rng.random((*channels, 8, 16), dtype=np.float32) for channels in ((), (), (16,), ())))
     ribbons = [quad_to_ribbon(box_to_quad([10 * number + slot, 0, 20, 10])) for slot in range(len(words))]
     image = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     return Example(image, maps, np.array(ribbons, np.float32).reshape(-1, 2, 4, 2), words, dropped)
@@ -50,7 +50,7 @@ def test_images_and_maps_are_those_of_the_examples():
     for number, example in enumerate(examples):
         assert batch.image[number].permute(1, 2, 0).tolist() == example.image.tolist()
         for name in ("score", "mask", "geometry", "geometry_weight"):
-            assert getattr(batch, name)[number].tolist() == getattr(example.targets, name).tolist()
+            assert getattr(batch.targets, name)[number].tolist() == getattr(example.targets, name).tolist()
 
 
 def test_memory_stays_channels_last():
@@ -65,7 +65,7 @@ def test_what_was_dropped_is_added_up():
 
 def test_moving_a_batch_moves_every_tensor():
     batch = collate([build_example([[1, 2]])]).to(torch.device("meta"))
-    tensors = {name: value for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
+    tensors = [value for value in (*vars(batch).values(), *batch.targets) if isinstance(value, torch.Tensor)]
     assert len(tensors) == 9
-    assert {tensor.device.type for tensor in tensors.values()} == {"meta"}
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert batch.dropped == {}

@@ -15,10 +15,13 @@ from textspot.data.synthetic.renderer import RendererConfig
 from textspot.data.transforms import TransformConfig
 from textspot.losses import LossConfig
 from textspot.models.backbone import BackboneConfig
+from textspot.models.crnn import RecurrentRecognizer
+from textspot.models.detector import DetectorConfig
 from textspot.models.fcr import RecognizerConfig
 from textspot.models.neck import NeckConfig
+from textspot.models.rfcn_head import RfcnHead
 from textspot.models.spotting_network import ModelConfig
-from textspot.models.text_pooling import RoiConfig
+from textspot.models.text_pooling import ProportionalTextPooling, RoiConfig
 from textspot.postprocess import PostprocessConfig
 from textspot.preprocess import PreprocessConfig
 from textspot.recipe import (
@@ -49,12 +52,14 @@ EVERYTHING = Recipe(
     seed=9,
     text=TextConfig("ab\u00e9 ", "lower", "skip"),
     model=ModelConfig(
-        BackboneConfig("resnet18", (8, 8, 16, 16), (1, 1, 2, 1)),
+        BackboneConfig("resnet18", (8, 8, 16, 16), (1, 1, 2, 1), True),
         NeckConfig(16),
-        RoiConfig(8, 32, 0.2),
-        RecognizerConfig((8, 8, 8, 8), 1, 3),
+        RoiConfig(8, 32, 0.2, "proportional", 12.0, 16),
+        RecognizerConfig((8, 8, 8, 8), 1, 3, "crnn"),
+        DetectorConfig("rfcn", (8.0, 20.0), (0.5,), 50),
+        shared=False,
     ),
-    loss=LossConfig(2.0, 0.5, 0.0),
+    loss=LossConfig(2.0, 0.5, 0.0, 3.0),
     preprocess=PreprocessConfig(640, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)),
     postprocess=PostprocessConfig(20, 0.5, 4),
     train=TrainConfig(steps=3, batch_size=2, accumulation=2, learning_rate=7e-4, precision="float32", compile=True),
@@ -203,7 +208,12 @@ def test_the_network_is_built_from_the_recipe():
     network = build_spotting_network(EVERYTHING)
     assert build_charset(EVERYTHING).characters == "ab\u00e9 "
     assert network.recognizer.num_classes == 5
-    assert network.recognizer.classifier.weight.shape == (5, 8, 1, 1)
+    assert network.recognizer.classifier.weight.shape[0] == 5
+    assert isinstance(network.recognizer, RecurrentRecognizer)
+    assert isinstance(network.roi, ProportionalTextPooling)
+    assert isinstance(network.detector, RfcnHead)
+    assert network.detector.max_proposals == 50
+    assert network.reading_trunk is not None
     assert network.backbone.channels == (64, 128, 256, 512)
     assert network.neck.channels == 16
     assert (network.roi.height, network.roi.width) == (8, 32)

@@ -5,30 +5,45 @@ Legend: B images, K region slots of an image, R regions of a batch, T tokens, H 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+Array = TypeVar("Array", np.ndarray, Tensor)
 
-@dataclass(frozen=True)
-class Targets:
-    """What the detection head learns from one image, in numpy; drawn by `data.targets`.
+
+class RibbonTargets(NamedTuple, Generic[Array]):
+    """What the ribbon detector learns from one image, drawn by `data.targets`; tensors (B, ...) in a batch.
 
     score (h, w) in [0, 1]: the hill of each word; mask (h, w) 0 where a cell counts neither way;
     geometry (16, h, w): from the cell's centre to the control points, in units of `data.targets.OFFSET_UNIT` pixels;
     geometry_weight (h, w): 0 except on the words' inner cells.
     """
 
-    score: np.ndarray
-    mask: np.ndarray
-    geometry: np.ndarray
-    geometry_weight: np.ndarray
+    score: Array
+    mask: Array
+    geometry: Array
+    geometry_weight: Array
+
+
+class BoxTargets(NamedTuple, Generic[Array]):
+    """What a detector of boxes learns from one image, drawn by `data.targets`; tensors (B, N, ...) in a batch.
+
+    boxes (N, 4) `xyxy` px; kind (N,): 1 a word, -1 an ignored one, 0 no box at all.
+    """
+
+    boxes: Array
+    kind: Array
+
+
+Targets = RibbonTargets | BoxTargets
 
 
 @dataclass(frozen=True)
 class Example:
-    """One image ready to be learned from: image (H, W, 3) uint8 RGB, its maps, and the regions to read.
+    """One image ready to be learned from: image (H, W, 3) uint8 RGB, what its detector learns, the regions to read.
 
     ribbons (K, 2, 4, 2) px with their `tokens`; `dropped` counts words that are detected and not read, by reason.
     """
@@ -46,10 +61,7 @@ class Batch:
     use."""
 
     image: Tensor  # (B, 3, H, W) uint8
-    score: Tensor  # (B, h, w)
-    mask: Tensor  # (B, h, w)
-    geometry: Tensor  # (B, 16, h, w)
-    geometry_weight: Tensor  # (B, h, w)
+    targets: Targets  # of tensors (B, ...)
     ribbons: Tensor  # (B, K, 2, 4, 2) px
     region_slot: Tensor  # (R,) index into B * K
     tokens: Tensor  # (R, T) padded with 0
@@ -63,8 +75,9 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch with its tensors on `device`."""
-        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "dropped"}
-        return replace(self, **moved)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved: dict = {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
+        return replace(self, targets=type(self.targets)(*(value.to(device) for value in self.targets)), **moved)
 
 
 def collate(examples: Sequence[Example]) -> Batch:
@@ -87,16 +100,21 @@ def collate(examples: Sequence[Example]) -> Batch:
     padded = np.zeros((len(tokens), max(1, *lengths, 1)), dtype=np.int64)
     for row, values in zip(padded, tokens, strict=True):
         row[: len(values)] = values
-    maps = {
-        name: torch.from_numpy(np.stack([getattr(e.targets, name) for e in examples]))
-        for name in ("score", "mask", "geometry", "geometry_weight")
-    }
     return Batch(
         image=torch.from_numpy(np.stack([e.image for e in examples])).permute(0, 3, 1, 2),
+        targets=type(examples[0].targets)(*map(_stack, zip(*(e.targets for e in examples), strict=True))),
         ribbons=torch.from_numpy(ribbons),
         region_slot=torch.tensor(slots, dtype=torch.int64),
         tokens=torch.from_numpy(padded),
         token_lengths=torch.tensor(lengths, dtype=torch.int64),
         dropped=dropped,
-        **maps,
     )
+
+
+def _stack(arrays: Sequence[np.ndarray]) -> Tensor:
+    """Arrays one above the other; where images have different numbers of something, the shorter ones end in zeros."""
+    longest = max(len(array) for array in arrays)
+    stacked = np.zeros((len(arrays), longest, *arrays[0].shape[1:]), dtype=arrays[0].dtype)
+    for row, array in zip(stacked, arrays, strict=True):
+        row[: len(array)] = array
+    return torch.from_numpy(stacked)

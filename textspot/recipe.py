@@ -13,11 +13,11 @@ from typing import Any, Literal
 import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter
 
-from textspot.data.dataset import DataConfig, SourceConfig
+from textspot.data.dataset import DataConfig, SampleSource, SourceConfig, TrainingStream
 from textspot.data.synthetic.draw import DrawConfig
 from textspot.data.synthetic.renderer import RendererConfig
 from textspot.data.synthetic.words import WordConfig
-from textspot.data.targets import OFFSET_UNIT, STRIDE
+from textspot.data.targets import LABELERS, OFFSET_UNIT, STRIDE
 from textspot.losses import LossConfig
 from textspot.models.spotting_network import ModelConfig, SpottingNetwork, build_network
 from textspot.postprocess import PostprocessConfig
@@ -123,8 +123,9 @@ def build_charset(recipe: Recipe) -> Charset:
     return Charset(recipe.text.characters)
 
 
-def build_spotting_network(recipe: Recipe) -> SpottingNetwork:
-    """The network of the recipe, randomly initialised from torch's current random state."""
+def build_spotting_network(recipe: Recipe, pretrained: bool = False) -> SpottingNetwork:
+    """The network of the recipe, randomly initialised from torch's current random state; if `pretrained`, with the
+    ImageNet weights that the recipe may ask for."""
     return build_network(
         recipe.model,
         num_classes=build_charset(recipe).num_classes,
@@ -132,7 +133,14 @@ def build_spotting_network(recipe: Recipe) -> SpottingNetwork:
         offset_unit=OFFSET_UNIT,
         mean=recipe.preprocess.mean,
         std=recipe.preprocess.std,
+        pretrained=pretrained,
     )
+
+
+def build_training_stream(recipe: Recipe, sources: Sequence[SampleSource]) -> TrainingStream:
+    """The examples of the recipe, made of the samples of its training sources."""
+    labeler = LABELERS[recipe.model.detector.kind]
+    return TrainingStream(sources, recipe.data, recipe.text, recipe.seed, recipe.model.count_time_steps, labeler)
 
 
 def read_command_line(arguments: Sequence[str] | None = None) -> Recipe:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from itertools import chain, pairwise
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream, jitter_ribbon
 from textspot.data.lmdb_records import DamagedRecordError
 from textspot.data.loader import PositionSampler, build_loader
+from textspot.data.targets import LABELERS
 from textspot.data.transforms import TransformConfig
 from textspot.geometry import box_to_quad, quad_to_ribbon
 from textspot.structures import Sample
@@ -44,9 +46,13 @@ def draw_sample(number: int, words: tuple[str, ...] = (), polygon: np.ndarray = 
     return Sample(image, polygons, words, np.full(len(words), ignore), f"image {number}")
 
 
+def _constant(time_steps: int, _: np.ndarray) -> int:
+    return time_steps
+
+
 def build_stream(samples, config: DataConfig = CONFIG, text: TextConfig = TEXT, time_steps: int = 16, seed: int = 0):
     source = samples if isinstance(samples, Samples) else Samples(samples)
-    return TrainingStream([source], config, text, time_steps, seed)
+    return TrainingStream([source], config, text, seed, partial(_constant, time_steps), LABELERS["ribbon"])
 
 
 def read_number(example) -> int:
@@ -55,7 +61,7 @@ def read_number(example) -> int:
 
 def equal(one, other) -> bool:
     """Whether two examples are the same to the last bit."""
-    arrays = [(e.image, *vars(e.targets).values(), e.ribbons) for e in (one, other)]
+    arrays = [(e.image, *e.targets, e.ribbons) for e in (one, other)]
     same = all(a.tobytes() == b.tobytes() for a, b in zip(*arrays, strict=True))
     return same and (one.tokens, one.dropped) == (other.tokens, other.dropped)
 
@@ -80,7 +86,7 @@ def test_a_source_without_images_is_named():
     config = replace(CONFIG, train=(SourceConfig("full"), SourceConfig("void"), SourceConfig("bare")))
     sources = [Samples([draw_sample(0)]), Samples([]), Samples([])]
     with pytest.raises(ValueError, match="no images to train on in void, bare"):
-        TrainingStream(sources, config, TEXT, 16, seed=0)
+        TrainingStream(sources, config, TEXT, 0, partial(_constant, 16), LABELERS["ribbon"])
 
 
 def test_an_image_without_text_is_an_example():
@@ -184,7 +190,14 @@ def test_every_epoch_visits_each_image_once_in_another_order():
 
 def test_sources_are_mixed_by_their_weights():
     config = replace(CONFIG, train=(SourceConfig("a", 1.0), SourceConfig("b", 3.0)))
-    stream = TrainingStream([Samples([draw_sample(number)] * 5) for number in (1, 2)], config, TEXT, 16, seed=0)
+    stream = TrainingStream(
+        [Samples([draw_sample(number)] * 5) for number in (1, 2)],
+        config,
+        TEXT,
+        0,
+        partial(_constant, 16),
+        LABELERS["ribbon"],
+    )
     counts = Counter(read_number(stream[position]) for position in range(400))
     assert counts[2] / counts.total() == pytest.approx(0.75, abs=0.06)
 
@@ -260,6 +273,7 @@ def test_batches_do_not_depend_on_the_number_of_workers(context, monkeypatch):
     batches = list(zip(alone, shared, strict=True))
     assert len(batches) == 5
     for one, other in batches:
-        for name, value in vars(one).items():
-            same = torch.equal(value, getattr(other, name)) if name != "dropped" else value == other.dropped
-            assert same, name
+        leaves = [torch.utils._pytree.tree_leaves(vars(batch)) for batch in (one, other)]
+        for value, shared_value in zip(*leaves, strict=True):
+            same = torch.equal(value, shared_value) if isinstance(value, torch.Tensor) else value == shared_value
+            assert same

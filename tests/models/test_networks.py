@@ -56,7 +56,7 @@ def test_the_slim_resnet_has_the_widths_and_depths_it_is_told():
     assert [len(stage) for stage in backbone.stages] == [1, 2, 3, 1]
 
 
-@pytest.mark.parametrize("kind", BACKBONES)
+@pytest.mark.parametrize("kind", [kind for kind in BACKBONES if kind != "vgg16_bn"])
 def test_every_block_starts_as_the_identity(kind):
     torch.manual_seed(0)
     block = BACKBONES[kind](BackboneConfig(kind)).stages[0][1]

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
@@ -12,9 +12,9 @@ import numpy as np
 from textspot.batch import Example
 from textspot.data.lmdb_records import DamagedRecordError
 from textspot.data.synthetic.draw import DrawConfig
-from textspot.data.targets import draw_targets
+from textspot.data.targets import Labeler
 from textspot.data.transforms import TransformConfig, augment
-from textspot.geometry import polygon_to_ribbon, ribbon_size
+from textspot.geometry import ribbon_size
 from textspot.structures import Sample
 from textspot.text.charset import Charset, TextConfig, normalize
 from textspot.text.ctc import min_time_steps
@@ -82,16 +82,26 @@ class SampleSource(Protocol):
 
 
 class TrainingStream:
-    """Position -> Example. The sampler of a run is its position; nothing else has to be restored to resume it."""
+    """Position -> Example. The sampler of a run is its position; nothing else has to be restored to resume it.
+
+    `count_time_steps` says how many steps the reader has for a ribbon, `labeler` what an annotation means to the
+    detector; both travel to worker processes, so they are functions that can be pickled.
+    """
 
     def __init__(
-        self, sources: Sequence[SampleSource], config: DataConfig, text: TextConfig, time_steps: int, seed: int
+        self,
+        sources: Sequence[SampleSource],
+        config: DataConfig,
+        text: TextConfig,
+        seed: int,
+        count_time_steps: Callable[[np.ndarray], int],
+        labeler: Labeler,
     ):
         empty = [source.path for source, samples in zip(config.train, sources, strict=True) if len(samples) == 0]
         if empty:
             raise ValueError(f"no images to train on in {', '.join(empty)}")
         self.sources, self.config, self.text, self.seed = sources, config, text, seed
-        self.charset, self.time_steps = Charset(text.characters), time_steps
+        self.charset, self.count_time_steps, self.labeler = Charset(text.characters), count_time_steps, labeler
         self.order = np.random.default_rng(seed).permutation(
             np.repeat(np.arange(len(sources)), _turns([source.weight for source in config.train]))
         )
@@ -122,34 +132,35 @@ class TrainingStream:
         raise ValueError(f"{self.config.train[source].path}: every record is damaged; build it again")
 
     def _encode(self, sample: Sample, dropped: Counter[str], rng: np.random.Generator) -> Example:
-        ribbons = [polygon_to_ribbon(polygon)[0] for polygon in sample.polygons]
+        ribbons = [self.labeler.outline(polygon) for polygon in sample.polygons]
         sizes = np.array([ribbon_size(ribbon) for ribbon in ribbons]).reshape(-1, 2)
         ignore = sample.ignore | (sizes.min(axis=1, initial=np.inf) < self.config.min_text_height)
         readable: list[np.ndarray] = []
         tokens: list[list[int]] = []
         for number in rng.permutation(np.flatnonzero(~ignore)):
             text = normalize(sample.transcripts[number], self.text.case)
-            reason = self._unreadable(text)
+            region = jitter_ribbon(ribbons[number], self.config.region_jitter * sizes[number, 0], rng)
+            reason = self._unreadable(text, region)
             if reason:
                 dropped[reason] += 1
             elif len(readable) < self.config.max_regions:
-                readable.append(jitter_ribbon(ribbons[number], self.config.region_jitter * sizes[number, 0], rng))
+                readable.append(region)
                 tokens.append(self.charset.encode(text))
         return Example(
             image=sample.image,
-            targets=draw_targets(ribbons, ignore, sample.size),
+            targets=self.labeler.draw(ribbons, ignore, sample.size),
             ribbons=np.array(readable, dtype=np.float32).reshape(-1, 2, 4, 2),
             tokens=tokens,
             dropped=dict(dropped),
         )
 
-    def _unreadable(self, text: str) -> str | None:
+    def _unreadable(self, text: str, region: np.ndarray) -> str | None:
         """Why a word trains the detector and not the reader; None if it trains both."""
         if not text:
             return "no transcript"
         if not self.charset.knows(text):
             return "character outside the charset"
-        if min_time_steps(self.charset.encode(text)) > self.time_steps:
+        if min_time_steps(self.charset.encode(text)) > self.count_time_steps(region):
             return "longer than the time axis"
         return None
 

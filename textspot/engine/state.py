@@ -53,7 +53,7 @@ class TrainerState:
     def build(cls, recipe: Recipe, device: torch.device) -> "TrainerState":
         """The state before the first step: a function of the recipe and its seed alone."""
         torch.manual_seed(recipe.seed)
-        network = build_spotting_network(recipe).to(device).to(memory_format=torch.channels_last)
+        network = build_spotting_network(recipe, pretrained=True).to(device).to(memory_format=torch.channels_last)
         groups = parameter_groups(network, recipe.train.weight_decay)
         return cls(
             network,

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from textspot.batch import Batch
 from textspot.checkpoint import MODEL_FILE, ModelCard, save_model, write_atomically
-from textspot.data.dataset import TrainingStream
 from textspot.data.lmdb_records import Reader
 from textspot.data.loader import build_loader
 from textspot.engine.distributed import World, join_world
@@ -28,7 +27,7 @@ from textspot.engine.state import TrainerState
 from textspot.inference import Spotter
 from textspot.losses import SpottingLoss
 from textspot.models.spotting_network import TrainingOutput
-from textspot.recipe import Recipe, build_charset
+from textspot.recipe import Recipe, build_charset, build_training_stream
 from textspot.text.ctc import decode_best_path
 from textspot.visualize import draw_prediction, draw_regions
 
@@ -90,8 +89,8 @@ class Trainer:
         self.warnings: list[str] = []
         if (self.folder / "last" / STATE_FILE).exists():
             self.warnings = self.state.restore(self.folder / "last" / STATE_FILE, recipe, world.size)
-        self.stream = TrainingStream(sources, recipe.data, recipe.text, recipe.model.time_steps, recipe.seed)
-        self.loss = SpottingLoss(recipe.loss, world.mean)
+        self.stream = build_training_stream(recipe, sources)
+        self.loss = SpottingLoss(recipe.loss, self.state.network.detector.loss_terms, world.mean)
         self.module: nn.Module = self.state.network
         if self.config.compile:
             self.module = torch.compile(self.module)  # type: ignore[assignment]
@@ -147,7 +146,7 @@ class Trainer:
             batch = batch.to(self.world.device)
             with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
                 output = self.module(batch.image, batch.ribbons, batch.region_slot)
-            total, terms = self.loss(output.maps.score_logits, output.maps.geometry, output.text_logits, batch)
+            total, terms = self.loss(output.maps, output.text_logits, batch)
             (total / passes).backward()
             self._count(batch, output, terms)
         norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip_norm))
