@@ -165,18 +165,16 @@ def test_behind_a_region_stands_a_certain_blank():
         steps = -(-num_columns // 2)  # a step that sees one column of the region counts
         assert torch.equal(masked[row, :steps], logits[row, :steps])
         token, length = torch.tensor([[1, 2]]), torch.tensor([2])
+        alternatives = masked[row], logits[row, :steps]
         losses = [
             torch.nn.functional.ctc_loss(
                 values[None].log_softmax(2).transpose(0, 1), token, torch.tensor([len(values)]), length, reduction="sum"
             )
-            for values in (masked[row], logits[row, :steps])
+            for values in alternatives
         ]
         assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-5)
-        texts = [
-            decode_best_path(values[None].numpy(), Charset("abc"))[0][0]
-            for values in (masked[row], logits[row, :steps])
-        ]
-        assert texts[0] == texts[1]
+        whole, part = (decode_best_path(values[None].numpy(), Charset("abc"))[0][0] for values in alternatives)
+        assert whole == part
 
 
 def test_what_stretched_regions_show_is_all_region():
