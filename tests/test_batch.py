@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from textspot.batch import Example, RibbonTargets, collate
+from textspot.batch import BoxTargets, Example, RibbonTargets, collate
 from textspot.geometry import box_to_quad, quad_to_ribbon
 
 SIZE = (32, 64)
@@ -51,6 +53,17 @@ def test_images_and_maps_are_those_of_the_examples():
         assert batch.image[number].permute(1, 2, 0).tolist() == example.image.tolist()
         for name in ("score", "mask", "geometry", "geometry_weight"):
             assert getattr(batch.targets, name)[number].tolist() == getattr(example.targets, name).tolist()
+
+
+def test_boxes_of_images_with_fewer_are_followed_by_none():
+    """Their kind is 0."""
+    counts = (1, 3, 2)
+    targets = [BoxTargets(np.full((n, 4), 9, np.float32), np.full(n, 1)) for n in counts]
+    batch = collate([replace(build_example([]), targets=boxes) for boxes in targets])
+    assert isinstance(batch.targets, BoxTargets)
+    assert batch.targets.kind.tolist() == [[1, 0, 0], [1, 1, 1], [1, 1, 0]]
+    assert (batch.targets.boxes.amax(dim=2) / 9).tolist() == batch.targets.kind.tolist()
+    assert batch.to(torch.device("meta")).targets.boxes.shape == (3, 3, 4)
 
 
 def test_memory_stays_channels_last():

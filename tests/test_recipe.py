@@ -6,14 +6,18 @@ import typing
 from pathlib import Path
 
 import docstring_parser
+import numpy as np
 import pytest
+import torch
 import yaml
 
+from textspot.batch import collate
 from textspot.data.dataset import DataConfig, SourceConfig
 from textspot.data.synthetic.draw import DrawConfig
 from textspot.data.synthetic.renderer import RendererConfig
 from textspot.data.transforms import TransformConfig
-from textspot.losses import LossConfig
+from textspot.geometry import box_to_quad
+from textspot.losses import LossConfig, SpottingLoss
 from textspot.models.backbone import BackboneConfig
 from textspot.models.crnn import RecurrentRecognizer
 from textspot.models.detector import DetectorConfig
@@ -29,9 +33,11 @@ from textspot.recipe import (
     TrainConfig,
     build_charset,
     build_spotting_network,
+    build_training_stream,
     read_command_line,
     recipe_from_dict,
 )
+from textspot.structures import Sample
 from textspot.text.charset import TextConfig
 
 CONFIGS = sorted(Path(__file__).parents[1].glob("configs/*.yaml"))
@@ -202,6 +208,36 @@ def test_every_recipe_that_ships_is_one(config):
     assert recipe_from_dict(recipe.to_dict(), config.name) == recipe
     assert build_charset(recipe).num_classes > 10
     assert recipe.train.warmup_steps < recipe.train.steps
+
+
+class TwoSamples:
+    """A source of one image with two words, and one with none."""
+
+    def __len__(self):
+        return 2
+
+    def sample(self, index: int) -> Sample:
+        words = [box_to_quad([8, 8, 64, 24]), box_to_quad([20, 32, 80, 56])][: 2 * index]
+        image = np.random.default_rng(index).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+        return Sample(image, words, ("A7", "AB")[: len(words)], np.zeros(len(words), dtype=bool))
+
+
+@pytest.mark.parametrize("config", [pytest.param(config, id=config.stem) for config in CONFIGS])
+def test_every_recipe_that_ships_takes_a_step(config):
+    """On smaller images: every weight takes part and gets a finite gradient."""
+    recipe = read_command_line(["--config", str(config)])
+    recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, image_size=(64, 96)))
+    stream = build_training_stream(recipe, [TwoSamples()] * len(recipe.data.train))
+    batch = collate([stream[position] for position in range(3)])
+    torch.manual_seed(0)
+    network = build_spotting_network(recipe)
+    output = network(batch.image, batch.ribbons, batch.region_slot)
+    loss = SpottingLoss(recipe.loss, network.detector.loss_terms, torch.clone)
+    total, terms = loss(output.maps, output.text_logits, batch)
+    total.backward()
+    assert {"det/score", "det/geometry", "rec/ctc"} <= terms.keys()
+    assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
+    torch.optim.SGD(network.parameters(), 1e-3).step()
 
 
 def test_the_network_is_built_from_the_recipe():

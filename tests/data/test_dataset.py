@@ -15,6 +15,8 @@ from textspot.data.loader import PositionSampler, build_loader
 from textspot.data.targets import LABELERS
 from textspot.data.transforms import TransformConfig
 from textspot.geometry import box_to_quad, quad_to_ribbon
+from textspot.models.spotting_network import ModelConfig
+from textspot.models.text_pooling import RoiConfig
 from textspot.structures import Sample
 from textspot.text.charset import TextConfig
 
@@ -105,6 +107,27 @@ def test_a_word_is_learned_by_detector_and_reader():
     assert example.ribbons.tolist() == [quad_to_ribbon(QUAD).tolist()]
     assert example.targets.score.max() == 1
     assert example.dropped == {}
+
+
+def test_a_word_has_the_time_steps_of_its_region():
+    sample = draw_sample(7, ("abcabc", "abc"))
+    config = ModelConfig(roi=RoiConfig(kind="proportional", columns_per_height=2.5, min_width=4))
+    stream = TrainingStream([Samples([sample])], CONFIG, TEXT, 0, config.count_time_steps, LABELERS["ribbon"])
+    assert config.count_time_steps(quad_to_ribbon(QUAD)) == 6  # 72 x 16 pixels, 11 columns
+    assert stream[0].dropped == {}
+    longer = replace(sample, transcripts=("abcabca", "abc"))
+    stream = TrainingStream([Samples([longer])], CONFIG, TEXT, 0, config.count_time_steps, LABELERS["ribbon"])
+    assert stream[0].dropped == {"longer than the time axis": 1}
+
+
+def test_a_detector_of_boxes_learns_and_reads_boxes():
+    turned = np.array([[8, 30], [60, 8], [70, 20], [18, 44]], dtype=np.float32)
+    stream = TrainingStream(
+        [Samples([draw_sample(7, ("abc",), turned)])], CONFIG, TEXT, 0, partial(_constant, 16), LABELERS["rfcn"]
+    )
+    example = stream[0]
+    assert example.ribbons.tolist() == [quad_to_ribbon(box_to_quad([8, 8, 70, 44])).tolist()]
+    assert (example.targets.boxes.tolist(), example.targets.kind.tolist()) == ([[8, 8, 70, 44]], [1])
 
 
 @pytest.mark.parametrize(
