@@ -61,4 +61,4 @@ def median_times(heads: dict[str, torch.nn.Module], patches: torch.Tensor, repea
 
 
 if __name__ == "__main__":
-    auto_cli(main)
+    main()
