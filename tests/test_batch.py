@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from textspot.batch import Example, Targets, collate
+from textspot.batch import BoxTargets, Example, RibbonTargets, collate
 from textspot.geometry import box_to_quad, quad_to_ribbon
 
 SIZE = (32, 64)
@@ -13,7 +15,7 @@ def build_example(words: list[list[int]], number: int = 0, **dropped: int) -> Ex
     rng = np.random.default_rng(number)
     score, mask = rng.random((2, 8, 16), dtype=np.float32)
     cells = np.flatnonzero(score > 0.8) if words else np.zeros(0, np.int64)
-    maps = Targets(score, mask, cells, *(rng.random((len(cells), *n), dtype=np.float32) for n in ((16,), ())))
+    maps = RibbonTargets(score, mask, cells, *(rng.random((len(cells), *n), dtype=np.float32) for n in ((16,), ())))
     ribbons = [quad_to_ribbon(box_to_quad([10 * number + slot, 0, 20, 10])) for slot in range(len(words))]
     image = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     return Example(image, maps, np.array(ribbons, np.float32).reshape(-1, 2, 4, 2), words, dropped)
@@ -25,8 +27,7 @@ def test_no_text_at_all(num_images):
     assert batch.num_regions == 0
     assert batch.ribbons.shape == (num_images, 1, 2, 4, 2)
     assert batch.region_slot.shape == (0,)
-    assert batch.geometry.shape == (num_images, 16, 8, 16)
-    assert not batch.geometry_weight.any()
+    assert batch.targets.offsets.shape == (num_images, 0, 16)
     assert batch.tokens.shape == (0, 1)
     assert batch.token_lengths.shape == (0,)
     assert {batch.region_slot.dtype, batch.tokens.dtype, batch.token_lengths.dtype} == {torch.int64}
@@ -54,20 +55,31 @@ def test_images_and_maps_are_those_of_the_examples():
     for number, example in enumerate(examples):
         assert batch.image[number].permute(1, 2, 0).tolist() == example.image.tolist()
         for name in ("score", "mask"):
-            assert getattr(batch, name)[number].tolist() == getattr(example.targets, name).tolist()
+            assert getattr(batch.targets, name)[number].tolist() == getattr(example.targets, name).tolist()
 
 
-def test_the_geometry_of_inner_cells_becomes_a_map():
+def test_boxes_of_images_with_fewer_are_followed_by_none():
+    """Their kind is 0."""
+    counts = (1, 3, 2)
+    targets = [BoxTargets(np.full((n, 4), 9, np.float32), np.full(n, 1)) for n in counts]
+    batch = collate([replace(build_example([]), targets=boxes) for boxes in targets])
+    assert isinstance(batch.targets, BoxTargets)
+    assert batch.targets.kind.tolist() == [[1, 0, 0], [1, 1, 1], [1, 1, 0]]
+    assert (batch.targets.boxes.amax(dim=2) / 9).tolist() == batch.targets.kind.tolist()
+    assert batch.to(torch.device("meta")).targets.boxes.shape == (3, 3, 4)
+
+
+def test_inner_cells_of_images_with_fewer_are_followed_by_some_of_weight_0():
     examples = [build_example(words, number) for number, words in enumerate(([[1]], [], [[2], [3]]))]
-    batch = collate(examples)
-    geometry, weight = np.zeros((3, 16, 8, 16), np.float32), np.zeros((3, 8, 16), np.float32)
-    for number, targets in enumerate(example.targets for example in examples):
-        for cell, offsets, its_weight in zip(targets.cells, targets.offsets, targets.weights, strict=True):
-            geometry[number, :, cell // 16, cell % 16] = offsets
-            weight[number, cell // 16, cell % 16] = its_weight
-    assert batch.geometry.tolist() == geometry.tolist()
-    assert batch.geometry_weight.tolist() == weight.tolist()
-    assert (weight > 0).any()
+    targets = collate(examples).targets
+    counts = [len(example.targets.cells) for example in examples]
+    assert counts[1] == 0 < counts[0] != counts[2] > 0
+    assert targets.offsets.shape == (3, max(counts), 16)
+    for number, count in enumerate(counts):
+        for name in ("cells", "offsets", "weights"):
+            values, expected = getattr(targets, name)[number], getattr(examples[number].targets, name)
+            assert values[:count].tolist() == expected.tolist()
+            assert not values[count:].any()
 
 
 def test_memory_stays_channels_last():
@@ -82,7 +94,7 @@ def test_what_was_dropped_is_added_up():
 
 def test_moving_a_batch_moves_every_tensor():
     batch = collate([build_example([[1, 2]])]).to(torch.device("meta"))
-    tensors = {name: value for name, value in vars(batch).items() if isinstance(value, torch.Tensor)}
+    tensors = [value for value in (*vars(batch).values(), *batch.targets) if isinstance(value, torch.Tensor)]
     assert len(tensors) == 10
-    assert {tensor.device.type for tensor in tensors.values()} == {"meta"}
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert batch.dropped == {}

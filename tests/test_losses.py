@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from itertools import groupby
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from textspot.batch import Batch, Example, Targets, collate
-from textspot.losses import LossConfig, SpottingLoss, ctc_loss, geometry_loss, score_loss
+from textspot.batch import Batch, Example, RibbonTargets, collate
+from textspot.losses import LossConfig, SpottingLoss, ctc_loss
+from textspot.models.ribbon_head import DetectionMaps, RibbonHead, geometry_loss, score_loss
 
 T, C = 5, 4
 
@@ -21,7 +23,7 @@ def draw_example(seed: int, words: list[list[int]]) -> Example:
     mask = (rng.uniform(size=(6, 8)) > 0.2).astype(np.float32)
     cells = np.flatnonzero(score > 0.5)
     offsets = rng.normal(size=(len(cells), 16)).astype(np.float32)
-    targets = Targets(score, mask, cells, offsets, score.ravel()[cells])
+    targets = RibbonTargets(score, mask, cells, offsets, score.ravel()[cells])
     ribbons = np.zeros((len(words), 2, 4, 2), np.float32)
     return Example(np.zeros((24, 32, 3), np.uint8), targets, ribbons, words, {})
 
@@ -29,8 +31,15 @@ def draw_example(seed: int, words: list[list[int]]) -> Example:
 def draw_outputs(batch: Batch, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """Score logits, geometry and text logits that a network might give for the batch."""
     generator = torch.Generator().manual_seed(seed)
-    shapes = batch.score.shape, batch.geometry.shape, (batch.num_regions, T, C)
+    B, h, w = batch.targets.score.shape
+    shapes = (B, h, w), (B, 16, h, w), (batch.num_regions, T, C)
     return tuple(torch.randn(shape, generator=generator, requires_grad=True) for shape in shapes)
+
+
+def spotting_loss(config: LossConfig, reduce: Callable[[Tensor], Tensor]):
+    """The loss of the ribbon detector as a function of (score logits, geometry, text logits, batch)."""
+    loss = SpottingLoss(config, RibbonHead.loss_terms, reduce)
+    return lambda score, geometry, text_logits, batch: loss(DetectionMaps(score, geometry), text_logits, batch)
 
 
 def same(denominators: Tensor) -> Tensor:
@@ -75,38 +84,57 @@ def test_the_score_loss_of_huge_logits_is_finite():
 def test_masked_cells_count_neither_way():
     batch = collate([draw_example(0, [[1]])])
     logits, _, _ = draw_outputs(batch)
-    term = score_loss(logits, batch.score, batch.mask)
-    disturbed = torch.where(batch.mask == 0, 50.0, logits)
-    assert value(score_loss(disturbed, batch.score, batch.mask)) == pytest.approx(value(term))
-    ignored = torch.where(batch.mask == 0, 1.0, batch.score)
-    assert value(score_loss(logits, ignored, batch.mask)) == pytest.approx(value(term))
+    term = score_loss(logits, batch.targets.score, batch.targets.mask)
+    disturbed = torch.where(batch.targets.mask == 0, 50.0, logits)
+    assert value(score_loss(disturbed, batch.targets.score, batch.targets.mask)) == pytest.approx(value(term))
+    ignored = torch.where(batch.targets.mask == 0, 1.0, batch.targets.score)
+    assert value(score_loss(logits, ignored, batch.targets.mask)) == pytest.approx(value(term))
 
 
 def test_padding_leaves_the_detection_terms_as_they_are():
     batch = collate([draw_example(0, [[1]])])
     logits, geometry, _ = draw_outputs(batch)
-    before = score_loss(logits, batch.score, batch.mask)
-    after = score_loss(enlarge(logits, 3.0), enlarge(batch.score, 0.5), enlarge(batch.mask, 0.0))
+    before = score_loss(logits, batch.targets.score, batch.targets.mask)
+    after = score_loss(enlarge(logits, 3.0), enlarge(batch.targets.score, 0.5), enlarge(batch.targets.mask, 0.0))
     assert value(after) == pytest.approx(value(before))
-    before = geometry_loss(geometry, batch.geometry, batch.geometry_weight)
-    after = geometry_loss(enlarge(geometry, 9.0), enlarge(batch.geometry, 0.0), enlarge(batch.geometry_weight, 0.0))
+    _, _, cells, *rest = batch.targets
+    before = geometry_loss(geometry, cells, *rest)
+    after = geometry_loss(enlarge(geometry, 9.0), cells // 8 * 16 + cells % 8, *rest)
     assert value(after) == pytest.approx(value(before))
 
 
 def test_empty_area_that_is_seen_as_empty_costs_next_to_nothing():
     batch = collate([draw_example(0, [[1]])])
     logits, _, _ = draw_outputs(batch)
-    before = score_loss(logits, batch.score, batch.mask)
-    after = score_loss(enlarge(logits, -6.0), enlarge(batch.score, 0.0), enlarge(batch.mask, 1.0))
+    before = score_loss(logits, batch.targets.score, batch.targets.mask)
+    after = score_loss(enlarge(logits, -6.0), enlarge(batch.targets.score, 0.0), enlarge(batch.targets.mask, 1.0))
     assert value(after) == pytest.approx(value(before), rel=1e-4)
 
 
 def test_geometry_loss_is_the_weighted_mean_distance():
-    geometry, target = torch.zeros(1, 16, 1, 3), torch.zeros(1, 16, 1, 3)
+    geometry = torch.zeros(1, 16, 1, 3)
     geometry[:, :, :, 0], geometry[:, :8, :, 1], geometry[:, :, :, 2] = 2, -4, 100
-    total, count = geometry_loss(geometry, target, torch.tensor([[[1.0, 0.5, 0.0]]]))
+    total, count = geometry_loss(geometry, torch.tensor([[1, 0]]), torch.zeros(1, 2, 16), torch.tensor([[0.5, 1.0]]))
     assert float(total) == 2 * 1 + 2 * 0.5
     assert float(count) == 1.5
+
+
+def test_the_geometry_of_inner_cells_is_that_of_nearly_empty_maps():
+    """Of images with more cells, fewer and none."""
+    batch = collate([draw_example(0, [[1]]), draw_example(1, []), draw_example(2, [[2]])])
+    _, geometry, _ = draw_outputs(batch)
+    target, weight = torch.zeros(3, 16, 6 * 8), torch.zeros(3, 6 * 8)
+    counts = [int((image > 0).sum()) for image in batch.targets.weights]
+    assert counts[1] == 0 < counts[0] != counts[2]
+    for image, count in enumerate(counts):
+        for cell, offsets, its_weight in list(zip(*(part[image] for part in batch.targets[2:]), strict=True))[:count]:
+            target[image, :, cell], weight[image, cell] = offsets, its_weight
+    distance = (geometry.flatten(2) - target).abs().mean(dim=1)
+    total, count = geometry_loss(geometry, *batch.targets[2:])
+    torch.testing.assert_close(total, (distance * weight).sum())
+    torch.testing.assert_close(count, weight.sum())
+    (gradient,) = torch.autograd.grad(total, geometry)
+    assert ((gradient != 0).any(dim=1).flatten(1) == (weight > 0)).all()
 
 
 def read_alignment(path: tuple[int, ...]) -> tuple[int, ...]:
@@ -158,11 +186,11 @@ def test_without_regions_ctc_is_zero_and_part_of_the_graph():
 def test_the_total_is_the_weighted_sum_of_the_terms():
     batch = collate([draw_example(0, [[1, 2], [3]]), draw_example(1, [[2]])])
     outputs = draw_outputs(batch)
-    total, terms = SpottingLoss(LossConfig(score=2.0, geometry=3.0, ctc=0.5), same)(*outputs, batch)
+    total, terms = spotting_loss(LossConfig(score=2.0, geometry=3.0, ctc=0.5), same)(*outputs, batch)
     assert list(terms) == ["det/score", "det/geometry", "rec/ctc"]
     expected = {
-        "det/score": score_loss(outputs[0], batch.score, batch.mask),
-        "det/geometry": geometry_loss(outputs[1], batch.geometry, batch.geometry_weight),
+        "det/score": score_loss(outputs[0], batch.targets.score, batch.targets.mask),
+        "det/geometry": geometry_loss(outputs[1], *batch.targets[2:]),
         "rec/ctc": ctc_loss(outputs[2], batch.tokens, batch.token_lengths),
     }
     for name, term in expected.items():
@@ -183,7 +211,7 @@ def test_the_total_is_the_weighted_sum_of_the_terms():
 def test_a_term_of_weight_0_is_absent_and_trains_nothing(config, absent, output):
     batch = collate([draw_example(0, [[1, 2], [3]])])
     outputs = draw_outputs(batch)
-    total, terms = SpottingLoss(config, same)(*outputs, batch)
+    total, terms = spotting_loss(config, same)(*outputs, batch)
     assert terms.keys() == {"det/score", "det/geometry", "rec/ctc"} - {absent}
     total.backward()
     for number, tensor in enumerate(outputs):
@@ -193,12 +221,12 @@ def test_a_term_of_weight_0_is_absent_and_trains_nothing(config, absent, output)
 def test_an_image_without_text_is_background_and_nothing_else():
     """Its hills have no area to divide by: the loss stays of the order of what a batch with text costs."""
     batch = collate([draw_example(0, [])])
-    untrained = torch.full_like(batch.score, -4.6).requires_grad_()
-    total, terms = SpottingLoss(LossConfig(), same)(untrained, *draw_outputs(batch)[1:], batch)
+    untrained = torch.full_like(batch.targets.score, -4.6).requires_grad_()
+    total, terms = spotting_loss(LossConfig(), same)(untrained, *draw_outputs(batch)[1:], batch)
     assert terms["det/geometry"] == terms["rec/ctc"] == 0
     assert 0 < total.item() < 1e-3
     total.backward()
-    assert (untrained.grad[batch.mask > 0] > 0).all()
+    assert (untrained.grad[batch.targets.mask > 0] > 0).all()
 
 
 def test_halves_with_the_mean_denominator_average_to_the_whole():
@@ -207,15 +235,15 @@ def test_halves_with_the_mean_denominator_average_to_the_whole():
     examples = [draw_example(seed, texts) for seed, texts in enumerate(words)]
     whole = collate(examples)
     logits, geometry, text_logits = draw_outputs(whole)
-    total, terms = SpottingLoss(LossConfig(), same)(logits, geometry, text_logits, whole)
+    total, terms = spotting_loss(LossConfig(), same)(logits, geometry, text_logits, whole)
     parts = []
     for images, regions in ((slice(0, 2), slice(0, 2)), (slice(2, 4), slice(2, 4))):
         parts.append((logits[images], geometry[images], text_logits[regions], collate(examples[images])))
     seen = []
     for part in parts:
-        SpottingLoss(LossConfig(), lambda counts: seen.append(counts) or counts)(*part)
+        spotting_loss(LossConfig(), lambda counts: seen.append(counts) or counts)(*part)
     mean = torch.stack(seen).mean(dim=0)
-    halves = [SpottingLoss(LossConfig(), lambda _: mean)(*part) for part in parts]
+    halves = [spotting_loss(LossConfig(), lambda _: mean)(*part) for part in parts]
     torch.testing.assert_close(sum(half for half, _ in halves) / 2, total)
     for name in terms:
         torch.testing.assert_close(sum(half[name] for _, half in halves) / 2, terms[name])

@@ -7,19 +7,26 @@ import typing
 from pathlib import Path
 
 import docstring_parser
+import numpy as np
 import pytest
+import torch
 import yaml
 
+from textspot.batch import collate
 from textspot.data.dataset import DataConfig, SourceConfig
 from textspot.data.synthetic.draw import DrawConfig, StreamConfig
 from textspot.data.synthetic.renderer import RendererConfig
 from textspot.data.transforms import TransformConfig
-from textspot.losses import LossConfig
+from textspot.geometry import box_to_quad
+from textspot.losses import LossConfig, SpottingLoss
 from textspot.models.backbone import BackboneConfig
+from textspot.models.crnn import RecurrentRecognizer
+from textspot.models.detector import DetectorConfig
 from textspot.models.fcr import RecognizerConfig
 from textspot.models.neck import NeckConfig
+from textspot.models.rfcn_head import RfcnHead
 from textspot.models.spotting_network import ModelConfig
-from textspot.models.text_pooling import RoiConfig
+from textspot.models.text_pooling import ProportionalTextPooling, RoiConfig
 from textspot.postprocess import PostprocessConfig
 from textspot.preprocess import PreprocessConfig
 from textspot.recipe import (
@@ -27,9 +34,11 @@ from textspot.recipe import (
     TrainConfig,
     build_charset,
     build_spotting_network,
+    build_training_stream,
     read_command_line,
     recipe_from_dict,
 )
+from textspot.structures import Sample
 from textspot.text.charset import TextConfig
 
 CONFIGS = sorted(Path(__file__).parents[1].glob("configs/*.yaml"))
@@ -54,12 +63,14 @@ EVERYTHING = Recipe(
     seed=9,
     text=TextConfig("ab\u00e9 ", "lower", "skip"),
     model=ModelConfig(
-        BackboneConfig("resnet18", (8, 8, 16, 16), (1, 1, 2, 1)),
+        BackboneConfig("resnet18", (8, 8, 16, 16), (1, 1, 2, 1), True),
         NeckConfig(16),
-        RoiConfig(8, 32, 0.2),
-        RecognizerConfig((8, 8, 8, 8), 1, 3),
+        RoiConfig(8, 32, 0.2, "proportional", 12.0, 16),
+        RecognizerConfig((8, 8, 8, 8), 1, 3, "crnn"),
+        DetectorConfig("rfcn", (8.0, 20.0), (0.5,), 50),
+        shared=False,
     ),
-    loss=LossConfig(2.0, 0.5, 0.0),
+    loss=LossConfig(2.0, 0.5, 0.0, 3.0),
     preprocess=PreprocessConfig(640, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)),
     postprocess=PostprocessConfig(20, 0.5, 4),
     train=TrainConfig(steps=3, batch_size=2, accumulation=2, learning_rate=7e-4, precision="float32", compile=True),
@@ -219,11 +230,46 @@ def test_the_sources_on_the_page_about_data_are_some():
     assert all(f"`{key.name}`" in page for key in dataclasses.fields(TransformConfig) if key.name != "border")
 
 
+class TwoSamples:
+    """A source of one image with two words, and one with none."""
+
+    def __len__(self):
+        return 2
+
+    def sample(self, index: int, least_side: int) -> Sample:  # noqa: ARG002
+        words = [box_to_quad([8, 8, 64, 24]), box_to_quad([20, 32, 80, 56])][: 2 * index]
+        image = np.random.default_rng(index).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+        return Sample(image, words, ("A7", "AB")[: len(words)], np.zeros(len(words), dtype=bool))
+
+
+@pytest.mark.parametrize("config", [pytest.param(config, id=config.stem) for config in CONFIGS])
+def test_every_recipe_that_ships_takes_a_step(config):
+    """On smaller images: every weight takes part and gets a finite gradient."""
+    recipe = read_command_line(["--config", str(config)])
+    recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, image_size=(64, 96)))
+    stream = build_training_stream(recipe, [TwoSamples()] * len(recipe.data.train))
+    batch = collate([stream[position] for position in range(3)])
+    torch.manual_seed(0)
+    network = build_spotting_network(recipe)
+    output = network(batch.image, batch.ribbons, batch.region_slot)
+    loss = SpottingLoss(recipe.loss, network.detector.loss_terms, torch.clone)
+    total, terms = loss(output.maps, output.text_logits, batch)
+    total.backward()
+    assert {"det/score", "det/geometry", "rec/ctc"} <= terms.keys()
+    assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
+    torch.optim.SGD(network.parameters(), 1e-3).step()
+
+
 def test_the_network_is_built_from_the_recipe():
     network = build_spotting_network(EVERYTHING)
     assert build_charset(EVERYTHING).characters == "ab\u00e9 "
     assert network.recognizer.num_classes == 5
-    assert network.recognizer.classifier.weight.shape == (5, 8, 1, 1)
+    assert network.recognizer.classifier.weight.shape[0] == 5
+    assert isinstance(network.recognizer, RecurrentRecognizer)
+    assert isinstance(network.roi, ProportionalTextPooling)
+    assert isinstance(network.detector, RfcnHead)
+    assert network.detector.max_proposals == 50
+    assert network.reading_trunk is not None
     assert network.backbone.channels == (64, 128, 256, 512)
     assert network.neck.channels == 16
     assert (network.roi.height, network.roi.width) == (8, 32)

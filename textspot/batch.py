@@ -5,31 +5,47 @@ Legend: B images, K region slots of an image, R regions of a batch, T tokens, H 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+Array = TypeVar("Array", np.ndarray, Tensor)
 
-@dataclass(frozen=True)
-class Targets:
-    """What the detection head learns from one image, in numpy; drawn by `data.targets`.
+
+class RibbonTargets(NamedTuple, Generic[Array]):
+    """What the ribbon detector learns from one image, drawn by `data.targets`; tensors (B, ...) in a batch.
 
     score (h, w) in [0, 1]: the hill of each word; mask (h, w) 0 where a cell counts neither way. Geometry is learned by
     the M inner cells of the words, few of all: cells (M,) are their numbers, row by row; offsets (M, 16) lead from
-    their centres to the control points, in units of `data.targets.OFFSET_UNIT` pixels; weights (M,) are above 0.
+    their centres to the control points, in units of `data.targets.OFFSET_UNIT` pixels; weights (M,) are above 0. In a
+    batch the cells of images with fewer are followed by some of weight 0.
     """
 
-    score: np.ndarray
-    mask: np.ndarray
-    cells: np.ndarray
-    offsets: np.ndarray
-    weights: np.ndarray
+    score: Array
+    mask: Array
+    cells: Array
+    offsets: Array
+    weights: Array
+
+
+class BoxTargets(NamedTuple, Generic[Array]):
+    """What a detector of boxes learns from one image, drawn by `data.targets`; tensors (B, N, ...) in a batch.
+
+    boxes (N, 4) `xyxy` px; kind (N,): 1 a word, -1 an ignored one, 0 no box at all.
+    """
+
+    boxes: Array
+    kind: Array
+
+
+Targets = RibbonTargets | BoxTargets
 
 
 @dataclass(frozen=True)
 class Example:
-    """One image ready to be learned from: image (H, W, 3) uint8 RGB, its maps, and the regions to read.
+    """One image ready to be learned from: image (H, W, 3) uint8 RGB, what its detector learns, the regions to read.
 
     ribbons (K, 2, 4, 2) px with their `tokens`; `dropped` counts words that are detected and not read, by reason.
     """
@@ -44,14 +60,10 @@ class Example:
 @dataclass(frozen=True)
 class Batch:
     """B examples. The regions to read lie in K slots per image; `region_slot` (R,) says which of the B * K are in
-    use. Between processes and to the device travel the M inner cells of all words, not maps that are nearly empty."""
+    use."""
 
     image: Tensor  # (B, 3, H, W) uint8
-    score: Tensor  # (B, h, w)
-    mask: Tensor  # (B, h, w)
-    cells: Tensor  # (M,) index into B * h * w
-    offsets: Tensor  # (M, 16)
-    weights: Tensor  # (M,)
+    targets: Targets  # of tensors (B, ...)
     ribbons: Tensor  # (B, K, 2, 4, 2) px
     region_slot: Tensor  # (R,) index into B * K
     tokens: Tensor  # (R, T) padded with 0
@@ -63,21 +75,11 @@ class Batch:
         """R, which may be 0."""
         return len(self.region_slot)
 
-    @property
-    def geometry(self) -> Tensor:
-        """The offsets as a map (B, 16, h, w), 0 where no word has its inner cells."""
-        flat = self.offsets.new_zeros(self.score.numel(), 16).index_copy(0, self.cells, self.offsets)
-        return flat.unflatten(0, self.score.shape).permute(0, 3, 1, 2)
-
-    @property
-    def geometry_weight(self) -> Tensor:
-        """The weights as a map (B, h, w), 0 where no word has its inner cells."""
-        return self.weights.new_zeros(self.score.numel()).index_copy(0, self.cells, self.weights).view_as(self.score)
-
     def to(self, device: torch.device) -> "Batch":
         """The same batch with its tensors on `device`."""
-        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "dropped"}
-        return replace(self, **moved)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved: dict = {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
+        return replace(self, targets=type(self.targets)(*(value.to(device) for value in self.targets)), **moved)
 
 
 def collate(examples: Sequence[Example]) -> Batch:
@@ -100,18 +102,21 @@ def collate(examples: Sequence[Example]) -> Batch:
     padded = np.zeros((len(tokens), max(1, *lengths, 1)), dtype=np.int64)
     for row, values in zip(padded, tokens, strict=True):
         row[: len(values)] = values
-    targets = [example.targets for example in examples]
-    cells = [number * maps.score.size + maps.cells for number, maps in enumerate(targets)]
     return Batch(
         image=torch.from_numpy(np.stack([e.image for e in examples])).permute(0, 3, 1, 2),
-        score=torch.from_numpy(np.stack([maps.score for maps in targets])),
-        mask=torch.from_numpy(np.stack([maps.mask for maps in targets])),
-        cells=torch.from_numpy(np.concatenate(cells)),
-        offsets=torch.from_numpy(np.concatenate([maps.offsets for maps in targets])),
-        weights=torch.from_numpy(np.concatenate([maps.weights for maps in targets])),
+        targets=type(examples[0].targets)(*map(_stack, zip(*(e.targets for e in examples), strict=True))),
         ribbons=torch.from_numpy(ribbons),
         region_slot=torch.tensor(slots, dtype=torch.int64),
         tokens=torch.from_numpy(padded),
         token_lengths=torch.tensor(lengths, dtype=torch.int64),
         dropped=dropped,
     )
+
+
+def _stack(arrays: Sequence[np.ndarray]) -> Tensor:
+    """Arrays one above the other; where images have different numbers of something, the shorter ones end in zeros."""
+    longest = max(len(array) for array in arrays)
+    stacked = np.zeros((len(arrays), longest, *arrays[0].shape[1:]), dtype=arrays[0].dtype)
+    for row, array in zip(stacked, arrays, strict=True):
+        row[: len(array)] = array
+    return torch.from_numpy(stacked)

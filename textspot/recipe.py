@@ -13,11 +13,12 @@ from typing import Any, Literal, TypeVar
 import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter
 
-from textspot.data.dataset import DataConfig, SourceConfig
-from textspot.data.synthetic.draw import DrawConfig, StreamConfig
+from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream
+from textspot.data.mixture import SampleSource
+from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
 from textspot.data.synthetic.renderer import RendererConfig
 from textspot.data.synthetic.words import WordConfig
-from textspot.data.targets import OFFSET_UNIT, STRIDE
+from textspot.data.targets import LABELERS, OFFSET_UNIT, STRIDE
 from textspot.losses import LossConfig
 from textspot.models.spotting_network import ModelConfig, SpottingNetwork, build_network
 from textspot.postprocess import PostprocessConfig
@@ -48,7 +49,8 @@ class TrainConfig:
         init_from: a new run starts from these weights: a model.safetensors or a run's folder. Classes of characters
             that both charsets hold are taken over; anything else that does not fit is an error. A run that has a
             checkpoint goes on from that instead.
-        reinitialize: parts of the network that begin anew instead.
+        reinitialize: parts of the network that begin anew instead; `reading_trunk` is what a recogniser that shares
+            nothing has.
         freeze_statistics: the backbone's BatchNorm keeps the statistics of `init_from`.
         backbone_learning_rate: the learning rate of the backbone, as a share of that of the rest.
         predicted_regions: share of the words that are read in training where the network detects them, if it does, and
@@ -76,7 +78,7 @@ class TrainConfig:
     compile: bool = False
     device: str = "auto"
     init_from: str | None = None
-    reinitialize: tuple[Literal["backbone", "neck", "detector", "recognizer"], ...] = ()
+    reinitialize: tuple[Literal["backbone", "neck", "detector", "recognizer", "reading_trunk"], ...] = ()
     freeze_statistics: bool = False
     backbone_learning_rate: float = 1.0
     predicted_regions: float = 0.0
@@ -139,6 +141,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}, expected at least 0")
+        if self.model.shared and "reading_trunk" in self.train.reinitialize:
+            raise ValueError("train.reinitialize names reading_trunk, which a network with model.shared: true has not")
 
     def to_dict(self) -> dict[str, Any]:
         """As plain lists, numbers and strings, for a YAML file or a checkpoint."""
@@ -165,8 +169,9 @@ def build_charset(recipe: Recipe | NetworkRecipe) -> Charset:
     return Charset(recipe.text.characters)
 
 
-def build_spotting_network(recipe: Recipe | NetworkRecipe) -> SpottingNetwork:
-    """The network of the recipe, randomly initialised from torch's current random state."""
+def build_spotting_network(recipe: Recipe | NetworkRecipe, pretrained: bool = False) -> SpottingNetwork:
+    """The network of the recipe, randomly initialised from torch's current random state; if `pretrained`, with the
+    ImageNet weights that the recipe may ask for."""
     return build_network(
         recipe.model,
         num_classes=build_charset(recipe).num_classes,
@@ -174,6 +179,20 @@ def build_spotting_network(recipe: Recipe | NetworkRecipe) -> SpottingNetwork:
         offset_unit=OFFSET_UNIT,
         mean=recipe.preprocess.mean,
         std=recipe.preprocess.std,
+        pretrained=pretrained,
+    )
+
+
+def build_training_stream(recipe: Recipe, sources: Sequence[SampleSource | DrawnStream]) -> TrainingStream:
+    """The examples of the recipe, made of the samples of its training sources."""
+    return TrainingStream(
+        sources,
+        recipe.data,
+        recipe.text,
+        recipe.seed,
+        recipe.preprocess.max_side,
+        recipe.model.count_time_steps,
+        LABELERS[recipe.model.detector.kind],
     )
 
 

@@ -7,9 +7,9 @@
 | `Sample`           | numpy    | `image (H,W,3) uint8 RGB`; `polygons: (K,2) float32 px each`; `transcripts`;         |
 |                    |          | `ignore (N,) bool`                                                                   |
 | after `transforms` | `Sample` | same type, same invariants; image and polygons change in one call; nothing in place  |
-| `targets`          | numpy    | the maps the detection head learns, at its stride, and the mask of cells that count  |
-| `Batch`            | torch    | `image (B,3,H,W)`, maps stacked, the R regions to read, their tokens; R may be 0     |
-| model output       | torch    | score and geometry logits, `text_logits (R,T,C)`                                     |
+| `targets`          | numpy    | what the detector learns: maps at its stride and what counts in them, or boxes       |
+| `Batch`            | torch    | `image (B,3,H,W)`, targets stacked, the R regions to read, their tokens; R may be 0  |
+| model output       | torch    | the detector's maps, `text_logits (R,T,C)`                                           |
 | loss               | dict     | named terms; the total is their weighted sum; a head that is off is absent, never 0  |
 | `Prediction`       | numpy    | per image `TextInstance(polygon, text, score, text_score)`, pixels of the original   |
 | metric             | dict     | `update(prediction, sample)`, `compute() -> {"icdar2015/end_to_end/hmean": ...}`     |

@@ -27,7 +27,7 @@ from textspot.data.synthetic.renderer import Renderer, RendererConfig
 from textspot.data.transforms import TransformConfig, augment, place_camera
 from textspot.image_files import decode_image, decode_reduced
 from textspot.preprocess import PreprocessConfig
-from textspot.text.charset import TextConfig
+from textspot.recipe import Recipe, build_training_stream
 
 ROUNDS = 5
 SIDE = 640  # pixels of the square training crops
@@ -46,7 +46,7 @@ def open_stream(reader: Reader, path: Path) -> TrainingStream:
     """The examples that training on this data set alone would see, in crops of `SIDE` pixels."""
     source = SourceConfig(str(path))
     config = DataConfig((source,), source, image_size=(SIDE, SIDE), transforms=TRANSFORMS)
-    return TrainingStream([reader], config, TextConfig(), 64, MAX_SIDE, seed=0)
+    return build_training_stream(Recipe(config), [reader])
 
 
 def stages(reader: Reader, folder: Path) -> Iterator[tuple[str, Callable[[int], object]]]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from itertools import chain, pairwise
 
 import numpy as np
@@ -14,8 +15,11 @@ from textspot.data.loader import PositionSampler, build_loader
 from textspot.data.mixture import ROUND, Mixture
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig, draw_dataset
 from textspot.data.synthetic.renderer import Renderer, RendererConfig
+from textspot.data.targets import LABELERS
 from textspot.data.transforms import TransformConfig
 from textspot.geometry import box_to_quad, quad_to_ribbon, ribbon_size
+from textspot.models.spotting_network import ModelConfig
+from textspot.models.text_pooling import RoiConfig
 from textspot.structures import Sample
 from textspot.text.charset import TextConfig
 
@@ -51,16 +55,19 @@ def draw_sample(number: int, words: tuple[str, ...] = (), polygon: np.ndarray = 
     return Sample(image, polygons, words, np.full(len(words), ignore), f"image {number}")
 
 
-def build_stream(
-    samples,
-    config: DataConfig = CONFIG,
-    text: TextConfig = TEXT,
-    time_steps: int = 16,
-    seed: int = 0,
-    max_side: int = MAX_SIDE,
-):
-    source = samples if isinstance(samples, Samples) else Samples(samples)
-    return TrainingStream([source], config, text, time_steps, max_side, seed)
+def _constant(time_steps: int, _: np.ndarray) -> int:
+    return time_steps
+
+
+def mix(sources, config: DataConfig, text: TextConfig = TEXT, time_steps: int = 16, seed: int = 0, **changes):
+    """The stream of several sources; `changes` are its other arguments."""
+    others = {"max_side": MAX_SIDE, "count_time_steps": partial(_constant, time_steps), "labeler": LABELERS["ribbon"]}
+    return TrainingStream(sources, config, text, seed, **others | changes)
+
+
+def build_stream(samples, config: DataConfig = CONFIG, *arguments, **changes):
+    """The stream of one source."""
+    return mix([samples if isinstance(samples, Samples) else Samples(samples)], config, *arguments, **changes)
 
 
 def read_number(example) -> int:
@@ -69,7 +76,7 @@ def read_number(example) -> int:
 
 def equal(one, other) -> bool:
     """Whether two examples are the same to the last bit."""
-    arrays = [(e.image, *vars(e.targets).values(), e.ribbons) for e in (one, other)]
+    arrays = [(e.image, *e.targets, e.ribbons) for e in (one, other)]
     same = all(a.tobytes() == b.tobytes() for a, b in zip(*arrays, strict=True))
     return same and (one.tokens, one.dropped) == (other.tokens, other.dropped)
 
@@ -99,7 +106,7 @@ def test_a_source_without_images_is_named():
     config = replace(CONFIG, train=(SourceConfig("full"), SourceConfig("void"), SourceConfig("bare")))
     sources = [Samples([draw_sample(0)]), Samples([]), Samples([])]
     with pytest.raises(ValueError, match="no images to train on in void, bare"):
-        TrainingStream(sources, config, TEXT, 16, MAX_SIDE, seed=0)
+        mix(sources, config)
 
 
 def test_an_image_without_text_is_an_example():
@@ -118,6 +125,24 @@ def test_a_word_is_learned_by_detector_and_reader():
     assert example.ribbons.tolist() == [quad_to_ribbon(QUAD).tolist()]
     assert example.targets.score.max() == 1
     assert example.dropped == {}
+
+
+def test_a_word_has_the_time_steps_of_its_region():
+    sample = draw_sample(7, ("abcabc", "abc"))
+    config = ModelConfig(roi=RoiConfig(kind="proportional", columns_per_height=2.5, min_width=4))
+    stream = build_stream([sample], count_time_steps=config.count_time_steps)
+    assert config.count_time_steps(quad_to_ribbon(QUAD)) == 6  # 72 x 16 pixels, 11 columns
+    assert stream[0].dropped == {}
+    longer = replace(sample, transcripts=("abcabca", "abc"))
+    stream = build_stream([longer], count_time_steps=config.count_time_steps)
+    assert stream[0].dropped == {"longer than the time axis": 1}
+
+
+def test_a_detector_of_boxes_learns_and_reads_boxes():
+    turned = np.array([[8, 30], [60, 8], [70, 20], [18, 44]], dtype=np.float32)
+    example = build_stream([draw_sample(7, ("abc",), turned)], labeler=LABELERS["rfcn"])[0]
+    assert example.ribbons.tolist() == [quad_to_ribbon(box_to_quad([8, 8, 70, 44])).tolist()]
+    assert (example.targets.boxes.tolist(), example.targets.kind.tolist()) == ([[8, 8, 70, 44]], [1])
 
 
 @pytest.mark.parametrize(
@@ -216,9 +241,7 @@ def test_every_epoch_visits_each_image_once_in_another_order():
 
 def test_sources_are_mixed_by_their_weights():
     config = replace(CONFIG, train=(SourceConfig("a", 1.0), SourceConfig("b", 3.0)))
-    stream = TrainingStream(
-        [Samples([draw_sample(number)] * 5) for number in (1, 2)], config, TEXT, 16, MAX_SIDE, seed=0
-    )
+    stream = mix([Samples([draw_sample(number)] * 5) for number in (1, 2)], config)
     counts = Counter(read_number(stream[position]) for position in range(400))
     assert counts[2] / counts.total() == pytest.approx(0.75, abs=0.06)
 
@@ -328,15 +351,14 @@ def test_batches_do_not_depend_on_the_number_of_workers(context, num_workers, tm
     transforms = TransformConfig(0.7, 1.4, 1.2, 0.2, 0.3, colour=0.5, degrade=0.5)
     train = (SourceConfig(str(tmp_path / "drawn")), SourceConfig(stream=STREAM))
     config = replace(CONFIG, train=train, transforms=transforms, region_jitter=0.1)
-    stream = TrainingStream(
-        [Reader(tmp_path / "drawn"), DrawnStream(STREAM)], config, TextConfig(), 16, MAX_SIDE, seed=0
-    )
+    stream = mix([Reader(tmp_path / "drawn"), DrawnStream(STREAM)], config, TextConfig())
     alone, shared = (build_loader(stream, 1, 8, batch_size=3, num_workers=count) for count in (0, num_workers))
     monkeypatch.setattr(shared, "multiprocessing_context", context)
     batches = list(zip(alone, shared, strict=True))
     assert len(batches) == 7
     assert sum(batch.num_regions for batch, _ in batches) > 20
     for one, other in batches:
-        for name, value in vars(one).items():
-            same = torch.equal(value, getattr(other, name)) if name != "dropped" else value == other.dropped
-            assert same, name
+        leaves = [torch.utils._pytree.tree_leaves(vars(batch)) for batch in (one, other)]
+        for value, shared_value in zip(*leaves, strict=True):
+            same = torch.equal(value, shared_value) if isinstance(value, torch.Tensor) else value == shared_value
+            assert same

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from textspot.data.targets import GEOMETRY_CORE, OFFSET_UNIT, STRIDE, draw_targets
+from textspot.data.targets import GEOMETRY_CORE, LABELERS, OFFSET_UNIT, STRIDE, draw_box_targets, draw_targets
 from textspot.geometry import box_to_quad, polygon_to_ribbon, quad_to_ribbon, ribbon_to_polygon
+from textspot.models.spotting_network import DETECTORS
 
 SIZE = (96, 160)
 FRAME = (200, 200)
@@ -179,3 +180,34 @@ def test_every_cell_that_lies_inside_a_word_is_covered(seed):
     left, top = np.meshgrid(np.arange(0, FRAME[1], STRIDE), np.arange(0, FRAME[0], STRIDE))
     within = shapely.contains(outline, shapely.box(left, top, left + STRIDE, top + STRIDE))
     assert not draw_targets([ribbon], IGNORE, FRAME).mask[within].any()
+
+
+def test_no_instance_is_one_box_of_no_size():
+    targets = draw_box_targets([], np.zeros(0, dtype=bool), SIZE)
+    assert targets.boxes.tolist() == [[0, 0, 0, 0]]
+    assert targets.kind.tolist() == [0]
+
+
+def test_boxes_are_words_ignored_or_outside_and_end_with_the_image():
+    words = [WORD, WORD + np.float32([90, 40]), WORD, WORD + np.float32([0, 200])]
+    targets = draw_box_targets(words, np.array([False, False, True, False]), SIZE)
+    assert targets.kind.tolist() == [1, 1, -1, 0]
+    np.testing.assert_allclose(targets.boxes[:3], [[33, 41, 113, 65], [123, 81, 160, 96], [33, 41, 113, 65]])
+    assert targets.boxes.dtype == np.float32
+
+
+def test_there_is_a_labeler_for_every_detector():
+    assert LABELERS.keys() == DETECTORS.keys()
+
+
+@pytest.mark.parametrize(
+    ("kind", "outline"),
+    [("ribbon", [[20, 60], [100, 10], [112, 28], [30, 80]]), ("rfcn", [[20, 10], [112, 10], [112, 80], [20, 80]])],
+)
+def test_what_a_detector_finds_of_a_turned_word(kind, outline):
+    """R-FCN its box, which is also what is read then."""
+    labeler = LABELERS[kind]
+    ribbon = labeler.outline(np.array([[20, 60], [100, 10], [112, 28], [30, 80]], dtype=np.float32))
+    assert ribbon.dtype == np.float32
+    np.testing.assert_allclose(ribbon_to_polygon(ribbon), outline, atol=1e-4)
+    assert type(labeler.draw([ribbon], KEEP, SIZE)).__name__ == {"ribbon": "RibbonTargets", "rfcn": "BoxTargets"}[kind]

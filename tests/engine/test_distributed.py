@@ -34,8 +34,9 @@ def seeded_network() -> SpottingNetwork:
 
 
 def gradients(network: nn.Module, batch: Batch, world: World) -> dict[str, Tensor]:
+    detection_terms = getattr(network, "module", network).detector.loss_terms
     output = network(batch.image, batch.ribbons, batch.region_slot)
-    total, _ = SpottingLoss(LossConfig(), world.mean)(*output.maps, output.text_logits, batch)
+    total, _ = SpottingLoss(LossConfig(), detection_terms, world.mean)(output.maps, output.text_logits, batch)
     total.backward()
     return {name.removeprefix("module."): p.grad for name, p in network.named_parameters()}
 

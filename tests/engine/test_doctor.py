@@ -35,15 +35,15 @@ WELL = {
 }
 
 
-def loss_of(config: LossConfig) -> SpottingLoss:
-    return SpottingLoss(config, lambda denominators: denominators)
+def loss_of(network: SpottingNetwork, config: LossConfig) -> SpottingLoss:
+    return SpottingLoss(config, network.detector.loss_terms, lambda denominators: denominators)
 
 
 def pull(network: SpottingNetwork, config: LossConfig, batch: Batch) -> Tensor:
     """The gradient of a loss on backbone and neck, by an ordinary backward pass."""
     network = deepcopy(network)
     output = network(batch.image, batch.ribbons, batch.region_slot)
-    loss_of(config)(*output.maps, output.text_logits, batch)[0].backward()
+    loss_of(network, config)(output.maps, output.text_logits, batch)[0].backward()
     return torch.cat([p.grad.flatten() for part in (network.backbone, network.neck) for p in part.parameters()])
 
 
@@ -55,7 +55,7 @@ def batch() -> Batch:
 def test_gradients_are_those_of_one_head_each(batch: Batch) -> None:
     network = seeded_network()
     before = deepcopy(network.state_dict())
-    values = measure_gradients(network, loss_of(LossConfig(2.0, 0.5, 3.0)), batch, "float32")
+    values = measure_gradients(network, loss_of(network, LossConfig(2.0, 0.5, 3.0)), batch, "float32")
     detection, reading = (
         pull(network, config, batch) for config in (LossConfig(2.0, 0.5, 0.0), LossConfig(0.0, 0.0, 3.0))
     )
@@ -71,9 +71,9 @@ def test_gradients_are_those_of_one_head_each(batch: Batch) -> None:
 
 def test_a_head_with_nothing_to_learn_has_no_entry(batch: Batch) -> None:
     network = seeded_network()
-    silent = measure_gradients(network, loss_of(LossConfig(ctc=0.0)), batch, "float32")
+    silent = measure_gradients(network, loss_of(network, LossConfig(ctc=0.0)), batch, "float32")
     assert silent.keys() == {"doctor/det_gradient"}
-    nothing = measure_gradients(network, loss_of(LossConfig()), collate([example(0, words=0)]), "bf16")
+    nothing = measure_gradients(network, loss_of(network, LossConfig()), collate([example(0, words=0)]), "bf16")
     assert nothing.keys() == {"doctor/det_gradient"}
 
 

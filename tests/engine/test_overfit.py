@@ -14,6 +14,7 @@ from textspot.data.lmdb_records import Reader
 from textspot.engine.train import TrainingResult, train
 from textspot.inference import load
 from textspot.models.backbone import BackboneConfig
+from textspot.models.detector import DetectorConfig
 from textspot.models.fcr import RecognizerConfig
 from textspot.models.neck import NeckConfig
 from textspot.models.spotting_network import ModelConfig
@@ -23,19 +24,18 @@ from textspot.runtime.build import RuntimeConfig, RuntimeName
 from textspot.runtime.export import export_onnx
 from textspot.text.charset import TextConfig
 
+BACKBONE = BackboneConfig(widths=(16, 32, 48, 64), blocks=(1, 1, 1, 1))
+RECOGNIZER = RecognizerConfig(widths=(32, 48, 64, 96), context_layers=1)
+MODEL = ModelConfig(BACKBONE, NeckConfig(32), RoiConfig(width=32), RECOGNIZER)
 
-def overfit_recipe(folder: Path) -> Recipe:
+
+def overfit_recipe(folder: Path, model: ModelConfig = MODEL, **drawn: float) -> Recipe:
     """Two images, and a network that can learn them by heart."""
-    images = SourceConfig(str(folder / "images"), draw=drawing(2, seed=5))
+    images = SourceConfig(str(folder / "images"), draw=drawing(2, seed=5, **drawn))
     return Recipe(
         run=str(folder / "run"),
         text=TextConfig(CHARACTERS),
-        model=ModelConfig(
-            BackboneConfig(widths=(16, 32, 48, 64), blocks=(1, 1, 1, 1)),
-            NeckConfig(32),
-            RoiConfig(width=32),
-            RecognizerConfig(widths=(32, 48, 64, 96), context_layers=1),
-        ),
+        model=model,
         data=DataConfig(train=(images,), validation=replace(images, draw=None), image_size=(128, 160), num_workers=0),
         train=TrainConfig(
             steps=200, batch_size=2, learning_rate=4e-3, warmup_steps=20, evaluate_every=200, ema_decay=0.9
@@ -50,8 +50,7 @@ def overfitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingResult
     return train(overfit_recipe(folder)), folder / "images"
 
 
-def test_two_images_are_detected_and_read_exactly(overfitted: tuple[TrainingResult, Path]) -> None:
-    result, images = overfitted
+def assert_learned(result: TrainingResult, images: Path) -> None:
     spotter, reader = load(result.weights), Reader(images)
     for index in range(2):
         sample = reader.sample(index)
@@ -59,6 +58,20 @@ def test_two_images_are_detected_and_read_exactly(overfitted: tuple[TrainingResu
         assert found == sorted(sample.transcripts)
     assert result.figures["icdar2015/end_to_end/hmean"] == 1.0
     assert result.figures["icdar2015/detection_iou/hmean"] == 1.0
+
+
+def test_two_images_are_detected_and_read_exactly(overfitted: tuple[TrainingResult, Path]) -> None:
+    assert_learned(*overfitted)
+
+
+@pytest.mark.parametrize("shared", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_so_they_are_by_the_system_of_the_paper(tmp_path: Path, shared: bool) -> None:
+    """R-FCN and text pooling for horizontal boxes, joint and separate; the trunk is a slim one."""
+    roi = RoiConfig(width=64, kind="proportional", min_width=16)
+    detector = DetectorConfig("rfcn", anchor_sizes=(16.0, 32.0), max_proposals=100)
+    model = ModelConfig(BACKBONE, NeckConfig(32), roi, RECOGNIZER, detector, shared)
+    result = train(overfit_recipe(tmp_path, model, max_rotation=0.0, max_tilt=0.0))
+    assert_learned(result, tmp_path / "images")
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ def test_biases_and_normalisation_do_not_decay_and_the_backbone_takes_its_share(
     network = nn.Sequential(
         OrderedDict(head=nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), backbone=nn.Conv2d(3, 5, 1))
     )
-    groups = parameter_groups(network, 0.1, backbone_share=0.3)
+    groups = parameter_groups(network, 0.1, [network.backbone], 0.3)
     shapes = [[tuple(p.shape) for p in group["params"]] for group in groups]
     assert shapes == [[(4, 3, 3, 3)], [(4,), (4,), (4,)], [(5, 3, 1, 1)], [(5,)]]
     assert [group["weight_decay"] for group in groups] == [0.1, 0.0, 0.1, 0.0]

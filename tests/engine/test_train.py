@@ -18,6 +18,8 @@ from textspot.data.dataset import SourceConfig
 from textspot.data.synthetic.draw import StreamConfig
 from textspot.engine.state import TrainerState, changed_keys
 from textspot.engine.train import train
+from textspot.models.detector import DetectorConfig
+from textspot.models.text_pooling import RoiConfig
 from textspot.recipe import Recipe
 from textspot.text.charset import TextConfig
 
@@ -221,25 +223,48 @@ def test_changed_keys_names_what_differs() -> None:
     assert changed_keys({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}, "e": 3}) == ["a.c", "d", "e"]
 
 
-@pytest.mark.parametrize("changes", [{"doctor_every": 2}, {"predicted_regions": 0.5, "predicted_regions_from": 3}])
-def test_ctrl_c_saves_and_the_run_goes_on_bit_for_bit(tiny_recipe: Recipe, tmp_path: Path, changes: dict) -> None:
-    tiny_recipe = replace(tiny_recipe, train=replace(tiny_recipe.train, **changes))
-    broken = replace(tiny_recipe, run=str(tmp_path / "broken"))
-    steps = {"left": 5}
+def interrupt_after(steps: int, recipe: Recipe) -> None:
+    """Train the recipe until, during its step number `steps`, Ctrl-C stops it."""
+    left = {"steps": steps}
     update = torch.optim.AdamW.step
 
     def step_then_interrupt(self, *arguments):
-        steps["left"] -= 1
-        if steps["left"] == 0:
+        left["steps"] -= 1
+        if left["steps"] == 0:
             os.kill(os.getpid(), signal.SIGINT)
         return update(self, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.AdamW, "step", step_then_interrupt)
-        assert not train(broken).finished
+        assert not train(recipe).finished
+
+
+@pytest.mark.parametrize("changes", [{"doctor_every": 2}, {"predicted_regions": 0.5, "predicted_regions_from": 3}])
+def test_ctrl_c_saves_and_the_run_goes_on_bit_for_bit(tiny_recipe: Recipe, tmp_path: Path, changes: dict) -> None:
+    tiny_recipe = replace(tiny_recipe, train=replace(tiny_recipe.train, **changes))
+    broken = replace(tiny_recipe, run=str(tmp_path / "broken"))
+    interrupt_after(5, broken)
     assert train(broken).finished
     train(tiny_recipe)
     assert_same_runs(Path(tiny_recipe.run), Path(broken.run))
+
+
+def test_so_does_the_system_of_the_paper(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    """R-FCN chooses its examples without chance; so a run that stopped goes on as if it had not."""
+    model = replace(
+        tiny_recipe.model,
+        detector=DetectorConfig("rfcn", anchor_sizes=(16.0, 32.0), max_proposals=50),
+        recognizer=replace(tiny_recipe.model.recognizer, kind="crnn"),
+        roi=RoiConfig(width=64, kind="proportional"),
+    )
+    recipe = replace(tiny_recipe, model=model)
+    broken = replace(recipe, run=str(tmp_path / "broken"))
+    interrupt_after(5, broken)
+    assert train(broken).finished
+    train(recipe)
+    assert_same_runs(Path(recipe.run), Path(broken.run))
+    events = log_without_times(Path(recipe.run))
+    assert {"rpn/score", "rpn/geometry", "det/score", "det/geometry", "rec/ctc"} <= events[0].keys()
 
 
 def assert_same_runs(whole: Path, broken: Path) -> None:

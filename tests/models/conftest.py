@@ -1,6 +1,7 @@
 """A network small enough for a test: every part of the default one, with few channels."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,12 +22,15 @@ TINY = ModelConfig(
 
 
 @pytest.fixture
-def build_tiny() -> Callable[[], SpottingNetwork]:
-    """Builds the same network each time, none of whose weights or statistics are left at a special value such as 0."""
+def build_tiny() -> Callable[..., SpottingNetwork]:
+    """Builds the same network each time, none of whose weights or statistics are left at a special value such as 0; its
+    arguments are parts of another config than `TINY` has."""
 
-    def build() -> SpottingNetwork:
+    def build(**parts) -> SpottingNetwork:
         torch.manual_seed(0)
-        network = build_network(TINY, 5, stride=4, offset_unit=16.0, mean=(120, 110, 100), std=(60, 58, 56))
+        network = build_network(
+            replace(TINY, **parts), 5, stride=4, offset_unit=16.0, mean=(120, 110, 100), std=(60, 58, 56)
+        )
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 for values in (module.weight, module.running_var):

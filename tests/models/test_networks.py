@@ -5,13 +5,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 from textspot.geometry import box_to_quad, quad_to_ribbon
 from textspot.models.backbone import BACKBONES, BackboneConfig, Normalize
+from textspot.models.crnn import RecurrentRecognizer
 from textspot.models.fcr import BLANK_BIAS, FullyConvolutionalRecognizer, RecognizerConfig
-from textspot.models.neck import TopDownNeck
-from textspot.models.spotting_network import ModelConfig
+from textspot.models.neck import NeckConfig, TopDownNeck
+from textspot.models.spotting_network import RECOGNIZERS, ModelConfig, SpottingNetwork, build_network
 from textspot.models.text_pooling import RoiConfig
 
 SIZE = (64, 96)
@@ -28,6 +30,8 @@ def build_images(count: int = 4) -> torch.Tensor:
     ("build", "message"),
     [
         (lambda: BackboneConfig(blocks=(2, 0, 2, 2)), r"model.backbone.blocks is \(2, 0, 2, 2\)"),
+        (lambda: BackboneConfig(pretrained=True), "there are no ImageNet weights of slim_resnet"),
+        (lambda: RecognizerConfig(context_layers=0, kind="crnn"), "context_layers is 0, expected at least 1"),
         (lambda: RecognizerConfig(context_kernel=4), "model.recognizer.context_kernel is 4, expected an odd number"),
         (lambda: ModelConfig(roi=RoiConfig(height=16)), "model.roi.height is 16, the recogniser takes 8 rows"),
         (lambda: ModelConfig(roi=RoiConfig(width=33)), "model.roi.width is 33, expected a multiple of 2"),
@@ -56,7 +60,7 @@ def test_the_slim_resnet_has_the_widths_and_depths_it_is_told():
     assert [len(stage) for stage in backbone.stages] == [1, 2, 3, 1]
 
 
-@pytest.mark.parametrize("kind", BACKBONES)
+@pytest.mark.parametrize("kind", [kind for kind in BACKBONES if kind != "vgg16_bn"])
 def test_every_block_starts_as_the_identity(kind):
     torch.manual_seed(0)
     block = BACKBONES[kind](BackboneConfig(kind)).stages[0][1]
@@ -81,10 +85,13 @@ def test_the_neck_lets_every_level_reach_the_finest_map():
 
 
 @pytest.mark.parametrize("num_regions", [1, 3])
-@pytest.mark.parametrize(("context_layers", "kernel"), [(0, 1), (1, 3), (3, 7)])
-def test_the_recogniser_halves_the_width(num_regions, context_layers, kernel):
-    config = RecognizerConfig((8, 8, 12, 16), context_layers, kernel)
-    logits = FullyConvolutionalRecognizer(config, 6, 5)(torch.rand(num_regions, 6, 8, 20))
+@pytest.mark.parametrize(
+    ("kind", "context_layers", "kernel"),
+    [("fcr", 0, 1), ("fcr", 1, 3), ("fcr", 3, 7), ("crnn", 1, 1), ("crnn", 2, 5)],
+)
+def test_the_recogniser_halves_the_width(kind, num_regions, context_layers, kernel):
+    config = RecognizerConfig((8, 8, 12, 16), context_layers, kernel, kind)
+    logits = RECOGNIZERS[kind](config, 6, 5)(torch.rand(num_regions, 6, 8, 20))
     assert logits.shape == (num_regions, 10, 5)
     assert logits.dtype == torch.float32
 
@@ -96,15 +103,17 @@ def test_a_new_recogniser_favours_the_blank():
     assert (logits[..., 0] - logits[..., 1:].max(dim=2).values).mean() == pytest.approx(BLANK_BIAS, abs=0.5)
 
 
+@pytest.mark.parametrize("kind", RECOGNIZERS)
 @pytest.mark.parametrize("training", [True, False])
-def test_no_region_gives_no_logits(training):
-    recognizer = FullyConvolutionalRecognizer(RecognizerConfig((8, 8, 12, 16)), 6, 5).train(training)
+def test_no_region_gives_no_logits(kind, training):
+    recognizer = RECOGNIZERS[kind](RecognizerConfig((8, 8, 12, 16), kind=kind), 6, 5).train(training)
     assert recognizer(torch.zeros(0, 6, 8, 20)).shape == (0, 10, 5)
 
 
-def test_without_regions_every_parameter_of_the_recogniser_has_a_zero_gradient():
+@pytest.mark.parametrize("kind", RECOGNIZERS)
+def test_without_regions_every_parameter_of_the_recogniser_has_a_zero_gradient(kind):
     """DistributedDataParallel waits for ever for a parameter that took no part."""
-    recognizer = FullyConvolutionalRecognizer(RecognizerConfig((8, 8, 12, 16)), 6, 5).train()
+    recognizer = RECOGNIZERS[kind](RecognizerConfig((8, 8, 12, 16), kind=kind), 6, 5).train()
     before = {name: values.clone() for name, values in recognizer.state_dict().items()}
     patches = torch.zeros(0, 6, 8, 20, requires_grad=True)
     recognizer(patches).sum().backward()
@@ -204,7 +213,7 @@ def test_bytes_and_floats_are_the_same_image(build_tiny):
 
 
 def test_more_slots_than_cells_is_an_error_of_the_runtime(build_tiny):
-    with pytest.raises(RuntimeError, match="out of range"):
+    with pytest.raises(RuntimeError, match="Expected cond to be True"):
         build_tiny().eval().spot(build_images(1), torch.zeros(16 * 24 + 1))
 
 
@@ -238,3 +247,78 @@ def test_no_normalisation_but_batch_norm(build_tiny):
     """InstanceNorm, for one, sees at inference how wide a patch is."""
     norms = {type(module) for module in build_tiny().modules() if isinstance(module, nn.modules.batchnorm._NormBase)}
     assert norms == {nn.BatchNorm2d}
+
+
+@pytest.mark.parametrize("num_classes", [37, 97, 5000])
+@pytest.mark.parametrize("config", [RecognizerConfig(), RecognizerConfig((32, 48, 64, 96), 1, 7)])
+def test_both_recognisers_have_as_many_parameters(config, num_classes):
+    """CRNN has within 1 % of those of FCR, classifier included: the comparison is of their kinds."""
+    fcr, crnn = (
+        sum(parameter.numel() for parameter in kind(config, 64, num_classes).parameters())
+        for kind in (FullyConvolutionalRecognizer, RecurrentRecognizer)
+    )
+    assert crnn / fcr == pytest.approx(1, abs=0.01)
+
+
+def test_crnn_looks_along_the_whole_line():
+    """FCR sees a few columns; that is all in which they differ."""
+    patches = torch.rand(1, 6, 8, 64, generator=torch.Generator().manual_seed(0))
+    changed = patches.clone()
+    changed[..., 63] += 5
+    for kind, expected in (("fcr", False), ("crnn", True)):
+        torch.manual_seed(0)
+        recognizer = RECOGNIZERS[kind](RecognizerConfig((8, 8, 12, 16), kind=kind), 6, 5).eval()
+        assert bool((recognizer(patches) - recognizer(changed))[0, 0].any()) == expected, kind
+
+
+def build_separate() -> SpottingNetwork:
+    torch.manual_seed(0)
+    backbone, recognizer = BackboneConfig(widths=(4, 6, 8, 10), blocks=(1, 1, 1, 1)), RecognizerConfig((8, 8, 12, 16))
+    config = ModelConfig(backbone, NeckConfig(8), RoiConfig(width=16), recognizer, shared=False)
+    return build_network(config, 5, stride=4, offset_unit=16.0, mean=(120, 110, 100), std=(60, 58, 56))
+
+
+@pytest.mark.parametrize(
+    ("learns", "parts"),
+    [("detector", {"detector", "backbone", "neck"}), ("recognizer", {"recognizer", "reading_trunk"})],
+)
+def test_separate_heads_share_no_weight(learns, parts):
+    network = build_separate().train()
+    output = network(build_images(2), WORDS[:2], torch.tensor([0, 4]))
+    outputs = {"detector": output.maps, "recognizer": [output.text_logits]}[learns]
+    sum(tensor.square().sum() for tensor in outputs).backward()
+    assert {name.split(".")[0] for name, p in network.named_parameters() if p.grad is not None} == parts
+    assert all(p.grad is not None for name, p in network.named_parameters() if name.split(".")[0] in parts)
+
+
+@torch.no_grad()
+def test_separate_heads_read_from_features_of_their_own():
+    network = build_separate().eval()
+    features, maps = network.detect(build_images())
+    normalized = network.normalize(build_images())
+    shared = network.neck(network.backbone(normalized))
+    np.testing.assert_allclose(features, network.reading_trunk(normalized), atol=1e-5)
+    np.testing.assert_allclose(network.detector(shared).score_logits, maps.score_logits, atol=1e-5)
+    assert (features - shared).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(("kind", "name"), [("vgg16_bn", "features.0.weight"), ("resnet18", "conv1.weight")])
+def test_imagenet_weights_are_fetched_where_training_starts_and_nowhere_else(kind, name, monkeypatch):
+    torch.manual_seed(0)
+    given = torchvision.models.get_model(kind).state_dict()
+    monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", lambda *_, **__: given)
+    config = ModelConfig(BackboneConfig(kind, pretrained=True), shared=False)
+    settings = (config, 5, 4, 16.0, (120, 110, 100), (60, 58, 56))
+    network = build_network(*settings, pretrained=True)
+    for backbone in (network.backbone, network.reading_trunk[0]):
+        assert torch.equal(backbone.stem[0].weight, given[name])
+    assert not torch.equal(build_network(*settings).backbone.stem[0].weight, given[name])
+
+
+def test_imagenet_weights_that_cannot_be_had_are_named(monkeypatch):
+    def fail(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", fail)
+    with pytest.raises(ValueError, match=r"vgg16_bn.*could not be downloaded \(no route to host\).*pretrained: false"):
+        BACKBONES["vgg16_bn"](BackboneConfig("vgg16_bn", pretrained=True))

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from textspot.geometry import box_to_quad, polygon_to_ribbon, quad_to_ribbon
-from textspot.models.predicted_regions import NEAREST, exchange_regions
+from textspot.models.detector import DetectorConfig
+from textspot.models.predicted_regions import NEAREST, NUM_PREDICTED, exchange_regions
 from textspot.models.spotting_network import SpottingNetwork
 
 STRAIGHT = quad_to_ribbon(box_to_quad(np.array([10, 20, 70, 32])))
@@ -97,8 +98,10 @@ def test_predictions_are_peaks_and_no_gradient_flows_through_them(build_tiny: Ca
     assert network.neck.lateral[0].weight.grad is not None
 
 
-def test_a_small_map_has_fewer_peaks_than_are_looked_at(build_tiny: Callable[[], SpottingNetwork]) -> None:
-    network = build_tiny().eval()
+@pytest.mark.parametrize("kind", ["ribbon", "rfcn"])
+def test_the_smallest_image_has_as_many_regions_as_are_looked_at(
+    build_tiny: Callable[..., SpottingNetwork], kind: str
+) -> None:
+    network = build_tiny(detector=DetectorConfig(kind)).eval()
     _, maps = network.detect(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
-    cropped = type(maps)(maps.score_logits[:, :2, :3], maps.geometry[:, :, :2, :3])
-    assert network.predict_regions(cropped).shape == (1, 6, 2, 4, 2)
+    assert network.predict_regions(maps).shape == (1, NUM_PREDICTED, 2, 4, 2)

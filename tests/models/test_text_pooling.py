@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from textspot.geometry import box_to_quad, polygon_to_ribbon, quad_to_ribbon, ribbon_points
-from textspot.models.text_pooling import RoiConfig, TextPooling
+from textspot.geometry import box_to_quad, polygon_to_ribbon, quad_to_ribbon, ribbon_points, ribbon_size
+from textspot.models.text_pooling import ProportionalTextPooling, RoiConfig, TextPooling
+from textspot.text.charset import Charset
+from textspot.text.ctc import decode_best_path
 
 STRIDE, H, W = 4, 16, 24  # a map of an image of 64 x 96 pixels
 
@@ -101,3 +103,99 @@ def test_coordinates_stay_in_float32_under_autocast():
     assert patches.dtype == torch.float32
     np.testing.assert_allclose(patches, pooling(features, ribbon), atol=1e-6)
     assert patches[0, 0, 3].mean() == pytest.approx(((1001 + 1041) / 2 / STRIDE - 0.5) / 64, abs=1e-4)
+
+
+PROPORTIONAL = RoiConfig(8, 48, kind="proportional", columns_per_height=8, min_width=6)
+BOXES = {
+    "a word": ([8, 20, 56, 36], 24),
+    "narrower than a cell": ([30, 20, 32, 30], 6),
+    "lower than a cell": ([30, 20, 40, 23], 27),
+    "wider than the limit": ([2, 20, 94, 28], 48),
+    "higher than wide": ([30, 2, 34, 60], 6),
+    "partly outside": ([70, 40, 130, 60], 24),
+}
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_the_patch_of_a_box_is_that_of_a_plain_loop_and_zeros_behind(name):
+    box, num_columns = BOXES[name]
+    features = np.random.default_rng(0).normal(size=(3, H, W))
+    ribbon = torch.tensor(quad_to_ribbon(box_to_quad(box)))[None, None]
+    patches = ProportionalTextPooling(PROPORTIONAL, STRIDE)(torch.tensor(features, dtype=torch.float32)[None], ribbon)
+    expected = pool_slowly(features, ribbon[0, 0].numpy(), RoiConfig(8, num_columns, PROPORTIONAL.margin))
+    assert patches.shape == (1, 3, 8, 48)
+    np.testing.assert_allclose(patches[0, :, :, :num_columns], expected, atol=1e-4)
+    assert not patches[0, :, :, num_columns:].any()
+
+
+@pytest.mark.parametrize("name", ["a word", "partly outside"])
+def test_both_poolings_agree_on_a_straight_horizontal_ribbon(name):
+    box, num_columns = BOXES[name]
+    features = torch.rand(1, 3, H, W, generator=torch.Generator().manual_seed(0))
+    ribbon = torch.tensor(quad_to_ribbon(box_to_quad(box)))[None, None]
+    stretched = TextPooling(RoiConfig(8, num_columns), STRIDE)(features, ribbon)
+    proportional = ProportionalTextPooling(PROPORTIONAL, STRIDE)(features, ribbon)
+    np.testing.assert_allclose(proportional[..., :num_columns], stretched, atol=1e-5)
+
+
+def test_identical_boxes_have_identical_patches_whatever_lies_beside_them():
+    word, line = (torch.tensor(quad_to_ribbon(box_to_quad(box))) for box in ([8, 20, 56, 36], [2, 40, 94, 48]))
+    features = torch.rand(1, 3, H, W, generator=torch.Generator().manual_seed(0))
+    pooling = ProportionalTextPooling(PROPORTIONAL, STRIDE)
+    first, second, _ = pooling(features, torch.stack([word, word, line])[None])
+    assert torch.equal(first, second)
+    assert torch.equal(first, pooling(features, word[None, None])[0])
+
+
+@pytest.mark.parametrize("name", RIBBONS)
+def test_columns_follow_the_shape_of_a_ribbon(name):
+    height, width = ribbon_size(RIBBONS[name])
+    expected = np.clip(round(8 * width / max(height, 1e-3)), 6, 48)
+    ribbon = torch.tensor(np.array(RIBBONS[name]), dtype=torch.float32)
+    assert int(PROPORTIONAL.count_columns(ribbon)) == expected
+    assert RoiConfig(8, 48).count_columns(ribbon.expand(2, 3, 2, 4, 2)).tolist() == [[48] * 3] * 2
+
+
+def test_behind_a_region_stands_a_certain_blank():
+    """CTC is then that of the steps before alone, and so is what is decoded."""
+    ribbons = torch.tensor(np.array([quad_to_ribbon(box_to_quad(box)) for box, _ in BOXES.values()]))
+    logits = torch.randn(len(ribbons), 24, 4, generator=torch.Generator().manual_seed(0))
+    masked = ProportionalTextPooling(PROPORTIONAL, STRIDE).blank_padding(logits, ribbons)
+    for row, (_, num_columns) in enumerate(BOXES.values()):
+        steps = -(-num_columns // 2)  # a step that sees one column of the region counts
+        assert torch.equal(masked[row, :steps], logits[row, :steps])
+        token, length = torch.tensor([[1, 2]]), torch.tensor([2])
+        alternatives = masked[row], logits[row, :steps]
+        losses = [
+            torch.nn.functional.ctc_loss(
+                values[None].log_softmax(2).transpose(0, 1), token, torch.tensor([len(values)]), length, reduction="sum"
+            )
+            for values in alternatives
+        ]
+        assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-5)
+        whole, part = (decode_best_path(values[None].numpy(), Charset("abc"))[0][0] for values in alternatives)
+        assert whole == part
+
+
+def test_what_stretched_regions_show_is_all_region():
+    logits = torch.rand(2, 8, 4)
+    assert TextPooling(RoiConfig(8, 16), STRIDE).blank_padding(logits, torch.zeros(2, 2, 4, 2)) is logits
+
+
+@pytest.mark.parametrize("kind", [TextPooling, ProportionalTextPooling])
+def test_no_regions_at_all(kind):
+    pooling = kind(PROPORTIONAL, STRIDE)
+    assert pooling(torch.ones(2, 3, H, W), torch.zeros(2, 0, 2, 4, 2)).shape == (0, 3, 8, 48)
+    assert pooling.blank_padding(torch.zeros(0, 24, 4), torch.zeros(0, 2, 4, 2)).shape == (0, 24, 4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"columns_per_height": 0.0}, "model.roi.columns_per_height is 0.0, expected a number above 0"),
+        ({"min_width": 65}, r"model.roi.min_width is 65, expected 1 to model.roi.width \(64\)"),
+    ],
+)
+def test_settings_that_cannot_be(settings, message):
+    with pytest.raises(ValueError, match=message):
+        RoiConfig(kind="proportional", **settings)

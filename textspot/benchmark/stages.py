@@ -92,7 +92,7 @@ def run_network(
         with stage("RoI"):
             patches = parts.pool(features, ribbons)
         with stage("recogniser"):
-            text_logits = parts.recognize(patches, len(pixels))
+            text_logits = parts.recognize(patches, ribbons)
         with stage("download"):
             return parts.download(ribbons, scores, text_logits)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy as np
 from textspot.batch import Example
 from textspot.data.mixture import Mixture, SampleSource
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
-from textspot.data.targets import draw_targets
+from textspot.data.targets import Labeler
 from textspot.data.transforms import TransformConfig, augment, place_camera
-from textspot.geometry import polygon_to_ribbon, ribbon_sizes
+from textspot.geometry import ribbon_sizes
 from textspot.structures import Sample
 from textspot.text.charset import Charset, TextConfig, normalize
 from textspot.text.ctc import min_time_steps
@@ -90,7 +90,9 @@ class TrainingStream:
     """Position -> Example. The sampler of a run is its position; nothing else has to be restored to resume it.
 
     Images longer than `max_side` are seen as small as inference sees them (`preprocess.max_side`), so that words have
-    the same size in both; the zoom of the augmentation comes on top.
+    the same size in both; the zoom of the augmentation comes on top. `count_time_steps` says how many steps the reader
+    has for a ribbon, `labeler` what an annotation means to the detector; both travel to worker processes, so they are
+    functions that can be pickled.
     """
 
     def __init__(
@@ -98,9 +100,10 @@ class TrainingStream:
         sources: Sequence[SampleSource | DrawnStream],
         config: DataConfig,
         text: TextConfig,
-        time_steps: int,
-        max_side: int,
         seed: int,
+        max_side: int,
+        count_time_steps: Callable[[np.ndarray], int],
+        labeler: Labeler,
     ):
         empty = [
             str(source.path)
@@ -110,8 +113,8 @@ class TrainingStream:
         if empty:
             raise ValueError(f"no images to train on in {', '.join(empty)}")
         self.mixture = Mixture(sources, [source.weight for source in config.train], seed)
-        self.config, self.text, self.seed = config, text, seed
-        self.charset, self.time_steps, self.max_side = Charset(text.characters), time_steps, max_side
+        self.config, self.text, self.seed, self.max_side = config, text, seed, max_side
+        self.charset, self.count_time_steps, self.labeler = Charset(text.characters), count_time_steps, labeler
 
     def __getitem__(self, position: int) -> Example:
         rng = np.random.default_rng((self.seed, position))
@@ -123,34 +126,35 @@ class TrainingStream:
         return self._encode(view, dropped, rng)
 
     def _encode(self, sample: Sample, dropped: Counter[str], rng: np.random.Generator) -> Example:
-        ribbons = [polygon_to_ribbon(polygon)[0] for polygon in sample.polygons]
+        ribbons = [self.labeler.outline(polygon) for polygon in sample.polygons]
         sizes = ribbon_sizes(np.array(ribbons))
         ignore = sample.ignore | (sizes.min(axis=1, initial=np.inf) < self.config.min_text_height)
         readable: list[np.ndarray] = []
         tokens: list[list[int]] = []
         for number in rng.permutation(np.flatnonzero(~ignore)):
             text = normalize(sample.transcripts[number], self.text.case)
-            reason = self._unreadable(text)
+            region = jitter_ribbon(ribbons[number], self.config.region_jitter * sizes[number, 0], rng)
+            reason = self._unreadable(text, region)
             if reason:
                 dropped[reason] += 1
             elif len(readable) < self.config.max_regions:
-                readable.append(jitter_ribbon(ribbons[number], self.config.region_jitter * sizes[number, 0], rng))
+                readable.append(region)
                 tokens.append(self.charset.encode(text))
         return Example(
             image=sample.image,
-            targets=draw_targets(ribbons, ignore, sample.size),
+            targets=self.labeler.draw(ribbons, ignore, sample.size),
             ribbons=np.array(readable, dtype=np.float32).reshape(-1, 2, 4, 2),
             tokens=tokens,
             dropped=dict(dropped),
         )
 
-    def _unreadable(self, text: str) -> str | None:
+    def _unreadable(self, text: str, region: np.ndarray) -> str | None:
         """Why a word trains the detector and not the reader; None if it trains both."""
         if not text:
             return "no transcript"
         if not self.charset.knows(text):
             return "character outside the charset"
-        if min_time_steps(self.charset.encode(text)) > self.time_steps:
+        if min_time_steps(self.charset.encode(text)) > self.count_time_steps(region):
             return TOO_LONG
         return None
 

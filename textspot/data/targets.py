@@ -1,11 +1,19 @@
-"""The maps the detection head learns, drawn from ribbons. Legend: N instances, h w map, u v ribbon coordinates."""
+"""What the detection heads learn, drawn from outlines. Legend: N instances, h w map, u v ribbon coordinates."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from textspot.batch import Targets
-from textspot.geometry import ribbon_points, ribbon_sizes
+from textspot.batch import BoxTargets, RibbonTargets, Targets
+from textspot.geometry import (
+    box_to_quad,
+    polygon_to_box,
+    polygon_to_ribbon,
+    quad_to_ribbon,
+    ribbon_points,
+    ribbon_sizes,
+)
 
 STRIDE = 4  # pixels per cell: the finest map of the neck
 OFFSET_UNIT = 16.0  # pixels: brings the offsets of ordinary words to the order of 1
@@ -13,7 +21,7 @@ HILL_WIDTH = 0.2  # of the ribbon's extent: the hill is 0.04 in the middle of a 
 GEOMETRY_CORE = 0.3  # cells on the hill above this value learn the geometry
 
 
-def draw_targets(ribbons: Sequence[np.ndarray], ignore: np.ndarray, size: tuple[int, int]) -> Targets:
+def draw_targets(ribbons: Sequence[np.ndarray], ignore: np.ndarray, size: tuple[int, int]) -> RibbonTargets[np.ndarray]:
     """Score, mask and geometry of an image of `size` (height, width) in pixels; both divisible by the stride.
 
     Each word is a hill that is 1 in the cell of its centre point and falls with the distance from it in ribbon
@@ -41,7 +49,7 @@ def draw_targets(ribbons: Sequence[np.ndarray], ignore: np.ndarray, size: tuple[
     centres = np.stack([column + 0.5, row + 0.5], axis=1) * STRIDE
     control_points = np.reshape(ribbons, (-1, 8, 2))[owners]
     heights = np.maximum(sizes[:, 0], STRIDE)[owners]
-    return Targets(
+    return RibbonTargets(
         score,
         mask,
         cells=row * w + column,
@@ -64,3 +72,39 @@ def _cover(ribbon: np.ndarray, size: np.ndarray, h: int, w: int) -> tuple[np.nda
     height_there = np.zeros(len(covered), dtype=np.float32)
     np.maximum.at(height_there, position, hill[inside].astype(np.float32))
     return covered // w, covered % w, height_there
+
+
+def draw_box_targets(
+    ribbons: Sequence[np.ndarray], ignore: np.ndarray, size: tuple[int, int]
+) -> BoxTargets[np.ndarray]:
+    """The boxes around the ribbons, as far as they lie in the image of `size` (height, width) in pixels.
+
+    Without ribbons there is one box, of no size and of kind 0; so has what lies outside the image.
+    """
+    boxes = np.zeros((max(1, len(ribbons)), 4), dtype=np.float32)
+    kind = np.zeros(len(boxes), dtype=np.int64)
+    for row, (ribbon, is_ignored) in enumerate(zip(ribbons, ignore, strict=True)):
+        boxes[row] = polygon_to_box(ribbon.reshape(-1, 2)).clip(0, [*size[::-1], *size[::-1]])
+        extent = boxes[row, 2:] - boxes[row, :2]
+        kind[row] = 0 if extent.min() <= 0 else -1 if is_ignored else 1
+    return BoxTargets(boxes, kind)
+
+
+@dataclass(frozen=True)
+class Labeler:
+    """What an annotation means to a detector: `outline` makes of a polygon the ribbon that is found and read, `draw`
+    of all ribbons, their ignore flags and the image's size what the detector learns."""
+
+    outline: Callable[[np.ndarray], np.ndarray]
+    draw: Callable[[Sequence[np.ndarray], np.ndarray, tuple[int, int]], Targets]
+
+
+def _fit_ribbon(polygon: np.ndarray) -> np.ndarray:
+    return polygon_to_ribbon(polygon)[0]
+
+
+def _fit_box(polygon: np.ndarray) -> np.ndarray:
+    return quad_to_ribbon(box_to_quad(polygon_to_box(polygon)))
+
+
+LABELERS = {"ribbon": Labeler(_fit_ribbon, draw_targets), "rfcn": Labeler(_fit_box, draw_box_targets)}

@@ -10,7 +10,8 @@ from textspot.batch import Batch
 from textspot.losses import SpottingLoss
 from textspot.models.spotting_network import SpottingNetwork
 
-HEADS = ("det", "rec")  # what the names of their loss terms begin with
+HEADS = ("det", "rec")
+READER = "rec/"  # what the names of its loss terms begin with; all others are the detector's
 TRUNK = ("backbone", "neck")
 
 PLATEAU_WORDS = 100_000  # a reader that learns from scratch leaves the plateau of blanks after 40,000 to 60,000
@@ -22,8 +23,8 @@ DWARFED = 30.0
 def measure_gradients(network: SpottingNetwork, loss: SpottingLoss, batch: Batch, precision: str) -> dict[str, float]:
     """The norm of each head's gradient on the shared layers, and the cosine of the two, for one batch.
 
-    A head that is off, or has nothing to learn from in this batch, has no entry. Measured on a copy of the network and
-    in this process alone: training does not notice.
+    A head that is off, shares no layers or has nothing to learn from in this batch has no entry. Measured on a copy of
+    the network and in this process alone: training does not notice.
     """
     network = deepcopy(network)
     shared = [parameter for part in TRUNK for parameter in getattr(network, part).parameters()]
@@ -31,8 +32,7 @@ def measure_gradients(network: SpottingNetwork, loss: SpottingLoss, batch: Batch
         output = network(batch.image, batch.ribbons, batch.region_slot)
     pulls: dict[str, Tensor] = {}
     for head in HEADS:
-        maps = output.maps
-        total, _ = _only(loss, head)(maps.score_logits, maps.geometry, output.text_logits, batch)
+        total, _ = _only(loss, head)(output.maps, output.text_logits, batch)
         pull = torch.cat([g.flatten() for g in torch.autograd.grad(total, shared, retain_graph=True)])
         if pull.any():
             pulls[head] = pull
@@ -45,7 +45,9 @@ def measure_gradients(network: SpottingNetwork, loss: SpottingLoss, batch: Batch
 def _only(loss: SpottingLoss, head: str) -> SpottingLoss:
     """The loss of one head alone, of this process's own batch."""
     part = copy(loss)
-    part.weights = {name: weight if name.startswith(head) else 0.0 for name, weight in loss.weights.items()}
+    part.weights = {
+        name: weight if name.startswith(READER) == (head == "rec") else 0.0 for name, weight in loss.weights.items()
+    }
     part.reduce = lambda denominators: denominators
     return part
 

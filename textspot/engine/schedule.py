@@ -1,6 +1,7 @@
 """Learning rate and parameter groups."""
 
 import math
+from collections.abc import Sequence
 
 from torch import nn
 
@@ -16,10 +17,13 @@ def learning_rate_at(step: int, config: TrainConfig) -> float:
     return config.learning_rate * (config.final_learning_rate + (1 - config.final_learning_rate) * cosine)
 
 
-def parameter_groups(network: nn.Module, weight_decay: float, backbone_share: float = 1.0) -> list[dict]:
+def parameter_groups(
+    network: nn.Module, weight_decay: float, backbones: Sequence[nn.Module] = (), backbone_share: float = 1.0
+) -> list[dict]:
     """AdamW's groups: matrices and kernels decay, biases and normalisation do not; the `share` of a group is what it
-    takes of the learning rate, 1 for all but the backbone."""
-    parameters = [(name.startswith("backbone."), p) for name, p in network.named_parameters() if p.requires_grad]
+    takes of the learning rate, 1 for all but those parts of the network that are its backbones."""
+    in_backbones = {id(p) for part in backbones for p in part.parameters()}
+    parameters = [(id(p) in in_backbones, p) for p in network.parameters() if p.requires_grad]
     return [
         {
             "params": [p for in_backbone, p in parameters if in_backbone == backbone and (p.ndim > 1) == decays],

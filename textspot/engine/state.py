@@ -57,8 +57,10 @@ class TrainerState:
     def build(cls, recipe: Recipe, device: torch.device) -> "TrainerState":
         """The state before the first step: a function of the recipe and its seed alone."""
         torch.manual_seed(recipe.seed)
-        network = build_spotting_network(recipe).to(device).to(memory_format=torch.channels_last)
-        groups = parameter_groups(network, recipe.train.weight_decay, recipe.train.backbone_learning_rate)
+        train = recipe.train
+        from_imagenet = train.init_from is None or "backbone" in train.reinitialize
+        network = build_spotting_network(recipe, from_imagenet).to(device).to(memory_format=torch.channels_last)
+        groups = parameter_groups(network, train.weight_decay, network.backbones, train.backbone_learning_rate)
         return cls(
             network,
             AveragedModel(network, multi_avg_fn=ramped_average(recipe.train.ema_decay), use_buffers=True),

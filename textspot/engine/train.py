@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from textspot.batch import Batch
 from textspot.checkpoint import save_model, write_atomically
-from textspot.data.dataset import TOO_LONG, TrainingStream
+from textspot.data.dataset import TOO_LONG
 from textspot.data.lmdb_records import Reader
 from textspot.data.loader import build_loader
 from textspot.data.synthetic.draw import DrawnStream
@@ -31,7 +31,7 @@ from textspot.inference import Spotter
 from textspot.losses import SpottingLoss
 from textspot.model_card import MODEL_FILE, ModelCard
 from textspot.models.spotting_network import TrainingOutput
-from textspot.recipe import Recipe, build_charset
+from textspot.recipe import Recipe, build_charset, build_training_stream
 from textspot.runtime.torch_runtime import TorchRuntime
 from textspot.text.ctc import decode_best_path
 from textspot.visualize import draw_prediction, draw_regions
@@ -100,10 +100,8 @@ class Trainer:
         self.charset = build_charset(recipe)
         self.state = TrainerState.build(recipe, world.device)
         self.notes, self.report = self._begin()
-        self.stream = TrainingStream(
-            sources, recipe.data, recipe.text, recipe.model.time_steps, recipe.preprocess.max_side, recipe.seed
-        )
-        self.loss = SpottingLoss(recipe.loss, world.mean)
+        self.stream = build_training_stream(recipe, sources)
+        self.loss = SpottingLoss(recipe.loss, self.state.network.detector.loss_terms, world.mean)
         self.module: nn.Module = self.state.network
         if self.config.compile:
             self.module = torch.compile(self.module)  # type: ignore[assignment]
@@ -111,7 +109,8 @@ class Trainer:
             self.module = nn.parallel.DistributedDataParallel(self.module)
         self.module.train()
         if self.config.freeze_statistics:
-            self.state.network.backbone.eval()
+            for backbone in self.state.network.backbones:
+                backbone.eval()
 
     def _begin(self) -> tuple[list[str], list[str]]:
         """Go on from the run's checkpoint, else start from the weights the recipe names, if it names any: remarks about
@@ -179,7 +178,7 @@ class Trainer:
             predicted = self._choose_predicted(batch, number)
             with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
                 output = self.module(batch.image, batch.ribbons, batch.region_slot, predicted)
-            total, terms = self.loss(output.maps.score_logits, output.maps.geometry, output.text_logits, batch)
+            total, terms = self.loss(output.maps, output.text_logits, batch)
             (total / passes).backward()
             self._count(batch, output, terms)
         norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip_norm))

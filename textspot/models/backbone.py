@@ -2,12 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.hub import get_dir
 from torch.nn import functional as F
+from torchvision.models import get_model_weights
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+from torchvision.models.vgg import cfgs, make_layers
 
 
 @dataclass(frozen=True)
@@ -16,18 +21,22 @@ class BackboneConfig:
 
     Args:
         kind: `slim_resnet` is made for CPUs and int8 (dense 3x3 convolutions and ReLU, few channels at full width);
-            `resnet18`, `resnet34` and `resnet50` are torchvision's, from scratch.
+            `resnet18`, `resnet34`, `resnet50` and `vgg16_bn` are torchvision's.
+        pretrained: start training from torchvision's ImageNet weights, downloaded once; not of the slim ResNet.
         widths: channels at strides 4, 8, 16 and 32 of the slim ResNet.
         blocks: residual blocks at each of these strides of the slim ResNet.
     """
 
-    kind: Literal["slim_resnet", "resnet18", "resnet34", "resnet50"] = "slim_resnet"
+    kind: Literal["slim_resnet", "resnet18", "resnet34", "resnet50", "vgg16_bn"] = "slim_resnet"
     widths: tuple[int, int, int, int] = (32, 64, 128, 256)
     blocks: tuple[int, int, int, int] = (2, 2, 2, 2)
+    pretrained: bool = False
 
     def __post_init__(self) -> None:
         if min(self.blocks) < 1:
             raise ValueError(f"model.backbone.blocks is {self.blocks}, expected at least 1 at each stride")
+        if self.pretrained and self.kind == "slim_resnet":
+            raise ValueError("model.backbone.pretrained is true, and there are no ImageNet weights of slim_resnet")
 
 
 def conv_bn_relu(
@@ -101,11 +110,13 @@ def _stage(in_channels: int, channels: int, depth: int, stride: int) -> nn.Seque
 
 
 class TorchvisionResNet(nn.Module):
-    """One of torchvision's ResNets without its classifier."""
+    """One of torchvision's ResNets without its classifier; `tensors` are weights for all of it to start with."""
 
-    def __init__(self, block: type[BasicBlock | Bottleneck], depths: list[int]):
+    def __init__(self, block: type[BasicBlock | Bottleneck], depths: list[int], tensors: dict[str, Tensor] | None):
         super().__init__()
         network = ResNet(block, depths, zero_init_residual=True)
+        if tensors:
+            network.load_state_dict(tensors)
         self.stem = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool)
         self.stages = nn.ModuleList([network.layer1, network.layer2, network.layer3, network.layer4])
         self.channels = tuple(block.expansion * width for width in (64, 128, 256, 512))
@@ -113,11 +124,49 @@ class TorchvisionResNet(nn.Module):
     forward = SlimResNet.forward
 
 
-BACKBONES: dict[str, Callable[[BackboneConfig], SlimResNet | TorchvisionResNet]] = {
+class TorchvisionVgg(nn.Module):
+    """The convolutions of torchvision's VGG-16 with BatchNorm, without which so deep a plain network hardly learns from
+    scratch; the map at stride 32 is the last pooling's."""
+
+    def __init__(self, tensors: dict[str, Tensor] | None):
+        super().__init__()
+        features = make_layers(cfgs["D"], batch_norm=True)
+        for module in features:
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if tensors:
+            kept = {name: tensor for name, tensor in tensors.items() if name.startswith("features.")}
+            features.load_state_dict({name.removeprefix("features."): tensor for name, tensor in kept.items()})
+        after_pooling = [number + 1 for number, module in enumerate(features) if isinstance(module, nn.MaxPool2d)]
+        stride_4, stride_8, stride_16, stride_32 = after_pooling[1:]
+        self.stem = features[:stride_4]
+        ends = pairwise((stride_4, stride_8 - 1, stride_16 - 1, stride_32 - 1, stride_32))
+        self.stages = nn.ModuleList([features[start:end] for start, end in ends])
+        self.channels = (256, 512, 512, 512)
+
+    forward = SlimResNet.forward
+
+
+def imagenet_weights(config: BackboneConfig) -> dict[str, Tensor] | None:
+    """torchvision's ImageNet weights, from torch's cache or downloaded into it; None if the config wants none."""
+    if not config.pretrained:
+        return None
+    weights = get_model_weights(config.kind).DEFAULT
+    try:
+        return weights.get_state_dict(progress=False)
+    except OSError as error:
+        raise ValueError(
+            f"model.backbone.pretrained: {weights.url} could not be downloaded ({error}). Put that file into "
+            f"{Path(get_dir()) / 'checkpoints'}, or train from scratch with model.backbone.pretrained: false"
+        ) from error
+
+
+BACKBONES: dict[str, Callable[[BackboneConfig], SlimResNet | TorchvisionResNet | TorchvisionVgg]] = {
     "slim_resnet": lambda config: SlimResNet(config.widths, config.blocks),
-    "resnet18": lambda _: TorchvisionResNet(_BasicBlock, [2, 2, 2, 2]),
-    "resnet34": lambda _: TorchvisionResNet(_BasicBlock, [3, 4, 6, 3]),
-    "resnet50": lambda _: TorchvisionResNet(_Bottleneck, [3, 4, 6, 3]),
+    "resnet18": lambda config: TorchvisionResNet(_BasicBlock, [2, 2, 2, 2], imagenet_weights(config)),
+    "resnet34": lambda config: TorchvisionResNet(_BasicBlock, [3, 4, 6, 3], imagenet_weights(config)),
+    "resnet50": lambda config: TorchvisionResNet(_Bottleneck, [3, 4, 6, 3], imagenet_weights(config)),
+    "vgg16_bn": lambda config: TorchvisionVgg(imagenet_weights(config)),
 }
 
 

@@ -4,6 +4,7 @@ The paper does not publish its layers; these are ours. Legend: R regions, D chan
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,15 +21,17 @@ class RecognizerConfig:
     """The reading head.
 
     Args:
+        kind: what looks along the line: `fcr` convolutions, `crnn` bidirectional LSTMs of as many parameters.
         widths: channels while the height is halved three times (8, 4, 2, 1 rows); the last is also that of the
             context layers.
-        context_layers: convolutions along the line once the height is 1.
-        context_kernel: columns each of them sees.
+        context_layers: convolutions, or LSTMs, along the line once the height is 1.
+        context_kernel: columns each of these convolutions sees.
     """
 
     widths: tuple[int, int, int, int] = (64, 96, 128, 192)
     context_layers: int = 2
     context_kernel: int = 5
+    kind: Literal["fcr", "crnn"] = "fcr"
 
     def __post_init__(self) -> None:
         if self.context_kernel < 1 or self.context_kernel % 2 == 0:
@@ -36,10 +39,13 @@ class RecognizerConfig:
                 f"model.recognizer.context_kernel is {self.context_kernel}, expected an odd number: an even one would "
                 "add a time step per layer"
             )
+        if self.kind == "crnn" and self.context_layers < 1:
+            raise ValueError("model.recognizer.context_layers is 0, expected at least 1 for kind: crnn")
 
 
-class FullyConvolutionalRecognizer(nn.Module):
-    """Patches (R, D, 8, W) to logits (R, W / 2, C). The height collapses to 1; every module is called once."""
+class Recognizer(nn.Module):
+    """Patches (R, D, 8, W) to logits (R, W / 2, C): convolutions bring the height to 1, a context looks along the line,
+    one convolution classifies each step. Every module is called once."""
 
     def __init__(self, config: RecognizerConfig, in_channels: int, num_classes: int):
         super().__init__()
@@ -52,12 +58,15 @@ class FullyConvolutionalRecognizer(nn.Module):
             conv_bn_relu(third, third, stride=(2, 1)),
             conv_bn_relu(third, last, kernel=(2, 3), padding=(0, 1)),
         )
-        kernel = (1, config.context_kernel)
-        self.context = nn.Sequential(*(conv_bn_relu(last, last, kernel) for _ in range(config.context_layers)))
-        self.classifier = nn.Conv2d(last, num_classes, 1)
+        self.context, channels = self._build_context(config, num_classes)
+        self.classifier = nn.Conv2d(channels, num_classes, 1)
         bias = self.classifier.get_parameter("bias")
         nn.init.zeros_(bias)
         nn.init.constant_(bias[:1], BLANK_BIAS)
+
+    def _build_context(self, config: RecognizerConfig, num_classes: int) -> tuple[nn.Module, int]:
+        """A module from (R, config.widths[-1], 1, T) to (R, channels, 1, T), and these channels."""
+        raise NotImplementedError
 
     def forward(self, patches: Tensor) -> Tensor:
         """(R, D, 8, W) to float32 logits (R, T, C). Without regions BatchNorm has nothing to measure: the layers are
@@ -67,3 +76,11 @@ class FullyConvolutionalRecognizer(nn.Module):
             return touch.new_zeros(0, patches.shape[3] // COLUMNS_PER_STEP, self.num_classes) + 0 * touch
         logits = self.classifier(self.context(self.patches(patches)))
         return logits.squeeze(2).transpose(1, 2).float()
+
+
+class FullyConvolutionalRecognizer(Recognizer):
+    """FCR: the context is convolutions along the line."""
+
+    def _build_context(self, config: RecognizerConfig, num_classes: int) -> tuple[nn.Module, int]:  # noqa: ARG002
+        last, kernel = config.widths[-1], (1, config.context_kernel)
+        return nn.Sequential(*(conv_bn_relu(last, last, kernel) for _ in range(config.context_layers))), last

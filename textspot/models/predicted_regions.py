@@ -6,7 +6,7 @@ Legend: B images, K slots of annotated regions, P predicted regions.
 import torch
 from torch import Tensor
 
-NUM_PREDICTED = 64  # peaks of an image that are looked at, best first
+NUM_PREDICTED = 64  # peaks of an image that are looked at, best first; the smallest image has as many cells
 NEAREST = 1 / 3  # of the word's height: no end loses more than part of a character, which an IoU would allow
 
 

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from textspot.batch import RibbonTargets
 from textspot.models.backbone import conv_bn_relu
+from textspot.models.detector import Detector
 
 SCORE_PRIOR = 0.01  # Lin et al. 2017, "Focal loss", 4.1: the rare class starts rare
 
@@ -22,7 +24,7 @@ class DetectionMaps(NamedTuple):
     geometry: Tensor
 
 
-class RibbonHead(nn.Module):
+class RibbonHead(Detector):
     """Score and geometry maps from the neck's map, and the K best ribbons from those maps.
 
     Args:
@@ -53,6 +55,7 @@ class RibbonHead(nn.Module):
         """
         score = maps.score_logits.sigmoid()
         batch, h, w = score.shape
+        torch._check(slots.shape[0] <= h * w)
         is_peak = score == F.max_pool2d(score.unsqueeze(1), 3, stride=1, padding=1).squeeze(1)
         scores_BK, cell_BK = (score * is_peak).flatten(1).topk(slots.shape[0], dim=1)
         row_BK = cell_BK // w
@@ -78,3 +81,29 @@ class RibbonHead(nn.Module):
         score = maps.score_logits.sigmoid()
         is_peak = score == F.max_pool2d(score.unsqueeze(1), 3, stride=1, padding=1).squeeze(1)
         return (is_peak & (score >= threshold)).flatten(1).sum(dim=1).max()
+
+    @staticmethod
+    def loss_terms(maps: DetectionMaps, targets: RibbonTargets[Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+        """The terms by name, each a sum and its denominator."""
+        return {
+            "det/score": score_loss(maps.score_logits, targets.score, targets.mask),
+            "det/geometry": geometry_loss(maps.geometry, targets.cells, targets.offsets, targets.weights),
+        }
+
+
+def score_loss(logits: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Quality focal loss (Li et al. 2020, "Generalized Focal Loss", eq. 4, beta = 2) over the cells of the mask (B,
+    h, w).
+
+    Denominator: the sum of the target over those cells, in effect the area of the words' hills.
+    """
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    distance = (logits.sigmoid() - target).square()
+    return (cross_entropy * distance * mask).sum(), (target * mask).sum()
+
+
+def geometry_loss(geometry: Tensor, cells: Tensor, offsets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """L1 distance of the control points, weighted: geometry (B, 16, h, w) against the offsets (B, M, 16) at the cells
+    (B, M). Denominator: the sum of the weights (B, M)."""
+    found_B16M = geometry.flatten(2).gather(2, cells.unsqueeze(1).expand(-1, 16, -1))
+    return ((found_B16M.transpose(1, 2) - offsets).abs().mean(dim=2) * weights).sum(), weights.sum()

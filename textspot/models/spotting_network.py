@@ -1,24 +1,42 @@
 """One network that finds text and reads it: the frame both systems of this project share."""
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from textspot.models.backbone import BACKBONES, BackboneConfig, Normalize
-from textspot.models.fcr import COLUMNS_PER_STEP, PATCH_HEIGHT, FullyConvolutionalRecognizer, RecognizerConfig
+from textspot.models.crnn import RecurrentRecognizer
+from textspot.models.detector import Detector, DetectorConfig
+from textspot.models.fcr import (
+    COLUMNS_PER_STEP,
+    PATCH_HEIGHT,
+    FullyConvolutionalRecognizer,
+    Recognizer,
+    RecognizerConfig,
+)
 from textspot.models.neck import NeckConfig, TopDownNeck
 from textspot.models.predicted_regions import NUM_PREDICTED, exchange_regions
-from textspot.models.ribbon_head import DetectionMaps, RibbonHead
-from textspot.models.text_pooling import RoiConfig, TextPooling
+from textspot.models.rfcn_head import RfcnHead
+from textspot.models.ribbon_head import RibbonHead
+from textspot.models.text_pooling import POOLINGS, RoiConfig, TextPooling
+
+
+class Features(NamedTuple):
+    """What the detector looks at and what is read from, (B, D, h, w) each; one and the same map if they share it."""
+
+    detection: Tensor
+    reading: Tensor
 
 
 class TrainingOutput(NamedTuple):
-    """What the losses see: the detection maps, and text_logits (R, T, C) of the regions that were asked for; and
+    """What the losses see: the detector's maps, and text_logits (R, T, C) of the regions that were asked for; and
     ribbons (B, K, 2, 4, 2), where those were read."""
 
-    maps: DetectionMaps
+    maps: Any
     text_logits: Tensor
     ribbons: Tensor
 
@@ -32,20 +50,31 @@ class Spots(NamedTuple):
 
 
 class SpottingNetwork(nn.Module):
-    """Shared convolutions feed a detection head and, through the region pooling, a recogniser."""
+    """Shared convolutions feed a detection head and, through the region pooling, a recogniser.
+
+    With a `reading_trunk` of its own the recogniser shares nothing with the detector: the two systems that Sui et al.
+    2018 compare theirs with.
+    """
 
     def __init__(
         self,
         normalize: nn.Module,
         backbone: nn.Module,
         neck: nn.Module,
-        detector: RibbonHead,
+        detector: Detector,
         roi: TextPooling,
-        recognizer: FullyConvolutionalRecognizer,
+        recognizer: Recognizer,
+        reading_trunk: nn.Sequential | None = None,
     ):
         super().__init__()
         self.normalize, self.backbone, self.neck = normalize, backbone, neck
         self.detector, self.roi, self.recognizer = detector, roi, recognizer
+        self.reading_trunk = reading_trunk
+
+    @property
+    def backbones(self) -> list[nn.Module]:
+        """One, or two if the recogniser has its own."""
+        return [self.backbone] if self.reading_trunk is None else [self.backbone, self.reading_trunk[0]]
 
     def forward(
         self, image: Tensor, ribbons: Tensor, region_slot: Tensor, predicted: Tensor | None = None
@@ -56,13 +85,13 @@ class SpottingNetwork(nn.Module):
         if predicted is not None:
             ribbons = exchange_regions(ribbons, self.predict_regions(maps), predicted)
         patches = self.roi(features, ribbons).index_select(0, region_slot)
-        return TrainingOutput(maps, self.recognizer(patches), ribbons)
+        regions = ribbons.flatten(0, 1).index_select(0, region_slot)
+        return TrainingOutput(maps, self.roi.blank_padding(self.recognizer(patches), regions), ribbons)
 
     @torch.no_grad()
-    def predict_regions(self, maps: DetectionMaps) -> Tensor:
-        """The best ribbons (B, P, 2, 4, 2) of detection maps; no gradient flows through them."""
-        cells = maps.score_logits[0].numel()
-        return self.detector.peaks(maps, maps.score_logits.new_empty(min(NUM_PREDICTED, cells)))[0]
+    def predict_regions(self, maps: Any) -> Tensor:
+        """The best ribbons (B, P, 2, 4, 2) of the detector's maps; no gradient flows through them."""
+        return self.detector.peaks(maps, maps[0].new_empty(NUM_PREDICTED))[0]
 
     def spot(self, image: Tensor, slots: Tensor) -> Spots:
         """Detect and read the K = len(slots) best regions of each image in one pass, without a host round trip."""
@@ -70,18 +99,21 @@ class SpottingNetwork(nn.Module):
         ribbons, scores = self.detector.peaks(maps, slots)
         return Spots(ribbons, scores, self.read(features, ribbons))
 
-    def detect(self, image: Tensor) -> tuple[Tensor, DetectionMaps]:
-        """Images (B, 3, H, W) RGB in 0..255, H and W divisible by 32, to the shared features and the detection maps."""
+    def detect(self, image: Tensor) -> tuple[Tensor, Any]:
+        """Images (B, 3, H, W) RGB in 0..255, H and W divisible by 32, to the features to read from, and the detector's
+        maps."""
         features = self.encode(image)
-        return features, self.detector(features)
+        return features.reading, self.detector(features.detection)
 
-    def encode(self, image: Tensor) -> Tensor:
-        """Images (B, 3, H, W) RGB in 0..255 to the features (B, D, h, w) that both heads share."""
-        return self.neck(self.backbone(self.normalize(image)))
+    def encode(self, image: Tensor) -> Features:
+        """Images (B, 3, H, W) RGB in 0..255 to the features of both heads."""
+        image = self.normalize(image)
+        features = self.neck(self.backbone(image))
+        return Features(features, features if self.reading_trunk is None else self.reading_trunk(image))
 
     def read(self, features: Tensor, ribbons: Tensor) -> Tensor:
         """text_logits (B, K, T, C) of ribbons (B, K, 2, 4, 2)."""
-        logits = self.recognizer(self.roi(features, ribbons))
+        logits = self.roi.blank_padding(self.recognizer(self.roi(features, ribbons)), ribbons.flatten(0, 1))
         return logits.unflatten(0, ribbons.shape[:2])
 
 
@@ -94,12 +126,17 @@ class ModelConfig:
         neck: how their maps are merged.
         roi: how a region becomes a patch.
         recognizer: how a patch becomes text.
+        detector: how regions are found.
+        shared: detector and recogniser share backbone and neck; if not, each has its own, as two networks trained side
+            by side.
     """
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     neck: NeckConfig = field(default_factory=NeckConfig)
     roi: RoiConfig = field(default_factory=RoiConfig)
     recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
+    shared: bool = True
 
     def __post_init__(self) -> None:
         if self.roi.height != PATCH_HEIGHT:
@@ -112,6 +149,20 @@ class ModelConfig:
         """T, the length of the recogniser's time axis."""
         return self.roi.width // COLUMNS_PER_STEP
 
+    def count_time_steps(self, ribbon: np.ndarray) -> int:
+        """How many of these steps a ribbon (2, 4, 2) fills."""
+        return -(-int(self.roi.count_columns(torch.from_numpy(ribbon))) // COLUMNS_PER_STEP)
+
+
+DETECTORS: dict[str, Callable[[DetectorConfig, int, int, float], Detector]] = {
+    "ribbon": lambda _, channels, stride, offset_unit: RibbonHead(channels, stride, offset_unit),
+    "rfcn": lambda config, channels, stride, _: RfcnHead(config, channels, stride),
+}
+RECOGNIZERS: dict[str, Callable[[RecognizerConfig, int, int], Recognizer]] = {
+    "fcr": FullyConvolutionalRecognizer,
+    "crnn": RecurrentRecognizer,
+}
+
 
 def build_network(
     config: ModelConfig,
@@ -120,15 +171,24 @@ def build_network(
     offset_unit: float,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
+    pretrained: bool = False,
 ) -> SpottingNetwork:
-    """Compose the network of the config; `stride` and `offset_unit` are those the detection targets are drawn with."""
-    backbone = BACKBONES[config.backbone.kind](config.backbone)
-    neck = TopDownNeck(backbone.channels, config.neck.channels)
+    """Compose the network of the config; `stride` and `offset_unit` are those the detection targets are drawn with.
+
+    Only if `pretrained` are the ImageNet weights fetched that the config may ask for: not where others are loaded next.
+    """
+    channels = config.neck.channels
     return SpottingNetwork(
         Normalize(mean, std),
-        backbone,
-        neck,
-        RibbonHead(neck.channels, stride, offset_unit),
-        TextPooling(config.roi, stride),
-        FullyConvolutionalRecognizer(config.recognizer, neck.channels, num_classes),
+        *_build_trunk(config, pretrained),
+        DETECTORS[config.detector.kind](config.detector, channels, stride, offset_unit),
+        POOLINGS[config.roi.kind](config.roi, stride),
+        RECOGNIZERS[config.recognizer.kind](config.recognizer, channels, num_classes),
+        None if config.shared else nn.Sequential(*_build_trunk(config, pretrained)),
     )
+
+
+def _build_trunk(config: ModelConfig, pretrained: bool) -> tuple[nn.Module, nn.Module]:
+    wanted = replace(config.backbone, pretrained=pretrained and config.backbone.pretrained)
+    backbone = BACKBONES[wanted.kind](wanted)
+    return backbone, TopDownNeck(backbone.channels, config.neck.channels)

@@ -1,17 +1,24 @@
-"""Text pooling for ribbons: from the shared map, a patch of fixed height and width per region.
+"""Text pooling: from the shared map, a patch of fixed height per region.
 
-The idea is Sui et al. 2018 (text pooling: fixed height, cut from the shared features); the sampling of curved regions
-by their two Bezier edges follows ABCNet (Liu et al. 2020), written as one small matrix product and one `grid_sample`.
-Legend: B images, K slots, D channels, E the two edges, H W patch.
+The idea is Sui et al. 2018 (text pooling: fixed height, width follows the box, cut from the shared features); how
+cells are pooled, and how high, is not public: bilinear sampling to 8 rows is ours. The sampling of curved regions by
+their two Bezier edges follows ABCNet (Liu et al. 2020), written as one small matrix product and one `grid_sample`.
+Legend: B images, K slots, R regions, D channels, E the two edges, H W patch, T time, C classes.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textspot.geometry import bernstein
+
+LEAST_HEIGHT = 1e-3  # pixels: a region without height has columns enough
+OUTSIDE = -1e6  # pixels: where nothing but zeros is sampled
+PADDING_LOGIT = 30.0  # of the blank, where there is nothing to read: all other classes together have 1e-10
 
 
 @dataclass(frozen=True)
@@ -22,11 +29,35 @@ class RoiConfig:
         height: rows of the patch a region is stretched to.
         width: columns of that patch.
         margin: how far above and below its edges a region is seen, as a share of its height.
+        kind: `stretched` regions fill all columns; `proportional` ones, as in Sui et al. 2018, as many as their shape
+            asks for, and what is left is padding.
+        columns_per_height: columns of a proportional region as long as it is high; a line that would need more than
+            `width` is compressed to it.
+        min_width: columns of a proportional region at least.
     """
 
     height: int = 8
     width: int = 64
     margin: float = 0.1
+    kind: Literal["stretched", "proportional"] = "stretched"
+    columns_per_height: float = 16.0
+    min_width: int = 32
+
+    def __post_init__(self) -> None:
+        if not self.columns_per_height > 0:
+            raise ValueError(f"model.roi.columns_per_height is {self.columns_per_height}, expected a number above 0")
+        if self.kind == "proportional" and not 1 <= self.min_width <= self.width:
+            raise ValueError(f"model.roi.min_width is {self.min_width}, expected 1 to model.roi.width ({self.width})")
+
+    def count_columns(self, ribbons: Tensor) -> Tensor:
+        """How many of the patch's columns each region (..., 2, 4, 2) fills: (...)."""
+        if self.kind == "stretched":
+            return torch.full(ribbons.shape[:-3], self.width, device=ribbons.device)
+        edges = torch.from_numpy(bernstein(np.linspace(0, 1, 9))).to(ribbons) @ ribbons
+        height = (edges[..., 1, :, :] - edges[..., 0, :, :]).norm(dim=-1).mean(dim=-1)
+        width = edges.diff(dim=-2).norm(dim=-1).sum(dim=-1).mean(dim=-1)
+        columns = self.columns_per_height * width / height.clamp(min=LEAST_HEIGHT)
+        return columns.round().clamp(self.min_width, self.width).long()
 
 
 class TextPooling(nn.Module):
@@ -50,6 +81,10 @@ class TextPooling(nn.Module):
         top, bottom = edges_BKEW2.unsqueeze(3).unbind(dim=2)
         return top + self.rows * (bottom - top)
 
+    def blank_padding(self, logits: Tensor, ribbons: Tensor) -> Tensor:  # noqa: ARG002  the whole patch is region
+        """Logits (R, T, C) of regions (R, 2, 4, 2) with a certain blank wherever the patch holds padding."""
+        return logits
+
     def forward(self, features: Tensor, ribbons: Tensor) -> Tensor:
         """Features (B, D, h, w) and ribbons (B, K, 2, 4, 2) in pixels to patches (B * K, D, H, W); zeros outside the
         image.
@@ -67,3 +102,37 @@ class TextPooling(nn.Module):
             )
             patches = patches.reshape(patches.shape[0], patches.shape[1], -1, self.height, self.width)
             return patches.transpose(1, 2).flatten(0, 1)
+
+
+class ProportionalTextPooling(TextPooling):
+    """Text pooling whose patches end in columns of zeros, so that letters keep their shape.
+
+    What is read of the padding is a certain blank: to CTC, and to whoever decodes, the region then ends where its
+    columns do, and the patch's width stays that of the config, whatever else lies in the batch.
+    """
+
+    def __init__(self, config: RoiConfig, stride: int):
+        super().__init__(config, stride)
+        self.count_columns = config.count_columns
+
+    def grid(self, ribbons_BKE42: Tensor) -> Tensor:
+        """Sampling points (B, K, H, W, 2) in pixels of the image; far outside it in the columns of padding."""
+        columns_BK1 = self.count_columns(ribbons_BKE42).unsqueeze(-1)
+        number = torch.arange(self.width, device=ribbons_BKE42.device)
+        u = (number + 0.5) / columns_BK1
+        weights_BKW4 = torch.stack([(1 - u) ** 3, 3 * u * (1 - u) ** 2, 3 * u**2 * (1 - u), u**3], dim=-1)
+        top, bottom = (weights_BKW4.unsqueeze(2) @ ribbons_BKE42).unsqueeze(3).unbind(dim=2)
+        grid = top + self.rows * (bottom - top)
+        is_padding = (number >= columns_BK1)[:, :, None, :, None]
+        return grid.masked_fill(is_padding, OUTSIDE)
+
+    def blank_padding(self, logits: Tensor, ribbons: Tensor) -> Tensor:
+        """Logits (R, T, C) of regions (R, 2, 4, 2) with a certain blank wherever the patch holds padding."""
+        first_column = torch.arange(0, self.width, self.width // logits.shape[1], device=logits.device)
+        with torch.autocast(logits.device.type, enabled=False):  # as many columns as were pooled
+            is_padding = first_column >= self.count_columns(ribbons.float()).unsqueeze(-1)
+        blank = F.one_hot(torch.zeros((), dtype=torch.int64, device=logits.device), logits.shape[2]) * PADDING_LOGIT
+        return torch.where(is_padding.unsqueeze(2), blank, logits)
+
+
+POOLINGS = {"stretched": TextPooling, "proportional": ProportionalTextPooling}

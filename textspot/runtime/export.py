@@ -41,13 +41,20 @@ class SpottingGraph(nn.Module):
         # `int` would ask the exporter for a number; `item` gives it a symbol, of which it knows what it is told.
         num_regions: Any = torch.minimum(found, max_regions).clamp(min=1).item()
         torch._check(num_regions >= 1)
-        torch._check(num_regions <= maps.score_logits[0].numel())
         ribbons, scores = self.network.detector.peaks(maps, torch.zeros(num_regions, device=image.device))
         return ribbons, scores, self.network.read(features, ribbons)
 
 
 def trace(network: SpottingNetwork) -> torch.export.ExportedProgram:
-    """The network as a program whose batch, image size and number of regions are dynamic."""
+    """The network as a program whose batch, image size and number of regions are dynamic.
+
+    A detector that cannot be exported is a ValueError.
+    """
+    if network.detector.why_not_exported:
+        raise ValueError(
+            f"this network runs in PyTorch only: {network.detector.why_not_exported}. Export it as .safetensors, or "
+            "train with model.detector.kind: ribbon"
+        )
     example = (torch.zeros(2, 3, 96, 224, dtype=torch.uint8), torch.tensor(0.5), torch.tensor(50))
     rows, columns = Dim("rows", min=2, max=MOST_SIDE // MULTIPLE), Dim("columns", min=2, max=MOST_SIDE // MULTIPLE)
     shape = {0: Dim("images", max=MOST_IMAGES), 2: MULTIPLE * rows, 3: MULTIPLE * columns}

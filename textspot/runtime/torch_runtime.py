@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textspot.models.spotting_network import SpottingNetwork
+from textspot.models.spotting_network import Features, SpottingNetwork
 from textspot.runtime.protocol import Precision, Regions, split_batch
 
 DTYPES = {"bf16": torch.bfloat16, "float16": torch.float16}
@@ -43,48 +43,50 @@ class TorchRuntime:
         if precision == "float16" and device.type == "cpu":
             raise ValueError("precision is float16, which CPUs compute slowly: take bf16, or a GPU")
         if compile:
-            for part in (self.network.backbone, self.network.neck, self.network.detector, self.network.recognizer):
-                part.compile(dynamic=True)
+            for name in ("backbone", "neck", "detector", "recognizer", "reading_trunk"):
+                if part := getattr(self.network, name):
+                    part.compile(dynamic=True)
 
     @torch.inference_mode()
     def spot(self, images: np.ndarray, threshold: float, max_regions: int) -> list[Regions]:
         """See `Runtime`. How many regions there are is the one thing that the host must know on the way."""
         features = self.encode(self.upload(images))
         ribbons, scores = self.find(features, threshold, max_regions)
-        text_logits = self.recognize(self.pool(features, ribbons), len(images))
+        text_logits = self.recognize(self.pool(features, ribbons), ribbons)
         return self.download(ribbons, scores, text_logits)
 
     @torch.inference_mode()
     def read(self, image: np.ndarray, ribbons: np.ndarray) -> np.ndarray:
         """text_logits (K, T, C) of given ribbons (K, 2, 4, 2) in pixels of an image (H, W, 3) uint8."""
         features = self.encode(self.upload(image[None]))
-        patches = self.pool(features, torch.from_numpy(ribbons[None]).to(self.device))
-        return self.recognize(patches, 1)[0].cpu().numpy()
+        regions = torch.from_numpy(ribbons[None]).to(self.device)
+        return self.recognize(self.pool(features, regions), regions)[0].cpu().numpy()
 
     def upload(self, images: np.ndarray) -> Tensor:
         """(B, H, W, 3) uint8 to (B, 3, H, W) uint8 on the device; its memory stays channels last."""
         return torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)
 
-    def encode(self, image: Tensor) -> Tensor:
-        """Images to the shared features (B, D, h, w): normalisation, backbone and neck."""
+    def encode(self, image: Tensor) -> Features:
+        """Images to the features of both heads: normalisation, backbone and neck."""
         with self._autocast():
             return self.network.encode(image)
 
-    def find(self, features: Tensor, threshold: float, max_regions: int) -> tuple[Tensor, Tensor]:
+    def find(self, features: Features, threshold: float, max_regions: int) -> tuple[Tensor, Tensor]:
         """Features to ribbons (B, K, 2, 4, 2) in pixels and scores (B, K); K is what the fullest image needs."""
         with self._autocast():
-            maps = self.network.detector(features)
+            maps = self.network.detector(features.detection)
         found = int(self.network.detector.count_peaks(maps, threshold))
         return self.network.detector.peaks(maps, torch.empty(min(found, max_regions), device=self.device))
 
-    def pool(self, features: Tensor, ribbons: Tensor) -> Tensor:
+    def pool(self, features: Features, ribbons: Tensor) -> Tensor:
         """Patches (B * K, D, 8, W) of the ribbons."""
-        return self.network.roi(features, ribbons)
+        return self.network.roi(features.reading, ribbons)
 
-    def recognize(self, patches: Tensor, num_images: int) -> Tensor:
-        """Patches to text_logits (B, K, T, C)."""
+    def recognize(self, patches: Tensor, ribbons: Tensor) -> Tensor:
+        """Patches, and the ribbons (B, K, 2, 4, 2) they were pooled from, to text_logits (B, K, T, C)."""
         with self._autocast():
-            return self.network.recognizer(patches).unflatten(0, (num_images, len(patches) // num_images))
+            logits = self.network.recognizer(patches)
+        return self.network.roi.blank_padding(logits, ribbons.flatten(0, 1)).unflatten(0, ribbons.shape[:2])
 
     def download(self, ribbons: Tensor, scores: Tensor, text_logits: Tensor) -> list[Regions]:
         """Tensors on the device to arrays, image by image."""
