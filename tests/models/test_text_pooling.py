@@ -156,6 +156,15 @@ def test_columns_follow_the_shape_of_a_ribbon(name):
     assert RoiConfig(8, 48).count_columns(ribbon.expand(2, 3, 2, 4, 2)).tolist() == [[48] * 3] * 2
 
 
+def test_columns_are_the_same_under_autocast():
+    ribbons = torch.tensor(
+        np.array([quad_to_ribbon(box_to_quad([900, 500, 900 + width, 531])) for width in range(40, 90)])
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        columns = PROPORTIONAL.count_columns(ribbons)
+    assert torch.equal(columns, PROPORTIONAL.count_columns(ribbons))
+
+
 def test_behind_a_region_stands_a_certain_blank():
     """CTC is then that of the steps before alone, and so is what is decoded."""
     ribbons = torch.tensor(np.array([quad_to_ribbon(box_to_quad(box)) for box, _ in BOXES.values()]))

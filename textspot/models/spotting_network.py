@@ -144,13 +144,8 @@ class ModelConfig:
         if self.roi.width < 1 or self.roi.width % COLUMNS_PER_STEP:
             raise ValueError(f"model.roi.width is {self.roi.width}, expected a multiple of {COLUMNS_PER_STEP}")
 
-    @property
-    def time_steps(self) -> int:
-        """T, the length of the recogniser's time axis."""
-        return self.roi.width // COLUMNS_PER_STEP
-
     def count_time_steps(self, ribbon: np.ndarray) -> int:
-        """How many of these steps a ribbon (2, 4, 2) fills."""
+        """How many steps of the recogniser's time axis a ribbon (2, 4, 2) fills."""
         return -(-int(self.roi.count_columns(torch.from_numpy(ribbon))) // COLUMNS_PER_STEP)
 
 

@@ -53,7 +53,8 @@ class RoiConfig:
         """How many of the patch's columns each region (..., 2, 4, 2) fills: (...)."""
         if self.kind == "stretched":
             return torch.full(ribbons.shape[:-3], self.width, device=ribbons.device)
-        edges = torch.from_numpy(bernstein(np.linspace(0, 1, 9))).to(ribbons) @ ribbons
+        with torch.autocast(ribbons.device.type, enabled=False):  # in bfloat16 the columns would be others
+            edges = torch.from_numpy(bernstein(np.linspace(0, 1, 9))).to(ribbons) @ ribbons
         height = (edges[..., 1, :, :] - edges[..., 0, :, :]).norm(dim=-1).mean(dim=-1)
         width = edges.diff(dim=-2).norm(dim=-1).sum(dim=-1).mean(dim=-1)
         columns = self.columns_per_height * width / height.clamp(min=LEAST_HEIGHT)
@@ -108,7 +109,8 @@ class ProportionalTextPooling(TextPooling):
     """Text pooling whose patches end in columns of zeros, so that letters keep their shape.
 
     What is read of the padding is a certain blank: to CTC, and to whoever decodes, the region then ends where its
-    columns do, and the patch's width stays that of the config, whatever else lies in the batch.
+    columns do, and the patch's width stays that of the config, whatever else lies in the batch. These blanks are part
+    of `text_score`, which they raise.
     """
 
     def __init__(self, config: RoiConfig, stride: int):
