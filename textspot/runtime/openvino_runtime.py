@@ -1,5 +1,6 @@
 """OpenVINO as a runtime. Needs no torch."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,17 @@ from textspot.model_card import CheckpointError
 from textspot.runtime.protocol import OUTPUTS, Precision, Regions, graph_inputs, split_batch
 
 PRECISIONS: dict[Precision, str] = {"float32": "f32", "bf16": "bf16"}
+
+
+@cache
+def open_core():
+    """OpenVINO's core, one for the whole process, for as long as it lives: when the last one goes, its CPU plugin takes
+    away the stack on which signal handlers run, and the next signal with a handler kills the process."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise ValueError("OpenVINO is not installed: pip install openvino") from error
+    return openvino.Core()
 
 
 class OpenVinoRuntime:
@@ -20,15 +32,11 @@ class OpenVinoRuntime:
     name = "openvino"
 
     def __init__(self, file: Path, device: str = "cpu", precision: Precision = "float32", num_threads: int = 1):
-        try:
-            import openvino
-        except ImportError as error:
-            raise ValueError("OpenVINO is not installed: pip install openvino") from error
         if device not in ("cpu", "auto"):
             raise ValueError(f"device is {device!r}, expected cpu or auto: OpenVINO runs on the CPU here")
         if precision not in PRECISIONS:
             raise ValueError(f"precision is {precision!r}, expected {' or '.join(PRECISIONS)} with OpenVINO")
-        core = openvino.Core()
+        core = open_core()
         try:
             model = core.read_model(file)
         except RuntimeError as error:
