@@ -137,7 +137,8 @@ def main() -> int:
             print(f"| {name} | {per_image:.3f} | {1000 / per_image:.0f} |", flush=True)
     stream = open_stream(reader, data)
     batch = collate([stream[position] for position in range(8)])
-    batch_bytes = sum(value.nbytes for value in vars(batch).values() if isinstance(value, Tensor))
+    tensors = [value for value in [*vars(batch).values(), *batch.targets] if isinstance(value, Tensor)]
+    batch_bytes = sum(tensor.nbytes for tensor in tensors)
     print(f"\nA batch of 8 takes {batch_bytes / 1e6:.1f} MB of shared memory.")
     print("\n| samples | memory of the process, MB |\n|---|---|")
     for position in range(options.soak + 1):

@@ -95,7 +95,7 @@ def test_the_polygon_follows_the_pixels(seed):
         found = view.image[..., 0] > 127
         assert polygon.shape == word.shape
         assert polygon.dtype == np.float32
-        if expected.sum() > 300:  # else most of it is cut off
+        if expected.sum() > 600:  # else most of it is cut off, and a row of pixels is a tenth of it
             assert (expected & found).sum() / (expected | found).sum() > 0.9
     else:
         assert (view.image > 127).sum() < 300
@@ -212,7 +212,8 @@ def test_what_stands_in_a_word_moves_with_it(seed):
         inside = np.zeros(view.size, np.uint8)
         cv2.fillPoly(inside, [np.round(polygon * 16 - 8).astype(np.int32)], 1, shift=4)
         inside = cv2.erode(inside, np.ones((3, 3), np.uint8)).astype(bool)
-        if inside.sum() > 100:
+        whole = (polygon >= 0).all() and (polygon <= view.size[::-1]).all()  # what the frame cuts may be red alone
+        if inside.sum() > 100 and whole:
             red = (view.image[..., 0] > view.image[..., 2])[inside].mean()
             assert red > 0.95 if text == "red" else red < 0.9
 
