@@ -6,6 +6,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors gain nothing from
 
 from hypothesis import settings
 
-# How long an example takes says how busy the machine is; the same examples every time, so that a failure can be repeated.
+# How long an example takes says how busy the machine is. The same examples every time: a failure can be repeated.
 settings.register_profile("textspot", deadline=None, derandomize=True)
 settings.load_profile("textspot")
