@@ -43,8 +43,13 @@ class OpenVinoRuntime:
             raise CheckpointError(f"{file}: cannot be used as an ONNX file ({error}); is it complete?") from error
         metadata = dict(model.rt_info).get("framework", {})
         self.metadata: dict[str, str] = {key: str(value.value) for key, value in metadata.items()}
-        settings = {"INFERENCE_PRECISION_HINT": PRECISIONS[precision], "INFERENCE_NUM_THREADS": num_threads}
-        self._compiled = core.compile_model(model, "CPU", settings | {"PERFORMANCE_HINT": "LATENCY"})
+        settings = {
+            "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
+            "INFERENCE_NUM_THREADS": num_threads,
+            "PERFORMANCE_HINT": "LATENCY",
+            "CPU_RUNTIME_CACHE_CAPACITY": 0,  # kernels kept for each new size of image take 1 GiB per 1000 images
+        }
+        self._compiled = core.compile_model(model, "CPU", settings)
 
     def spot(self, images: np.ndarray, threshold: float, max_regions: int) -> list[Regions]:
         """See `Runtime`."""
