@@ -1,5 +1,6 @@
 """Two gloo processes on the CPU, one of which has nothing to read."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,10 @@ def example(seed: int, words: int) -> Example:
     return Example(image, targets, np.array(ribbons).reshape(-1, 2, 4, 2), [[1, 2, 3]] * words, {})
 
 
-def seeded_network() -> SpottingNetwork:
+def seeded_network(**parts) -> SpottingNetwork:
+    """Its arguments are parts of another config than `TINY` has."""
     torch.manual_seed(0)
-    return build_network(TINY, 11, STRIDE, OFFSET_UNIT, MEAN, STD)
+    return build_network(replace(TINY, **parts), 11, STRIDE, OFFSET_UNIT, MEAN, STD)
 
 
 def gradients(network: nn.Module, batch: Batch, world: World) -> dict[str, Tensor]:

@@ -14,11 +14,12 @@ from test_distributed import example, seeded_network
 from tiny_runs import drawing
 from torch import Tensor
 
-from textspot.batch import Batch, collate
+from textspot.batch import Batch, BoxTargets, collate
 from textspot.data.dataset import SourceConfig
 from textspot.engine.doctor import diagnose, measure_gradients, read_lengths
 from textspot.engine.train import train
 from textspot.losses import LossConfig, SpottingLoss
+from textspot.models.detector import DetectorConfig
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.recipe import Recipe
 from textspot.text.charset import Charset
@@ -75,6 +76,23 @@ def test_a_head_with_nothing_to_learn_has_no_entry(batch: Batch) -> None:
     assert silent.keys() == {"doctor/det_gradient"}
     nothing = measure_gradients(network, loss_of(network, LossConfig()), collate([example(0, words=0)]), "bf16")
     assert nothing.keys() == {"doctor/det_gradient"}
+
+
+def test_heads_that_share_nothing_do_not_pull_at_the_same_layers(batch: Batch) -> None:
+    network = seeded_network(shared=False)
+    values = measure_gradients(network, loss_of(network, LossConfig()), batch, "float32")
+    assert values.keys() == {"doctor/det_gradient"}
+
+
+def test_all_terms_of_a_detector_in_two_stages_are_its_own(batch: Batch) -> None:
+    network = seeded_network(detector=DetectorConfig("rfcn"))
+    targets = BoxTargets(torch.tensor([[[8.0, 8, 40, 20]], [[8.0, 20, 50, 30]]]), torch.ones(2, 1, dtype=torch.int64))
+    boxes = replace(batch, targets=targets)
+    values = measure_gradients(network, loss_of(network, LossConfig()), boxes, "float32")
+    detection = pull(network, LossConfig(ctc=0.0), boxes)
+    assert values["doctor/det_gradient"] == pytest.approx(float(detection.norm()), rel=1e-4)
+    proposals = measure_gradients(network, loss_of(network, LossConfig(0.0, 0.0)), boxes, "float32")
+    assert proposals["doctor/det_gradient"] > 0
 
 
 def test_lengths_are_those_of_the_decoded_texts() -> None:
