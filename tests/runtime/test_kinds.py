@@ -88,6 +88,7 @@ def test_its_weights_are_exported(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.filterwarnings("ignore:The tensor attributes .*lstm")  # PyTorch names the weights of an LSTM twice
 @pytest.mark.parametrize("kind", ["proportional", "crnn", "separate"])
 def test_other_kinds_are_the_same_once_exported(kind: str, runtime: str, tmp_path: Path) -> None:
     weights = save_spotter(tmp_path / "model.safetensors", KINDS[kind])
