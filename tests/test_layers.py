@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "textspot"
 
 LEVELS = {
-    0: ("__version__", "structures", "geometry", "text", "image_files", "progress", "prefetch"),
+    0: ("__version__", "structures", "geometry", "text", "image_files", "progress", "prefetch", "command_line"),
     1: ("batch",),
     2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant"),
     3: ("recipe", "model_card", "checkpoint", "tiling"),

@@ -28,12 +28,11 @@ from textspot.benchmark.plot import draw_stages
 from textspot.benchmark.report import compare, load_report, to_markdown
 from textspot.benchmark.soak import soak
 from textspot.benchmark.systems import load_systems
+from textspot.command_line import run_command
 from textspot.data.lmdb_records import Reader
 from textspot.progress import track
 from textspot.runtime.build import RuntimeConfig, RuntimeName
 from textspot.runtime.protocol import Precision
-
-INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 
 
 def build_parser() -> ArgumentParser:
@@ -64,23 +63,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("give --weights, and either --images or --data; or --compare")
     if options.data and options.gt:
         parser.error("--data knows what is written in its images; --gt is for --images")
-    try:
-        options = parser.instantiate(options)
-        if options.compare:
-            print(compare(*map(load_report, options.compare)))
-            return 0
-        with tempfile.TemporaryDirectory() as folder:
-            images = open_images(options, Path(folder))
-            if options.soak:
-                soak_systems(options, images)
-            else:
-                benchmark(options, images)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+    return run_command(lambda: run(parser.instantiate(options)))
+
+
+def run(options: Namespace) -> int:
+    """Compare, soak or measure, as the options say."""
+    if options.compare:
+        print(compare(*map(load_report, options.compare)))
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        images = open_images(options, Path(folder))
+        if options.soak:
+            soak_systems(options, images)
+        else:
+            benchmark(options, images)
     return 0
 
 

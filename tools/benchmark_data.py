@@ -13,12 +13,13 @@ from statistics import median
 
 import cv2
 import numpy as np
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 from PIL import Image
 from torch import Tensor
 
 from textspot.batch import collate
+from textspot.command_line import run_command
 from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream
 from textspot.data.lmdb_records import Reader
 from textspot.data.photometric import change_colours, degrade
@@ -117,20 +118,12 @@ def anonymous_memory_mb() -> float:
     return int(status.split("RssAnon:")[1].split()[0]) / 1024
 
 
-def main() -> int:
-    parser = ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="the folder of one LMDB; without it images are drawn and measured")
-    parser.add_argument("--images", type=PositiveInt, default=200, help="how many images each time is measured on")
-    parser.add_argument("--soak", type=PositiveInt, default=20000, help="samples over which memory is watched")
-    options = parser.parse_args()
+def run(options: Namespace) -> int:
+    """Measure, and print the tables."""
     cv2.setNumThreads(0)
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            data = options.data or draw(Path(folder) / "drawn")
-            reader = Reader(data)
-        except (ValueError, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
+        data = options.data or draw(Path(folder) / "drawn")
+        reader = Reader(data)
         print(f"{reader.path.name}: {reader.meta}\n\n| on one core | ms | per second |\n|---|---|---|")
         for name, action in stages(reader, Path(folder)):
             per_image = time_ms(action, options.images)
@@ -138,14 +131,22 @@ def main() -> int:
     stream = open_stream(reader, data)
     batch = collate([stream[position] for position in range(8)])
     tensors = [value for value in [*vars(batch).values(), *batch.targets] if isinstance(value, Tensor)]
-    batch_bytes = sum(tensor.nbytes for tensor in tensors)
-    print(f"\nA batch of 8 takes {batch_bytes / 1e6:.1f} MB of shared memory.")
+    print(f"\nA batch of 8 takes {sum(tensor.nbytes for tensor in tensors) / 1e6:.1f} MB of shared memory.")
     print("\n| samples | memory of the process, MB |\n|---|---|")
     for position in range(options.soak + 1):
         if position in (options.soak // 100, options.soak // 2, options.soak):
             print(f"| {position} | {anonymous_memory_mb():.0f} |", flush=True)
         stream[position]
     return 0
+
+
+def main() -> int:
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="the folder of one LMDB; without it images are drawn and measured")
+    parser.add_argument("--images", type=PositiveInt, default=200, help="how many images each time is measured on")
+    parser.add_argument("--soak", type=PositiveInt, default=20000, help="samples over which memory is watched")
+    options = parser.parse_args()
+    return run_command(lambda: run(options))
 
 
 if __name__ == "__main__":

@@ -6,27 +6,24 @@ learning rate of the recipe. Takes the options of tools/train.py; exit status 1 
 
 import sys
 
+from textspot.command_line import run_command
 from textspot.engine.overfit import check_up
 from textspot.progress import track
-from textspot.recipe import read_command_line
-
-INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
+from textspot.recipe import Recipe, read_command_line
 
 
-def main() -> int:
-    recipe = read_command_line()
-    try:
-        checkup = check_up(recipe, track)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return INTERRUPTED
+def run(recipe: Recipe) -> int:
+    """Look at the recipe's data, train on a little of it, and say what came of it."""
+    checkup = check_up(recipe, track)
     for line in checkup.lines:
         print(line)
     print("this recipe can learn to read" if checkup.learns else "this recipe does not learn to read; see above")
     return 0 if checkup.learns else 1
+
+
+def main() -> int:
+    recipe = read_command_line()
+    return run_command(lambda: run(recipe))
 
 
 if __name__ == "__main__":

@@ -16,13 +16,13 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 
 import textspot
+from textspot.command_line import run_command
 from textspot.image_files import read_image
 from textspot.metrics import PROTOCOLS, Scores, score_files
 from textspot.progress import track
 from textspot.report import build_report, find_images, write_report
 from textspot.text.lexicon import open_lexicon
 
-INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 MODEL_OPTIONS = ("weights", "data", "threshold", "device")
 RECOGNITION = "recognition"  # reads the annotated regions, where the protocols judge what is found
 FILE_OPTIONS = ("gt", "results", "layout", "lenient", "confidences", "images")
@@ -149,33 +149,26 @@ def print_figures(scores: Scores) -> None:
         print(f"repaired: {repair}", file=sys.stderr)
 
 
-def evaluate(options: Namespace) -> dict[str, Any]:
-    """Score, print, and write the page of errors; the JSON form of the figures."""
+def evaluate(options: Namespace) -> int:
+    """Score, print, and write the files that are asked for."""
     if RECOGNITION in options.protocol:
-        figures = score_recognition(options)
+        figures: dict[str, Any] = score_recognition(options)
         for name, value in figures.items():
             print(f"{name:50} {value:9.4f}")
-        return figures
-    scores, images = score(options)
-    print_figures(scores)
-    if options.report:
-        write_report(options.report, build_report(scores, images, options.report_width))
-    return scores.to_dict()
+    else:
+        scores, images = score(options)
+        print_figures(scores)
+        if options.report:
+            write_report(options.report, build_report(scores, images, options.report_width))
+        figures = scores.to_dict()
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = read_command_line(arguments)
-    try:
-        figures = evaluate(options)
-        if options.json:
-            options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    return 0
+    return run_command(lambda: evaluate(options))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from textspot.checkpoint import load_model, save_model
+from textspot.command_line import run_command
 from textspot.inference import find_weights
 from textspot.runtime.export import export_onnx, export_program
 
@@ -35,8 +36,8 @@ def read_command_line(arguments: Sequence[str] | None) -> Namespace:
     return options
 
 
-def export(weights: Path, out: Path, half: bool) -> None:
-    """Write the network of a weights file in the format of the suffix."""
+def export(weights: Path, out: Path, half: bool) -> int:
+    """Write the network of a weights file in the format of the suffix, and say how to use it."""
     network, card = load_model(find_weights(weights))
     if out.suffix == ".onnx":
         export_onnx(network, card.for_use(), out)
@@ -44,19 +45,15 @@ def export(weights: Path, out: Path, half: bool) -> None:
         export_program(network, card.for_use(), out)
     else:
         save_model(out, network.state_dict(), card.for_use(), half)
+    print(f"{out}: {out.stat().st_size / 2**20:.1f} MiB")
+    if out.suffix != ".pt2":
+        print(f"read a photograph with it:\n  python tools/infer.py --weights {out} YOUR_PHOTO.jpg")
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = read_command_line(arguments)
-    try:
-        export(options.weights, options.out, options.half)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"{options.out}: {options.out.stat().st_size / 2**20:.1f} MiB")
-    if options.out.suffix != ".pt2":
-        print(f"read a photograph with it:\n  python tools/infer.py --weights {options.out} YOUR_PHOTO.jpg")
-    return 0
+    return run_command(lambda: export(options.weights, options.out, options.half))
 
 
 if __name__ == "__main__":

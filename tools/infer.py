@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.progress import track
 
 import textspot
+from textspot.command_line import run_command
 from textspot.image_files import IMAGE_SUFFIXES, ImageError, read_image
 from textspot.metrics import write_result
 from textspot.prefetch import prefetch
@@ -35,7 +36,6 @@ from textspot.structures import Prediction
 from textspot.text.lexicon import load_lexicon
 from textspot.visualize import draw_prediction
 
-INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 JPEG_QUALITY = 90
 
 
@@ -188,17 +188,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_class_arguments(Settings)
     options = parser.instantiate(parser.parse_args(arguments))
     patterns = options.pop("images")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("always", UserWarning)  # the second image of a size is worth its message too
-            warnings.showwarning = _show_warning
-            return 0 if infer(patterns, Settings(**options)) else 1
-    except (ValueError, OSError) as error:
-        _complain(f"error: {error}")
-        return 1
-    except KeyboardInterrupt:
-        _complain("interrupted")
-        return INTERRUPTED
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)  # the second image of a size is worth its message too
+        warnings.showwarning = _show_warning
+        return run_command(lambda: 0 if infer(patterns, Settings(**options)) else 1)
 
 
 if __name__ == "__main__":

@@ -5,23 +5,15 @@ import os
 import shlex
 import sys
 
+from textspot.command_line import INTERRUPTED, run_command
 from textspot.engine.train import train
-from textspot.recipe import read_command_line
-
-INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
+from textspot.recipe import Recipe, read_command_line
 
 
-def main() -> int:
-    recipe = read_command_line()
+def run(recipe: Recipe) -> int:
+    """Train, and say what came of it."""
     is_first = os.environ.get("RANK", "0") == "0"  # of the processes torchrun started
-    try:
-        result = train(recipe)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; nothing that looks finished was left behind", file=sys.stderr)
-        return INTERRUPTED
+    result = train(recipe)
     if not is_first:
         return 0
     if not result.finished:
@@ -33,6 +25,11 @@ def main() -> int:
     weights = shlex.quote(str(result.weights))
     print(f"read your own photograph with:\n  python tools/infer.py --weights {weights} YOUR_PHOTO.jpg")
     return 0
+
+
+def main() -> int:
+    recipe = read_command_line()
+    return run_command(lambda: run(recipe), "stopped; nothing that looks finished was left behind")
 
 
 if __name__ == "__main__":

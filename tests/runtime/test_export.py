@@ -14,7 +14,7 @@ from tool_modules import TOOLS, import_tool
 
 import textspot
 from textspot.model_card import CheckpointError, ModelCard
-from textspot.runtime.folding import fold_batchnorm
+from textspot.quant.folding import fold_batchnorm
 from textspot.runtime.protocol import graph_inputs
 from textspot.structures import Prediction
 

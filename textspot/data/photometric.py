@@ -5,6 +5,7 @@ the generator, and images are not changed in place.
 """
 
 import os
+from functools import partial
 
 import cv2
 import numpy as np
@@ -46,9 +47,9 @@ def change_colours(image: np.ndarray, probability: float, rng: np.random.Generat
 def degrade(image: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:
     """Each of lower resolution, blur, noise and compression with a probability, in the order in which a camera causes
     them."""
-    for lose in (LOWER_RESOLUTION, BLUR, None, COMPRESS):
+    for lose in (partial(_apply, LOWER_RESOLUTION), partial(_apply, BLUR), add_noise, partial(_apply, COMPRESS)):
         if rng.random() < probability:
-            image = _apply(lose, image, rng) if lose else add_noise(image, rng)
+            image = lose(image, rng)
     return image
 
 

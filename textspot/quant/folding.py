@@ -3,10 +3,12 @@
 import copy
 from collections import Counter
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class FoldedBatchNorm(nn.Identity):
@@ -20,7 +22,7 @@ class FoldedBatchNorm(nn.Identity):
         return f"into {self.layer}"
 
 
-def fold_batchnorm(network: nn.Module) -> nn.Module:
+def fold_batchnorm(network: Network) -> Network:
     """A copy in evaluation mode whose BatchNorms are part of the layers before them.
 
     A layer and a BatchNorm of its channels that stand next to each other in one module are a pair, as in

@@ -64,7 +64,7 @@ def _build_torch(file: Path, config: RuntimeConfig) -> tuple[Runtime, ModelCard]
     import torch
 
     from textspot.checkpoint import load_model
-    from textspot.runtime.folding import fold_batchnorm
+    from textspot.quant.folding import fold_batchnorm
     from textspot.runtime.torch_runtime import TorchRuntime, choose_device
 
     network, card = load_model(file)

@@ -17,7 +17,7 @@ from textspot.checkpoint import write_atomically
 from textspot.model_card import ModelCard
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.preprocess import MULTIPLE
-from textspot.runtime.folding import fold_batchnorm
+from textspot.quant.folding import fold_batchnorm
 from textspot.runtime.protocol import OUTPUTS
 
 OPSET = 20  # the first with GridSample as the exporter writes it

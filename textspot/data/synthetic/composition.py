@@ -1,7 +1,7 @@
 """What stands together in one place: a word, a line, a sign, a poster, a paragraph, a shop front, a plate."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,8 +50,7 @@ def compose(rng: np.random.Generator, most_words: int) -> Composition:
         if left > 0:
             lines.append((min(count, left), scale))
             left -= count
-    bend = whole.bend if len(lines) == 1 else 0.0
-    return Composition(tuple(lines), whole.board, whole.icon, whole.alignment, whole.margins, bend)
+    return replace(whole, lines=tuple(lines))
 
 
 def _word(_: np.random.Generator) -> Composition:

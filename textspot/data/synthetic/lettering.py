@@ -1,7 +1,7 @@
 """Words drawn flat: the ink of one sign, label or word, before it is coloured and laid into an image."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -147,15 +147,15 @@ def bend_lettering(flat: Lettering, angle: float) -> Lettering:
     left, top, right, bottom = flat.box
     radius = max((right - left) / 2 / abs(angle), TIGHTEST * (bottom - top + 2 * flat.cap_height))
     arc = Arc((left + right) / 2, (top + bottom) / 2, float(np.copysign(radius, angle)))
-    bent = Lettering(flat.ink, flat.texts, flat.boxes, flat.cap_height, flat.baseline, flat.margins, arc)
+    bent = replace(flat, arc=arc)
     pad = np.ceil(flat.margins + PADDING * flat.cap_height) + 2 * SUPERSAMPLE
     low = np.floor(bent.box[:2] - pad[:2])
     width, height = np.ceil(bent.box[2:] + pad[2:] - low).astype(int)
-    arc = Arc(arc.centre, arc.middle, arc.radius, (-float(low[0]), -float(low[1])))
+    arc = replace(arc, shift=(-float(low[0]), -float(low[1])))
     centres = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
     source = (arc.unbend(centres) - 0.5).astype(np.float32)  # OpenCV counts from the centre of the first pixel
     ink = np.asarray(cv2.remap(flat.ink, source[..., 0], source[..., 1], cv2.INTER_LINEAR))
-    return Lettering(ink, flat.texts, flat.boxes, flat.cap_height, flat.baseline, flat.margins, arc)
+    return replace(flat, ink=ink, arc=arc)
 
 
 def _draw_ink(text: str, font: ImageFont.FreeTypeFont, tracking: float) -> tuple[np.ndarray, int]:
