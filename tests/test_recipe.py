@@ -270,7 +270,7 @@ def test_the_network_is_built_from_the_recipe():
     assert isinstance(network.detector, RfcnHead)
     assert network.detector.max_proposals == 50
     assert network.reading_trunk is not None
-    assert network.backbone.channels == (64, 128, 256, 512)
+    assert network.backbone.channels == (64, 64, 128, 256, 512)
     assert network.neck.channels == 16
     assert (network.roi.height, network.roi.width) == (8, 32)
     assert network.normalize.mean.flatten().tolist() == [1, 2, 3]

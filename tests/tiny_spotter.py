@@ -27,7 +27,7 @@ TINY_RECIPE = Recipe(
     model=ModelConfig(
         BackboneConfig(widths=(8, 8, 16, 16), blocks=(1, 1, 1, 1)),
         NeckConfig(8),
-        RoiConfig(width=16),
+        RoiConfig(width=16, tap=True),
         RecognizerConfig(widths=(8, 8, 16, 16), context_layers=1),
     ),
 )

@@ -109,7 +109,7 @@ def read_plainly(folder: Path, index: int, rng: np.random.Generator) -> tuple[np
         image = file.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
     left, top = (int(rng.integers(0, max(1, side - SIDE + 1))) for side in (width, height))
     crop = np.asarray(image.crop((left, top, left + SIDE, top + SIDE)))
-    return crop, [polygon * zoom - np.float32([left, top]) for polygon in polygons]
+    return crop, [polygon * zoom - np.array([left, top], np.float32) for polygon in polygons]
 
 
 def anonymous_memory_mb() -> float:

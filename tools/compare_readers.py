@@ -10,12 +10,13 @@ repeats that run both heads in turn, so that whatever else the machine does fall
 import argparse
 import statistics
 import time
+from collections.abc import Mapping
 
 import torch
 
-from textspot.inference import choose_device
-from textspot.models.fcr import PATCH_HEIGHT, RecognizerConfig
+from textspot.models.fcr import PATCH_HEIGHT, ReaderKind, Recognizer, RecognizerConfig
 from textspot.models.spotting_network import RECOGNIZERS, ModelConfig
+from textspot.runtime.torch_runtime import choose_device
 
 IMAGES, WORDS = (1, 8), (1, 10, 50)
 
@@ -48,9 +49,11 @@ def main() -> None:
 
 
 @torch.inference_mode()
-def median_times(heads: dict[str, torch.nn.Module], patches: torch.Tensor, repeats: int) -> dict[str, float]:
+def median_times(
+    heads: Mapping[ReaderKind, Recognizer], patches: torch.Tensor, repeats: int
+) -> dict[ReaderKind, float]:
     """Milliseconds of each head on these patches, after two passes to warm up."""
-    times: dict[str, list[float]] = {kind: [] for kind in heads}
+    times: dict[ReaderKind, list[float]] = {kind: [] for kind in heads}
     for number in range(repeats + 2):
         for kind, head in heads.items():
             started = time.perf_counter()

@@ -43,20 +43,20 @@ def test_settings_that_cannot_be(build, message):
 
 
 @pytest.mark.parametrize("kind", BACKBONES)
-def test_every_backbone_gives_strides_4_to_32(kind):
+def test_every_backbone_gives_strides_2_to_32(kind):
     with torch.device("meta"):
         backbone = BACKBONES[kind](BackboneConfig(kind, widths=(4, 8, 12, 16), blocks=(1, 2, 1, 1)))
         maps = backbone(torch.rand(2, 3, 64, 96))
     assert [tuple(m.shape) for m in maps] == [
         (2, channels, 64 // stride, 96 // stride)
-        for channels, stride in zip(backbone.channels, (4, 8, 16, 32), strict=True)
+        for channels, stride in zip(backbone.channels, (2, 4, 8, 16, 32), strict=True)
     ]
     assert {type(module).__name__ for module in backbone.modules()}.isdisjoint({"Linear", "AdaptiveAvgPool2d"})
 
 
 def test_the_slim_resnet_has_the_widths_and_depths_it_is_told():
     backbone = BACKBONES["slim_resnet"](BackboneConfig(widths=(4, 8, 12, 20), blocks=(1, 2, 3, 1)))
-    assert backbone.channels == (4, 8, 12, 20)
+    assert backbone.channels == (2, 4, 8, 12, 20)
     assert [len(stage) for stage in backbone.stages] == [1, 2, 3, 1]
 
 
@@ -94,6 +94,16 @@ def test_the_recogniser_halves_the_width(kind, num_regions, context_layers, kern
     logits = RECOGNIZERS[kind](config, 6, 5)(torch.rand(num_regions, 6, 8, 20))
     assert logits.shape == (num_regions, 10, 5)
     assert logits.dtype == torch.float32
+
+
+@torch.no_grad()
+def test_the_reader_looks_at_the_map_at_stride_2_if_it_is_told_to(build_tiny):
+    network = build_tiny().eval()
+    blind = build_tiny(roi=RoiConfig(width=16)).eval()
+    features, _ = network.detect(build_images())
+    changed = features._replace(fine=features.fine.roll(7, dims=3))
+    assert not torch.equal(network.read(changed, WORDS), network.read(features, WORDS))
+    assert torch.equal(blind.read(changed, WORDS), blind.read(features, WORDS))
 
 
 def test_a_new_recogniser_favours_the_blank():
@@ -296,10 +306,12 @@ def test_separate_heads_read_from_features_of_their_own():
     network = build_separate().eval()
     features, maps = network.detect(build_images())
     normalized = network.normalize(build_images())
-    shared = network.neck(network.backbone(normalized))
-    np.testing.assert_allclose(features, network.reading_trunk(normalized), atol=1e-5)
+    (_, *shared_levels), (backbone, neck) = network.backbone(normalized), network.reading_trunk
+    shared, (fine, *others) = network.neck(shared_levels), backbone(normalized)
+    np.testing.assert_allclose(features.reading, neck(others), atol=1e-5)
+    np.testing.assert_allclose(features.fine, fine, atol=1e-5)
     np.testing.assert_allclose(network.detector(shared).score_logits, maps.score_logits, atol=1e-5)
-    assert (features - shared).abs().max() > 1e-3
+    assert (features.reading - shared).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize(("kind", "name"), [("vgg16_bn", "features.0.weight"), ("resnet18", "conv1.weight")])

@@ -12,9 +12,9 @@ from textspot.text.ctc import decode_best_path
 STRIDE, H, W = 4, 16, 24  # a map of an image of 64 x 96 pixels
 
 
-def sample_bilinear(features: np.ndarray, x: float, y: float) -> np.ndarray:
+def sample_bilinear(features: np.ndarray, x: float, y: float, stride: int) -> np.ndarray:
     """The map (D, h, w) at a point in pixels of the image; cells outside it are 0."""
-    x, y = x / STRIDE - 0.5, y / STRIDE - 0.5
+    x, y = x / stride - 0.5, y / stride - 0.5
     left, top = int(np.floor(x)), int(np.floor(y))
     value = np.zeros(len(features))
     for column in (left, left + 1):
@@ -24,12 +24,12 @@ def sample_bilinear(features: np.ndarray, x: float, y: float) -> np.ndarray:
     return value
 
 
-def pool_slowly(features: np.ndarray, ribbon: np.ndarray, config: RoiConfig) -> np.ndarray:
+def pool_slowly(features: np.ndarray, ribbon: np.ndarray, config: RoiConfig, stride: int = STRIDE) -> np.ndarray:
     """The patch (D, height, width) of one ribbon, point by point."""
     u = (np.arange(config.width) + 0.5) / config.width
     v = (np.arange(config.height) + 0.5) / config.height * (1 + 2 * config.margin) - config.margin
     points = ribbon_points(ribbon, u, v)
-    return np.array([[sample_bilinear(features, x, y) for x, y in row] for row in points]).transpose(2, 0, 1)
+    return np.array([[sample_bilinear(features, x, y, stride) for x, y in row] for row in points]).transpose(2, 0, 1)
 
 
 RIBBONS = {
@@ -51,6 +51,15 @@ def test_a_patch_is_that_of_a_plain_loop(name, config):
     patches = TextPooling(config, STRIDE)(torch.tensor(features, dtype=torch.float32)[None], ribbon)
     assert patches.shape == (1, 3, config.height, config.width)
     np.testing.assert_allclose(patches[0], pool_slowly(features, RIBBONS[name], config), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", RIBBONS)
+def test_a_finer_map_is_pooled_at_as_many_more_rows_and_columns(name):
+    features = np.random.default_rng(0).normal(size=(3, 2 * H, 2 * W))
+    ribbon = torch.tensor(np.array(RIBBONS[name]), dtype=torch.float32)[None, None]
+    patches = TextPooling(RoiConfig(8, 16), STRIDE, scale=2)(torch.tensor(features, dtype=torch.float32)[None], ribbon)
+    expected = pool_slowly(features, RIBBONS[name], RoiConfig(16, 32), STRIDE // 2)
+    np.testing.assert_allclose(patches[0], expected, atol=1e-4)
 
 
 def test_what_lies_outside_the_image_is_zero():
@@ -126,6 +135,14 @@ def test_the_patch_of_a_box_is_that_of_a_plain_loop_and_zeros_behind(name):
     assert patches.shape == (1, 3, 8, 48)
     np.testing.assert_allclose(patches[0, :, :, :num_columns], expected, atol=1e-4)
     assert not patches[0, :, :, num_columns:].any()
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_a_finer_patch_ends_where_the_other_does(name):
+    box, num_columns = BOXES[name]
+    ribbon = torch.tensor(quad_to_ribbon(box_to_quad(box)))[None, None]
+    is_padding = ProportionalTextPooling(PROPORTIONAL, STRIDE, scale=2).grid(ribbon)[0, 0, 0, :, 0] < -1e5
+    assert is_padding.tolist() == [column >= 2 * num_columns for column in range(96)]
 
 
 @pytest.mark.parametrize("name", ["a word", "partly outside"])

@@ -1,4 +1,4 @@
-"""Shared convolutions: an image to features at strides 4, 8, 16 and 32."""
+"""Shared convolutions: an image to features at strides 2, 4, 8, 16 and 32."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,7 +78,8 @@ class SlimResNet(nn.Module):
 
     def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...]):
         super().__init__()
-        self.channels = tuple(widths)
+        self.channels = (widths[0] // 2, *widths)
+        self.tap = 1
         self.stem = nn.Sequential(
             conv_bn_relu(3, widths[0] // 2, stride=2), conv_bn_relu(widths[0] // 2, widths[0], stride=2)
         )
@@ -90,8 +91,10 @@ class SlimResNet(nn.Module):
         self.stages = nn.ModuleList(stages)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) normalised, H and W divisible by 32, to four maps at strides 4, 8, 16, 32."""
-        features, maps = self.stem(image), []
+        """(B, 3, H, W) normalised, H and W divisible by 32, to five maps at strides 2, 4, 8, 16, 32: the first is what
+        the stem's first `tap` modules give."""
+        maps = [self.stem[: self.tap](image)]
+        features = self.stem[self.tap :](maps[0])
         for stage in self.stages:
             features = stage(features)
             maps.append(features)
@@ -119,7 +122,8 @@ class TorchvisionResNet(nn.Module):
             network.load_state_dict(tensors)
         self.stem = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool)
         self.stages = nn.ModuleList([network.layer1, network.layer2, network.layer3, network.layer4])
-        self.channels = tuple(block.expansion * width for width in (64, 128, 256, 512))
+        self.channels = (64, *(block.expansion * width for width in (64, 128, 256, 512)))
+        self.tap = 3
 
     forward = SlimResNet.forward
 
@@ -142,7 +146,8 @@ class TorchvisionVgg(nn.Module):
         self.stem = features[:stride_4]
         ends = pairwise((stride_4, stride_8 - 1, stride_16 - 1, stride_32 - 1, stride_32))
         self.stages = nn.ModuleList([features[start:end] for start, end in ends])
-        self.channels = (256, 512, 512, 512)
+        self.channels = (128, 256, 512, 512, 512)
+        self.tap = stride_4 - 1
 
     forward = SlimResNet.forward
 
@@ -161,7 +166,8 @@ def imagenet_weights(config: BackboneConfig) -> dict[str, Tensor] | None:
         ) from error
 
 
-BACKBONES: dict[str, Callable[[BackboneConfig], SlimResNet | TorchvisionResNet | TorchvisionVgg]] = {
+Backbone = SlimResNet | TorchvisionResNet | TorchvisionVgg
+BACKBONES: dict[str, Callable[[BackboneConfig], Backbone]] = {
     "slim_resnet": lambda config: SlimResNet(config.widths, config.blocks),
     "resnet18": lambda config: TorchvisionResNet(_BasicBlock, [2, 2, 2, 2], imagenet_weights(config)),
     "resnet34": lambda config: TorchvisionResNet(_BasicBlock, [3, 4, 6, 3], imagenet_weights(config)),

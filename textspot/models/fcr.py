@@ -13,6 +13,7 @@ from textspot.models.backbone import conv_bn_relu
 
 PATCH_HEIGHT = 8  # rows that the convolutions bring to one
 COLUMNS_PER_STEP = 2
+ReaderKind = Literal["fcr", "crnn"]
 BLANK_BIAS = 2.0  # most steps are blank: starting there saves the first hundred steps
 
 
@@ -31,7 +32,7 @@ class RecognizerConfig:
     widths: tuple[int, int, int, int] = (64, 96, 128, 192)
     context_layers: int = 2
     context_kernel: int = 5
-    kind: Literal["fcr", "crnn"] = "fcr"
+    kind: ReaderKind = "fcr"
 
     def __post_init__(self) -> None:
         if self.context_kernel < 1 or self.context_kernel % 2 == 0:
@@ -45,10 +46,14 @@ class RecognizerConfig:
 
 class Recognizer(nn.Module):
     """Patches (R, D, 8, W) to logits (R, W / 2, C): convolutions bring the height to 1, a context looks along the line,
-    one convolution classifies each step. Every module is called once."""
+    one convolution classifies each step. Every module is called once.
 
-    def __init__(self, config: RecognizerConfig, in_channels: int, num_classes: int):
+    With `fine_channels` D', patches (R, D', 16, 2 W) from a finer map are brought to the shape of the others and added.
+    """
+
+    def __init__(self, config: RecognizerConfig, in_channels: int, num_classes: int, fine_channels: int = 0):
         super().__init__()
+        self.fine = conv_bn_relu(fine_channels, in_channels, stride=2) if fine_channels else None
         first, second, third, last = config.widths
         self.num_classes = num_classes
         self.patches = nn.Sequential(
@@ -68,12 +73,15 @@ class Recognizer(nn.Module):
         """A module from (R, config.widths[-1], 1, T) to (R, channels, 1, T), and these channels."""
         raise NotImplementedError
 
-    def forward(self, patches: Tensor) -> Tensor:
-        """(R, D, 8, W) to float32 logits (R, T, C). Without regions BatchNorm has nothing to measure: the layers are
-        passed over, yet every parameter takes part in the graph, as DistributedDataParallel wants."""
+    def forward(self, patches: Tensor, fine: Tensor | None = None) -> Tensor:
+        """(R, D, 8, W), and with `fine_channels` (R, D', 16, 2 W), to float32 logits (R, T, C). Without regions
+        BatchNorm has nothing to measure: the layers are passed over, yet every parameter takes part in the graph, as
+        DistributedDataParallel wants."""
         if self.training and patches.shape[0] == 0:
             touch = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() + patches.sum()
             return touch.new_zeros(0, patches.shape[3] // COLUMNS_PER_STEP, self.num_classes) + 0 * touch
+        if self.fine is not None:
+            patches = patches + self.fine(fine)
         logits = self.classifier(self.context(self.patches(patches)))
         return logits.squeeze(2).transpose(1, 2).float()
 

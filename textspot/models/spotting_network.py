@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from textspot.models.backbone import BACKBONES, BackboneConfig, Normalize
+from textspot.models.backbone import BACKBONES, Backbone, BackboneConfig, Normalize
 from textspot.models.crnn import RecurrentRecognizer
 from textspot.models.detector import Detector, DetectorConfig
 from textspot.models.fcr import (
     COLUMNS_PER_STEP,
     PATCH_HEIGHT,
     FullyConvolutionalRecognizer,
+    ReaderKind,
     Recognizer,
     RecognizerConfig,
 )
@@ -26,10 +27,12 @@ from textspot.models.text_pooling import POOLINGS, RoiConfig, TextPooling
 
 
 class Features(NamedTuple):
-    """What the detector looks at and what is read from, (B, D, h, w) each; one and the same map if they share it."""
+    """What the detector looks at and what is read from, (B, D, h, w) each, one and the same map if they share it; and
+    the reader's backbone at stride 2, (B, D', 2 h, 2 w)."""
 
     detection: Tensor
     reading: Tensor
+    fine: Tensor
 
 
 class TrainingOutput(NamedTuple):
@@ -64,12 +67,13 @@ class SpottingNetwork(nn.Module):
         detector: Detector,
         roi: TextPooling,
         recognizer: Recognizer,
+        fine_roi: TextPooling | None = None,
         reading_trunk: nn.Sequential | None = None,
     ):
         super().__init__()
         self.normalize, self.backbone, self.neck = normalize, backbone, neck
         self.detector, self.roi, self.recognizer = detector, roi, recognizer
-        self.reading_trunk = reading_trunk
+        self.fine_roi, self.reading_trunk = fine_roi, reading_trunk
 
     @property
     def backbones(self) -> list[nn.Module]:
@@ -84,9 +88,9 @@ class SpottingNetwork(nn.Module):
         features, maps = self.detect(image)
         if predicted is not None:
             ribbons = exchange_regions(ribbons, self.predict_regions(maps), predicted)
-        patches = self.roi(features, ribbons).index_select(0, region_slot)
+        patches = [patch.index_select(0, region_slot) for patch in self.pool(features, ribbons)]
         regions = ribbons.flatten(0, 1).index_select(0, region_slot)
-        return TrainingOutput(maps, self.roi.blank_padding(self.recognizer(patches), regions), ribbons)
+        return TrainingOutput(maps, self.roi.blank_padding(self.recognizer(*patches), regions), ribbons)
 
     @torch.no_grad()
     def predict_regions(self, maps: Any) -> Tensor:
@@ -99,21 +103,32 @@ class SpottingNetwork(nn.Module):
         ribbons, scores = self.detector.peaks(maps, slots)
         return Spots(ribbons, scores, self.read(features, ribbons))
 
-    def detect(self, image: Tensor) -> tuple[Tensor, Any]:
-        """Images (B, 3, H, W) RGB in 0..255, H and W divisible by 32, to the features to read from, and the detector's
+    def detect(self, image: Tensor) -> tuple[Features, Any]:
+        """Images (B, 3, H, W) RGB in 0..255, H and W divisible by 32, to the features of both heads, and the detector's
         maps."""
         features = self.encode(image)
-        return features.reading, self.detector(features.detection)
+        return features, self.detector(features.detection)
 
     def encode(self, image: Tensor) -> Features:
         """Images (B, 3, H, W) RGB in 0..255 to the features of both heads."""
         image = self.normalize(image)
-        features = self.neck(self.backbone(image))
-        return Features(features, features if self.reading_trunk is None else self.reading_trunk(image))
+        fine, *maps = self.backbone(image)
+        detection = reading = self.neck(maps)
+        if self.reading_trunk is not None:
+            backbone, neck = self.reading_trunk
+            fine, *maps = backbone(image)
+            reading = neck(maps)
+        return Features(detection, reading, fine)
 
-    def read(self, features: Tensor, ribbons: Tensor) -> Tensor:
+    def pool(self, features: Features, ribbons: Tensor) -> list[Tensor]:
+        """The patches (B * K, ...) of ribbons (B, K, 2, 4, 2) that the recogniser takes: one, and with `model.roi.tap`
+        one from the map at stride 2."""
+        fine = [] if self.fine_roi is None else [self.fine_roi(features.fine, ribbons)]
+        return [self.roi(features.reading, ribbons), *fine]
+
+    def read(self, features: Features, ribbons: Tensor) -> Tensor:
         """text_logits (B, K, T, C) of ribbons (B, K, 2, 4, 2)."""
-        logits = self.roi.blank_padding(self.recognizer(self.roi(features, ribbons)), ribbons.flatten(0, 1))
+        logits = self.roi.blank_padding(self.recognizer(*self.pool(features, ribbons)), ribbons.flatten(0, 1))
         return logits.unflatten(0, ribbons.shape[:2])
 
 
@@ -153,7 +168,7 @@ DETECTORS: dict[str, Callable[[DetectorConfig, int, int, float], Detector]] = {
     "ribbon": lambda _, channels, stride, offset_unit: RibbonHead(channels, stride, offset_unit),
     "rfcn": lambda config, channels, stride, _: RfcnHead(config, channels, stride),
 }
-RECOGNIZERS: dict[str, Callable[[RecognizerConfig, int, int], Recognizer]] = {
+RECOGNIZERS: dict[ReaderKind, type[Recognizer]] = {
     "fcr": FullyConvolutionalRecognizer,
     "crnn": RecurrentRecognizer,
 }
@@ -172,18 +187,22 @@ def build_network(
 
     Only if `pretrained` are the ImageNet weights fetched that the config may ask for: not where others are loaded next.
     """
-    channels = config.neck.channels
+    channels, pooling = config.neck.channels, POOLINGS[config.roi.kind]
+    backbone, neck = _build_trunk(config, pretrained)
+    fine_channels = backbone.channels[0] if config.roi.tap else 0
     return SpottingNetwork(
         Normalize(mean, std),
-        *_build_trunk(config, pretrained),
+        backbone,
+        neck,
         DETECTORS[config.detector.kind](config.detector, channels, stride, offset_unit),
-        POOLINGS[config.roi.kind](config.roi, stride),
-        RECOGNIZERS[config.recognizer.kind](config.recognizer, channels, num_classes),
+        pooling(config.roi, stride),
+        RECOGNIZERS[config.recognizer.kind](config.recognizer, channels, num_classes, fine_channels),
+        pooling(config.roi, stride, scale=2) if config.roi.tap else None,
         None if config.shared else nn.Sequential(*_build_trunk(config, pretrained)),
     )
 
 
-def _build_trunk(config: ModelConfig, pretrained: bool) -> tuple[nn.Module, nn.Module]:
+def _build_trunk(config: ModelConfig, pretrained: bool) -> tuple[Backbone, nn.Module]:
     wanted = replace(config.backbone, pretrained=pretrained and config.backbone.pretrained)
     backbone = BACKBONES[wanted.kind](wanted)
-    return backbone, TopDownNeck(backbone.channels, config.neck.channels)
+    return backbone, TopDownNeck(backbone.channels[1:], config.neck.channels)

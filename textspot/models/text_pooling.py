@@ -34,6 +34,7 @@ class RoiConfig:
         columns_per_height: columns of a proportional region as long as it is high; a line that would need more than
             `width` is compressed to it.
         min_width: columns of a proportional region at least.
+        tap: pool the backbone's map at stride 2 too, at twice the rows and columns: for small text.
     """
 
     height: int = 8
@@ -42,6 +43,7 @@ class RoiConfig:
     kind: Literal["stretched", "proportional"] = "stretched"
     columns_per_height: float = 16.0
     min_width: int = 32
+    tap: bool = False
 
     def __post_init__(self) -> None:
         if not self.columns_per_height > 0:
@@ -62,16 +64,22 @@ class RoiConfig:
 
 
 class TextPooling(nn.Module):
-    """Samples each ribbon on a regular grid: the same on CPU, GPU and in ONNX, and differentiable in the features."""
+    """Samples each ribbon on a regular grid: the same on CPU, GPU and in ONNX, and differentiable in the features.
+
+    Args:
+        config: the patch.
+        stride: pixels per cell of the map at which `scale` is 1.
+        scale: how many times as fine the map is, and the patch.
+    """
 
     edge_weights: Tensor
     rows: Tensor
 
-    def __init__(self, config: RoiConfig, stride: int):
+    def __init__(self, config: RoiConfig, stride: int, scale: int = 1):
         super().__init__()
-        self.height, self.width, self.stride = config.height, config.width, stride
-        columns = (torch.arange(config.width) + 0.5) / config.width
-        rows = (torch.arange(config.height) + 0.5) / config.height
+        self.height, self.width, self.stride = config.height * scale, config.width * scale, stride // scale
+        columns = (torch.arange(self.width) + 0.5) / self.width
+        rows = (torch.arange(self.height) + 0.5) / self.height
         weights = torch.from_numpy(bernstein(columns.numpy())).float()
         self.register_buffer("edge_weights", weights, persistent=False)
         self.register_buffer("rows", (rows * (1 + 2 * config.margin) - config.margin).view(-1, 1, 1), persistent=False)
@@ -113,9 +121,13 @@ class ProportionalTextPooling(TextPooling):
     of `text_score`, which they raise.
     """
 
-    def __init__(self, config: RoiConfig, stride: int):
-        super().__init__(config, stride)
-        self.count_columns = config.count_columns
+    def __init__(self, config: RoiConfig, stride: int, scale: int = 1):
+        super().__init__(config, stride, scale)
+        self.config, self.scale = config, scale
+
+    def count_columns(self, ribbons: Tensor) -> Tensor:
+        """How many of the patch's columns each region (..., 2, 4, 2) fills: (...)."""
+        return self.config.count_columns(ribbons) * self.scale
 
     def grid(self, ribbons_BKE42: Tensor) -> Tensor:
         """Sampling points (B, K, H, W, 2) in pixels of the image; far outside it in the columns of padding."""

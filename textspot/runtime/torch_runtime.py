@@ -78,14 +78,14 @@ class TorchRuntime:
         found = int(self.network.detector.count_peaks(maps, threshold))
         return self.network.detector.peaks(maps, torch.empty(min(found, max_regions), device=self.device))
 
-    def pool(self, features: Features, ribbons: Tensor) -> Tensor:
-        """Patches (B * K, D, 8, W) of the ribbons."""
-        return self.network.roi(features.reading, ribbons)
+    def pool(self, features: Features, ribbons: Tensor) -> list[Tensor]:
+        """Patches (B * K, ...) of the ribbons."""
+        return self.network.pool(features, ribbons)
 
-    def recognize(self, patches: Tensor, ribbons: Tensor) -> Tensor:
+    def recognize(self, patches: list[Tensor], ribbons: Tensor) -> Tensor:
         """Patches, and the ribbons (B, K, 2, 4, 2) they were pooled from, to text_logits (B, K, T, C)."""
         with self._autocast():
-            logits = self.network.recognizer(patches)
+            logits = self.network.recognizer(*patches)
         return self.network.roi.blank_padding(logits, ribbons.flatten(0, 1)).unflatten(0, ribbons.shape[:2])
 
     def download(self, ribbons: Tensor, scores: Tensor, text_logits: Tensor) -> list[Regions]:
