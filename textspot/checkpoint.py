@@ -7,14 +7,17 @@ import glob
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 from textspot.model_card import ANOTHER_VERSION, MODEL_FILE, CheckpointError, ModelCard
 from textspot.models.spotting_network import SpottingNetwork
+from textspot.quant import storage as quant_storage
+from textspot.quant.storage import FORMAT as QUANTIZED
 from textspot.recipe import build_spotting_network, network_recipe_from_dict
 
 MOST_COMPLAINTS = 10  # shown of tensors that do not fit; another backbone would name hundreds
@@ -58,7 +61,8 @@ def _is_weight(name: str, tensor: torch.Tensor) -> bool:
 
 
 def load_model(path: Path) -> tuple[SpottingNetwork, ModelCard]:
-    """The network of a safetensors file, in evaluation mode on the CPU in float32, and its card.
+    """The network of a safetensors file, in evaluation mode on the CPU in float32, and its card; a quantised network
+    computes in float32 what an integer engine would.
 
     Of the recipe in the file only what the network is built from and used by is read. A file that is missing, cut
     short, of another program or of another network is a `CheckpointError`.
@@ -69,8 +73,22 @@ def load_model(path: Path) -> tuple[SpottingNetwork, ModelCard]:
         network = build_spotting_network(network_recipe_from_dict(card.recipe, "recipe"))
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{path}: its metadata cannot be used ({error}): {ANOTHER_VERSION}") from error
+    if QUANTIZED in metadata:
+        return _load_quantized(path, network), card
     load_weights(network, {name: _to_float32(tensor) for name, tensor in tensors.items()}, str(path))
     return network.eval(), card
+
+
+def save_quantized(path: Path, network: nn.Module, card: ModelCard) -> None:
+    """Write a frozen quantised spotting network, its weights packed at their bits, and its card."""
+    write_atomically(path, lambda temporary: quant_storage.save(network, temporary, card.to_metadata()))
+
+
+def _load_quantized(path: Path, network: SpottingNetwork) -> SpottingNetwork:
+    try:
+        return cast(SpottingNetwork, quant_storage.load(path, network))
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def _to_float32(tensor: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from textspot.metrics.bootstrap import hmean_difference
+from textspot.metrics.bootstrap import Difference, count_credits
+from textspot.metrics.bootstrap import hmean_difference as credits_difference
 from textspot.metrics.matching import Match
 from textspot.metrics.rules import Figures, ImageResult, pool_figures
 
@@ -15,6 +16,10 @@ def draw(num_images: int, share: float, seed: int) -> list[ImageResult]:
     rng = np.random.default_rng(seed)
     words = rng.integers(1, 8, num_images)
     return [result(int(rng.binomial(n, share)), int(n), int(n)) for n in words]
+
+
+def hmean_difference(ours: list[ImageResult], theirs: list[ImageResult], num_samples: int = 10_000) -> Difference:
+    return credits_difference(count_credits(ours), count_credits(theirs), num_samples)
 
 
 def test_the_value_is_the_difference_of_the_pooled_hmeans():
@@ -50,5 +55,5 @@ def test_a_constant_gain_is_clear_and_chance_is_not():
 
 @pytest.mark.parametrize("others", [[], draw(3, 0.5, 0)])
 def test_results_of_other_images(others):
-    with pytest.raises(ValueError, match=f"0 and {len(others)} results"):
+    with pytest.raises(ValueError, match=f"0 and {len(others)} images"):
         hmean_difference([], others)

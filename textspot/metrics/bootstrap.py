@@ -26,37 +26,39 @@ class Difference(NamedTuple):
         return self.low > 0 or self.high < 0
 
 
+def count_credits(results: Sequence[ImageResult]) -> np.ndarray:
+    """What pooled figures are made of, image by image (N, 4): credit of words, words that count, credit of detections,
+    detections that count."""
+    return np.array(
+        [[r.recall_credit, r.word_counts.sum(), r.precision_credit, r.detection_counts.sum()] for r in results],
+        dtype=np.float64,
+    ).reshape(-1, 4)
+
+
 def hmean_difference(
-    results: Sequence[ImageResult], others: Sequence[ImageResult], num_samples: int = 10_000, seed: int = 0
+    credits_N4: np.ndarray, others_N4: np.ndarray, num_samples: int = 10_000, seed: int = 0
 ) -> Difference:
-    """The pooled hmean of the others minus that of the results, image by image of the same N images in the same order.
+    """The pooled hmean of the others minus that of the first, of credits (N, 4) of the same images in the same order.
 
     Paired bootstrap over images (Efron and Tibshirani 1993, chapter 16): each sample draws N images with replacement,
     the same for both sides; the interval lies between the 2.5 % and 97.5 % percentiles of the differences.
     """
-    if len(results) != len(others) or not results:
-        raise ValueError(f"{len(results)} and {len(others)} results; expected as many of both, of the same images")
-    counts, other_counts = _counts(results), _counts(others)
+    if credits_N4.shape != others_N4.shape or not len(credits_N4):
+        raise ValueError(
+            f"{len(credits_N4)} and {len(others_N4)} images; expected as many of both, the same, and at least one"
+        )
     rng = np.random.default_rng(seed)
-    num_images = len(results)
+    num_images = len(credits_N4)
     drawn_BN = rng.multinomial(num_images, np.full(num_images, 1 / num_images), size=num_samples)
-    differences_B = _hmean(drawn_BN @ other_counts) - _hmean(drawn_BN @ counts)
+    differences_B = pooled_hmean(drawn_BN @ others_N4) - pooled_hmean(drawn_BN @ credits_N4)
     low, high = np.quantile(differences_B, [(1 - COVERED) / 2, (1 + COVERED) / 2])
-    value = _hmean(other_counts.sum(axis=0)) - _hmean(counts.sum(axis=0))
+    value = pooled_hmean(others_N4.sum(axis=0)) - pooled_hmean(credits_N4.sum(axis=0))
     return Difference(float(value), float(low), float(high))
 
 
-def _counts(results: Sequence[ImageResult]) -> np.ndarray:
-    """What the pooled figures are made of, image by image: (N, 4)."""
-    return np.array(
-        [[r.recall_credit, r.word_counts.sum(), r.precision_credit, r.detection_counts.sum()] for r in results],
-        dtype=np.float64,
-    )
-
-
-def _hmean(counts: np.ndarray) -> np.ndarray:
-    """Pooled hmeans (...,) of summed counts (..., 4); 0 where nothing counts, or nothing is right."""
-    recall_credit, num_words, precision_credit, num_detections = np.moveaxis(counts, -1, 0)
+def pooled_hmean(credits: np.ndarray) -> np.ndarray:
+    """Pooled hmeans (...,) of summed credits (..., 4); 0 where nothing counts, or nothing is right."""
+    recall_credit, num_words, precision_credit, num_detections = np.moveaxis(credits, -1, 0)
     recall = recall_credit / np.maximum(num_words, 1)
     precision = precision_credit / np.maximum(num_detections, 1)
     return 2 * precision * recall / np.maximum(precision + recall, np.finfo(np.float64).tiny)

@@ -89,17 +89,22 @@ class FoldingCheck:
 
     def _write(self, layer_name: str):
         def hook(_module: nn.Module, _args: tuple, output: Tensor) -> None:
-            self._written[layer_name] = output, output._version
+            self._written[layer_name] = output, _version(output)
 
         return hook
 
     def _read(self, norm_name: str):
         def hook(module: FoldedBatchNorm, args: tuple) -> None:
             output, version = self._written.get(module.layer, (None, 0))
-            if args[0] is not output or output._version != version:
+            if args[0] is not output or _version(output) != version:
                 raise ValueError(
                     f"{norm_name} stands behind {module.layer} but does not read its output: it cannot be folded into "
                     "it. Put another module between the two, or register them in another order"
                 )
 
         return hook
+
+
+def _version(tensor: Tensor) -> int:
+    """How often it was written to; tensors of inference mode do not count."""
+    return 0 if tensor.is_inference() else tensor._version

@@ -6,6 +6,7 @@ The metadata holds the config of every quantised layer, so the file and the floa
 import copy
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,8 @@ PARTS = {  # last word of a tensor's name: what it is counted as
 }
 
 
-def save(network: nn.Module, path: Path) -> None:
-    """Write a frozen network. One that is not frozen is a `ValueError`."""
+def save(network: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a frozen network, with further metadata if there is any. One that is not frozen is a `ValueError`."""
     described = {
         "folded": {name: norm.layer for name, norm in network.named_modules() if isinstance(norm, FoldedBatchNorm)},
         "layers": {
@@ -53,7 +54,8 @@ def save(network: nn.Module, path: Path) -> None:
         },
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in packed_tensors(network).items()}
-    save_file(tensors, path, {FORMAT: json.dumps(described)})  # one key: the order of several is random
+    # one key of ours: the order of several is random
+    save_file(tensors, path, {**(metadata or {}), FORMAT: json.dumps(described)})
 
 
 def packed_tensors(network: nn.Module) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from textspot.model_card import ModelCard
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.preprocess import MULTIPLE
 from textspot.quant.folding import fold_batchnorm
+from textspot.quant.layers import quantized_layers
 from textspot.runtime.protocol import OUTPUTS
 
 OPSET = 20  # the first with GridSample as the exporter writes it
@@ -70,11 +71,29 @@ def export_program(network: SpottingNetwork, card: ModelCard, path: Path) -> Non
 
 
 def export_onnx(network: SpottingNetwork, card: ModelCard, path: Path) -> None:
-    """Write one ONNX file with the weights inside and the card as its metadata."""
+    """Write one ONNX file with the weights inside, those of quantised layers as integers, and the card as its
+    metadata."""
     program = torch.onnx.export(
         trace(network), dynamo=True, opset_version=OPSET, input_names=INPUTS, output_names=OUTPUTS, verbose=False
     )
     if program is None:
         raise RuntimeError("torch.onnx.export gave nothing")
     program.model.metadata_props.update(card.to_metadata())
-    write_atomically(path, lambda temporary: program.save(temporary, external_data=False))
+
+    def write(temporary: Path) -> None:
+        program.save(temporary, external_data=False)
+        if quantized_layers(network):
+            store_integers(temporary)
+
+    write_atomically(path, write)
+
+
+def store_integers(file: Path) -> None:
+    """Replace the float weights of an ONNX file that are quantised whenever it runs by their codes, in place."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(file)
+    options.log_severity_level = 3  # it warns of operators that only some machines have: the basic level has none
+    onnxruntime.InferenceSession(file.read_bytes(), options, ["CPUExecutionProvider"])

@@ -1,0 +1,226 @@
+"""One network at many precisions: each is quantised, saved, exported and judged, and nothing is done twice.
+
+What was judged is kept beside the weights as JSON, so a comparison that was killed goes on where it was.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from textspot.checkpoint import save_quantized, write_atomically
+from textspot.compression.judge import Judgement, judge_spotter
+from textspot.compression.spotter import SpotterQuantConfig, quantize_spotter
+from textspot.data.lmdb_records import Reader
+from textspot.engine.evaluate import score_reading
+from textspot.inference import Spotter, load
+from textspot.model_card import ModelCard
+from textspot.models.spotting_network import SpottingNetwork
+from textspot.progress import Track, untracked
+from textspot.quant import count_bytes
+from textspot.quant.affine import QuantizerConfig
+from textspot.quant.layers import LayerConfig
+from textspot.quant.methods import METHODS, build_method
+from textspot.runtime.build import RuntimeConfig, RuntimeName
+from textspot.runtime.export import export_onnx
+from textspot.runtime.torch_runtime import TorchRuntime
+
+FLOAT = "float"
+NUM_WORDS = 16  # read in an image whose multiplications are counted
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method at a precision.
+
+    Args:
+        method: one of `quant.methods.METHODS`.
+        weight_bits: of the weights.
+        activation_bits: of the activations.
+    """
+
+    method: str
+    weight_bits: int
+    activation_bits: int
+
+    @property
+    def name(self) -> str:
+        """As files are called, such as `aser-w4a8`."""
+        return f"{self.method}-w{self.weight_bits}a{self.activation_bits}"
+
+    def layer(self, template: LayerConfig) -> LayerConfig:
+        """The template with these bits and the method's smoothing and correction; how far these go, and how ranges are
+        chosen, stays that of the template."""
+        method = build_method(self.method)
+        return replace(
+            template,
+            weight=replace(template.weight, bits=self.weight_bits),
+            activation=replace(template.activation or QuantizerConfig(), bits=self.activation_bits),
+            smoothing=replace(template.smoothing, kind=method.smoothing.kind),
+            correction=replace(template.correction, kind=method.correction.kind),
+        )
+
+
+def read_variants(methods: Sequence[str], bits: Sequence[str]) -> list[Variant]:
+    """Every method at every precision, such as `w4a8`; a method or a precision that there is not is a ValueError."""
+    variants = []
+    for precision in bits:
+        weight, _, activation = precision.lower().removeprefix("w").partition("a")
+        if not (weight.isdigit() and activation.isdigit()):
+            raise ValueError(f"bits is {precision!r}, expected the likes of w8a8 or w4a8")
+        for method in methods:
+            if method not in METHODS:
+                raise ValueError(f"no method is called {method!r}, expected one of {', '.join(METHODS)}")
+            variants.append(Variant(method, int(weight), int(activation)))
+    return variants
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a network at one precision.
+
+    `bytes` is by part as `quant.count_bytes` has it; `multiplications` is of the network alone on one image with 16
+    words; `judged_in` names the runtime; `judgements` are by data set, `reading` is `recognition/...` of annotated
+    regions by data set, in PyTorch.
+    """
+
+    name: str
+    bytes: Mapping[str, int]
+    multiplications: int
+    judged_in: str
+    judgements: Mapping[str, Judgement]
+    reading: Mapping[str, Mapping[str, float]]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {**vars(self), "judgements": {name: one.to_dict() for name, one in self.judgements.items()}}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Result":
+        """Of the JSON form."""
+        judgements = {name: Judgement.from_dict(one) for name, one in values["judgements"].items()}
+        return cls(**{**values, "judgements": judgements})
+
+
+@dataclass(frozen=True)
+class Judges:
+    """What variants are judged on and how.
+
+    Args:
+        readers: data sets by name; the first also says how annotated regions are read.
+        runtime: of the whole path: `onnxruntime`, in integers where it can, or `pytorch`, which simulates them.
+        num_threads: CPU threads; 0 takes the CPUs that this process may use.
+    """
+
+    readers: Mapping[str, Reader]
+    runtime: RuntimeName = "onnxruntime"
+    num_threads: int = 0
+
+
+class Comparison:
+    """A float network and its quantised variants in one folder."""
+
+    def __init__(
+        self,
+        network: SpottingNetwork,
+        card: ModelCard,
+        config: SpotterQuantConfig,
+        images: Sequence[np.ndarray],
+        judges: Judges,
+        folder: Path,
+        track: Track = untracked,
+        say: Say = print,
+    ):
+        self.network, self.card, self.config = network, card.for_use(), config
+        self.images, self.judges, self.folder = images, judges, folder
+        self.track, self.say = track, say
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def file(self, name: str, suffix: str) -> Path:
+        """Where a variant's weights, graph or figures lie."""
+        return self.folder / f"{name}{suffix}"
+
+    def run(self, variants: Sequence[Variant]) -> list[Result]:
+        """The results of the float network and of every variant, in this order."""
+        return [self._keep(None), *map(self._keep, variants)]
+
+    def measure_float(self) -> Result:
+        """What the variants are compared with."""
+        export_onnx(self.network, self.card, self.file(FLOAT, ".onnx"))
+        bytes = {"float": sum(tensor.nbytes for tensor in self.network.state_dict().values())}
+        return self._judge(FLOAT, self.network, bytes, 0.0)
+
+    def measure(self, variant: Variant) -> Result:
+        """Quantise, save, export and judge."""
+        started = time.perf_counter()
+        config = replace(self.config, layer=variant.layer(self.config.layer))
+        quantized = quantize_spotter(self.network, self.card, config, self.images)
+        seconds = time.perf_counter() - started
+        save_quantized(self.file(variant.name, ".safetensors"), quantized, self.card)
+        export_onnx(quantized, self.card, self.file(variant.name, ".onnx"))
+        return self._judge(variant.name, quantized, count_bytes(quantized), seconds)
+
+    def _judge(self, name: str, network: SpottingNetwork, bytes: Mapping[str, int], seconds: float) -> Result:
+        simulated = Spotter(TorchRuntime(network, torch.device("cpu")), self.card)
+        spotter = simulated
+        if self.judges.runtime != "pytorch":
+            config = RuntimeConfig(self.judges.runtime, num_threads=self.judges.num_threads)
+            spotter = load(self.file(name, ".onnx"), config)
+        judgements = {}
+        for data, reader in self.judges.readers.items():
+            self.say(f"{name}: {data}")
+            judgements[data] = judge_spotter(spotter, reader, self.track)
+        reading = {
+            data: score_reading(simulated, reader, track=self.track)
+            for data, reader in list(self.judges.readers.items())[:1]
+        }
+        return Result(
+            name,
+            bytes,
+            count_multiplications(network, self.images[0]),
+            spotter.runtime.name,
+            judgements,
+            reading,
+            seconds,
+        )
+
+    def _keep(self, variant: Variant | None) -> Result:
+        """What was measured before, if it was of the same weights and settings; else it is measured and kept."""
+        name = variant.name if variant else FLOAT
+        file, settings = self.file(name, ".json"), self._settings()
+        if file.exists():
+            kept = json.loads(file.read_text(encoding="utf-8"))
+            if kept["settings"] == settings:
+                self.say(f"{name}: measured before")
+                return Result.from_dict(kept["result"])
+        result = self.measure(variant) if variant else self.measure_float()
+        page = json.dumps({"settings": settings, "result": result.to_dict()})
+        write_atomically(file, lambda temporary: temporary.write_text(page, encoding="utf-8"))
+        return result
+
+    def _settings(self) -> dict[str, Any]:
+        """What a result depends on."""
+        weights = sum(float(tensor.double().abs().sum()) for tensor in self.network.state_dict().values())
+        return {
+            "weights": weights,
+            "config": repr(self.config),
+            "calibration": [int(image.sum()) for image in self.images],
+            "judged": {name: len(reader) for name, reader in self.judges.readers.items()},
+            "runtime": self.judges.runtime,
+        }
+
+
+@torch.inference_mode()
+def count_multiplications(network: SpottingNetwork, image: np.ndarray) -> int:
+    """Multiplications of convolutions and matrices in an image (H, W, 3) uint8 with 16 words."""
+    with FlopCounterMode(display=False) as flops:
+        network.spot(torch.from_numpy(image)[None].permute(0, 3, 1, 2), torch.empty(NUM_WORDS))
+    return flops.get_total_flops() // 2

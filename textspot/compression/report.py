@@ -1,0 +1,76 @@
+"""A comparison as a page: one table of what is lost and won, and plots of where."""
+
+from collections.abc import Sequence
+
+from textspot.compression.compare import FLOAT, Result, Variant
+from textspot.compression.engine import Timings
+from textspot.engine.evaluate import PROTOCOLS
+from textspot.metrics.bootstrap import Difference
+
+DETECTION, END_TO_END = PROTOCOLS
+READING = "recognition/word_accuracy_case_insensitive"
+
+
+def to_markdown(results: Sequence[Result], timings: Timings) -> str:
+    """The table of results, the float network first, with the milliseconds of every engine that was timed."""
+    reference = next(result for result in results if result.name == FLOAT)
+    data = list(reference.judgements)
+    columns = ["network", "MiB", "low-rank MiB", "more multiplications"]
+    columns += [f"{name}: {what}" for name in data for what in ("detection", "end-to-end", "change and 95 % interval")]
+    columns += [f"{name}: words read" for name in reference.reading]
+    columns += [f"{engine} ms (float / this)" for engine in timings]
+    rows = [_row(result, reference, timings) for result in results]
+    lines = [_line(columns), _line(["---"] * len(columns)), *map(_line, rows)]
+    judged = ", ".join(sorted({result.judged_in for result in results}))
+    return "\n".join([*lines, "", f"End-to-end and detection hmean are those of the whole path in {judged}."])
+
+
+def compare_methods(results: Sequence[Result], variants: Sequence[Variant], baseline: str = "rtn") -> str:
+    """What each method gains in end-to-end hmean over the baseline at the same bits; empty without a pair."""
+    by_name = {result.name: result for result in results}
+    lines = []
+    for variant in variants:
+        other = by_name.get(Variant(baseline, variant.weight_bits, variant.activation_bits).name)
+        if other is None or variant.method == baseline:
+            continue
+        ours = by_name[variant.name]
+        for data, judgement in ours.judgements.items():
+            gain = judgement.gain_over(other.judgements[data])
+            extra = _extra(ours, other)
+            lines.append(_line([ours.name, other.name, data, _points(gain), "yes" if gain.is_clear else "no", extra]))
+    if not lines:
+        return ""
+    columns = ["network", "beside", "data", "gain and 95 % interval", "excludes zero", "more multiplications"]
+    return "\n".join([_line(columns), _line(["---"] * len(columns)), *lines])
+
+
+def _row(result: Result, reference: Result, timings: Timings) -> list[str]:
+    cells = [
+        result.name,
+        f"{sum(result.bytes.values()) / 2**20:.2f}",
+        f"{result.bytes.get('low_rank', 0) / 2**20:.2f}",
+        _extra(result, reference),
+    ]
+    for name, judgement in result.judgements.items():
+        hmeans = judgement.hmeans()
+        change = judgement.gain_over(reference.judgements[name])
+        cells += [f"{hmeans[DETECTION]:.3f}", f"{hmeans[END_TO_END]:.3f}"]
+        cells.append("" if result is reference else _points(change))
+    cells += [f"{figures[READING]:.3f}" for figures in result.reading.values()]
+    for times in timings.values():
+        timing = times.get(result.name)
+        cells.append(f"{timing.quantized_ms:.0f} ({timing.ratio})" if timing else "")
+    return cells
+
+
+def _extra(result: Result, reference: Result) -> str:
+    return f"{result.multiplications / reference.multiplications - 1:+.1%}"
+
+
+def _points(difference: Difference) -> str:
+    value, low, high = (100 * number for number in difference)
+    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

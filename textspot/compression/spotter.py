@@ -1,0 +1,91 @@
+"""The spotting network as something to be quantised: what it is calibrated on, what stays float, what an engine adds.
+
+`textspot.quant` knows no spotter; all it has to be told is here. Legend: B images, K regions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+from textspot.data.lmdb_records import Reader
+from textspot.model_card import ModelCard
+from textspot.models.spotting_network import SpottingNetwork
+from textspot.preprocess import preprocess
+from textspot.progress import Track, untracked
+from textspot.quant import QuantConfig, calibrate, freeze, quantize
+from textspot.quant.layers import LayerConfig
+
+# Words whose peaks are of equal score would be one, coordinates want more than 256 values, and these three cost little.
+KEPT_FLOAT = ("detector.score", "detector.geometry", "recognizer.classifier")
+
+
+def read_calibration_images(reader: Reader, count: int, card: ModelCard, track: Track = untracked) -> list[np.ndarray]:
+    """`count` images spread evenly over a data set, as the network sees them: (H, W, 3) uint8. A data set that holds
+    fewer is a ValueError."""
+    if not 1 <= count <= len(reader):
+        raise ValueError(f"{reader.path}: holds {len(reader)} images, {count} are wanted for the calibration")
+    chosen = np.linspace(0, len(reader) - 1, count).round().astype(int).tolist()
+    return [preprocess(reader.sample(index).image, card.preprocess)[0] for index in track(chosen, "reading images")]
+
+
+class ReadImage:
+    """Passes an image (H, W, 3) uint8 through a network as `Spotter` does: all regions at or above the threshold are
+    read, and of an image without any the best one, so that the reader sees something."""
+
+    def __init__(self, card: ModelCard):
+        self.threshold, self.max_regions = card.threshold, card.postprocess.max_regions
+
+    def __call__(self, network: nn.Module, image: np.ndarray) -> Any:
+        spotter = cast(SpottingNetwork, network)
+        features, maps = spotter.detect(torch.from_numpy(image)[None].permute(0, 3, 1, 2))
+        found = int(spotter.detector.count_peaks(maps, self.threshold))
+        ribbons, _ = spotter.detector.peaks(maps, torch.empty(max(1, min(found, self.max_regions))))
+        return spotter.read(features, ribbons)
+
+
+def engine_outputs(network: SpottingNetwork) -> tuple[str, ...]:
+    """The modules whose outputs an integer engine has to have quantised, or it would compute what writes or reads them
+    in float: both sides of every sum, and every map that two modules read."""
+    names = []
+    for name, module in network.named_modules():
+        if isinstance(module, BasicBlock | Bottleneck):
+            last = "conv2" if isinstance(module, BasicBlock) else "conv3"
+            names += [name, f"{name}.{last}"] + ([f"{name}.downsample"] if module.downsample is not None else [])
+        ends_in_relu = isinstance(module, nn.Sequential) and len(module) and isinstance(module[-1], nn.ReLU)
+        if ends_in_relu or name.startswith("neck.lateral."):
+            names.append(name)
+    return tuple(names)
+
+
+@dataclass(frozen=True)
+class SpotterQuantConfig:
+    """How a spotter is quantised.
+
+    Args:
+        layer: how each of its layers is.
+        overrides: glob over layer names to another way; of several that match, the last one counts.
+        keep_float: globs of layers that stay as they are.
+        engine: quantise what lies between layers too, so that ONNX Runtime and OpenVINO compute in integers.
+    """
+
+    layer: LayerConfig = field(default_factory=LayerConfig)
+    overrides: dict[str, LayerConfig] = field(default_factory=dict)
+    keep_float: tuple[str, ...] = KEPT_FLOAT
+    engine: bool = True
+
+
+def quantize_spotter(
+    network: SpottingNetwork, card: ModelCard, config: SpotterQuantConfig, images: Sequence[np.ndarray]
+) -> SpottingNetwork:
+    """A quantised copy, calibrated on images (H, W, 3) uint8 as `read_calibration_images` gives them, and frozen."""
+    outputs = engine_outputs(network) if config.engine and config.layer.activation is not None else ()
+    quantized = quantize(network, QuantConfig(config.layer, config.overrides, config.keep_float, outputs))
+    with torch.inference_mode():
+        calibrate(quantized, images, ReadImage(card))
+    freeze(quantized)
+    return cast(SpottingNetwork, quantized)

@@ -1,0 +1,91 @@
+"""Make a trained network smaller and faster, and see what that costs.
+
+python tools/quantize.py --weights spotter-s --calibration data/icdar2015/train --out quantized
+python tools/quantize.py --weights spotter-s --calibration data/icdar2015/train --judge data/icdar2015/val \\
+    --methods rtn smoothquant lorc l2qer aser --bits w8a8 w4a8 w4a4 --engines --out quantized
+
+Every method at every precision becomes a `.safetensors`, whose weights are packed at their bits, and an `.onnx` that
+ONNX Runtime and OpenVINO compute in integers. Which to choose: docs/quantisation.md.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+
+from textspot.checkpoint import load_model, write_atomically
+from textspot.command_line import run_command
+from textspot.compression.compare import FLOAT, Comparison, Judges, read_variants
+from textspot.compression.engine import Timings, time_engines
+from textspot.compression.report import compare_methods, to_markdown
+from textspot.compression.spotter import SpotterQuantConfig, read_calibration_images
+from textspot.data.lmdb_records import Reader
+from textspot.inference import find_weights
+from textspot.progress import track
+from textspot.quant.methods import METHODS
+from textspot.runtime.build import RuntimeName
+
+NUM_TIMED = 8  # images that the engines are timed on
+
+
+def build_parser() -> ArgumentParser:
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", action="config", help="YAML file of these options")
+    parser.add_argument("--weights", type=Path, required=True, help="weights, a run's folder, or a name that ships")
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        required=True,
+        help="the folder of one LMDB: ranges are chosen on its images, its transcripts are not looked at",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the networks, their figures, quantized.md")
+    parser.add_argument("--images", type=PositiveInt, default=64, help="how many, spread evenly, for the calibration")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=["rtn"], help="rtn: round to nearest")
+    parser.add_argument("--bits", nargs="+", default=["w8a8"], help="of weights and activations, such as w8a8 w4a8")
+    parser.add_argument("--judge", nargs="+", type=Path, default=[], help="LMDBs that every network is to read")
+    parser.add_argument(
+        "--runtime", type=RuntimeName, default="onnxruntime", help="what reads them; pytorch simulates integers"
+    )
+    parser.add_argument("--engines", action="store_true", help="time every network beside the float one in each engine")
+    parser.add_argument("--rounds", type=PositiveInt, default=5, help="of that timing")
+    parser.add_argument("--threads", type=NonNegativeInt, default=0, help="0: the CPUs that this process may use")
+    parser.add_class_arguments(SpotterQuantConfig, "quant")
+    return parser
+
+
+def quantize(options: Namespace) -> int:
+    """Make every network, judge it, and write the table."""
+    variants = read_variants(options.methods, options.bits)
+    network, card = load_model(find_weights(options.weights))
+    images = read_calibration_images(Reader(options.calibration), options.images, card, track)
+    judges = Judges({str(path): Reader(path) for path in options.judge}, options.runtime, options.threads)
+    comparison = Comparison(network, card, options.quant, images, judges, options.out, track, say)
+    results = comparison.run(variants)
+    timings: Timings = {}
+    left_out: list[str] = []
+    if options.engines:
+        files = {variant.name: comparison.file(variant.name, ".onnx") for variant in variants}
+        float_file = comparison.file(FLOAT, ".onnx")
+        timings, left_out = time_engines(float_file, files, images[:NUM_TIMED], options.rounds, options.threads)
+    page = "\n\n".join(filter(None, [to_markdown(results, timings), compare_methods(results, variants), *left_out]))
+    print(page)
+    write_atomically(options.out / "quantized.md", lambda file: file.write_text(page + "\n", encoding="utf-8"))
+    last = comparison.file(variants[-1].name, ".onnx")
+    print(f"\nread a photograph with it:\n  python tools/infer.py --weights {last} YOUR_PHOTO.jpg")
+    return 0
+
+
+def say(words: str) -> None:
+    print(words, file=sys.stderr)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    return run_command(lambda: quantize(parser.instantiate(options)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
