@@ -1,6 +1,7 @@
 """Recipes small enough for tests, on images the project's own renderer draws."""
 
 import string
+from dataclasses import replace
 from pathlib import Path
 
 from textspot.data.dataset import DataConfig, SourceConfig
@@ -21,6 +22,13 @@ TINY = ModelConfig(
     NeckConfig(16),
     RoiConfig(width=32),
     RecognizerConfig(widths=(16, 16, 24, 32), context_layers=1),
+)
+
+EASY = ModelConfig(
+    BackboneConfig(widths=(16, 32, 48, 64), blocks=(1, 1, 1, 1)),
+    NeckConfig(32),
+    RoiConfig(width=32, tap=True),
+    RecognizerConfig(widths=(32, 48, 64, 96), context_layers=1),
 )
 
 
@@ -46,5 +54,19 @@ def tiny_recipe(folder: Path) -> Recipe:
         ),
         train=TrainConfig(
             steps=12, batch_size=2, warmup_steps=2, log_every=3, evaluate_every=6, save_every=4, picture_every=6
+        ),
+    )
+
+
+def overfit_recipe(folder: Path, model: ModelConfig = EASY, steps: int = 200, **drawn: float) -> Recipe:
+    """Two images, and a network that can learn them by heart."""
+    images = SourceConfig(str(folder / "images"), draw=drawing(2, seed=5, **drawn))
+    return Recipe(
+        run=str(folder / "run"),
+        text=TextConfig(CHARACTERS),
+        model=model,
+        data=DataConfig(train=(images,), validation=replace(images, draw=None), image_size=(128, 160), num_workers=0),
+        train=TrainConfig(
+            steps=steps, batch_size=2, learning_rate=4e-3, warmup_steps=20, evaluate_every=steps, ema_decay=0.9
         ),
     )

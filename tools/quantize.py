@@ -3,6 +3,8 @@
 python tools/quantize.py --weights spotter-s --calibration data/icdar2015/train --out quantized
 python tools/quantize.py --weights spotter-s --calibration data/icdar2015/train --judge data/icdar2015/val \\
     --methods rtn smoothquant lorc l2qer aser --bits w8a8 w4a8 w4a4 --engines --out quantized
+python tools/quantize.py --weights spotter-s --calibration data/icdar2015/train --judge data/icdar2015/val \\
+    --bits w4a8 w8a8 --sensitivity layers --max_drop 0.5 --out quantized
 
 Every method at every precision becomes a `.safetensors`, whose weights are packed at their bits, and an `.onnx` that
 ONNX Runtime and OpenVINO compute in integers. Which to choose: docs/quantisation.md.
@@ -11,6 +13,7 @@ ONNX Runtime and OpenVINO compute in integers. Which to choose: docs/quantisatio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
@@ -49,6 +52,12 @@ def build_parser() -> ArgumentParser:
         "--runtime", type=RuntimeName, default="onnxruntime", help="what reads them; pytorch simulates integers"
     )
     parser.add_argument("--engines", action="store_true", help="time every network beside the float one in each engine")
+    parser.add_argument("--sensitivity", type=Literal["stages", "layers"], help="where the first network loses")
+    parser.add_argument(
+        "--max_drop",
+        type=float,
+        help="mix all precisions of --bits, cheapest first, so that at most so many points of hmean are lost",
+    )
     parser.add_argument("--rounds", type=PositiveInt, default=5, help="of that timing")
     parser.add_argument("--threads", type=NonNegativeInt, default=0, help="0: the CPUs that this process may use")
     parser.add_class_arguments(SpotterQuantConfig, "quant")
@@ -69,7 +78,16 @@ def quantize(options: Namespace) -> int:
         files = {variant.name: comparison.file(variant.name, ".onnx") for variant in variants}
         float_file = comparison.file(FLOAT, ".onnx")
         timings, left_out = time_engines(float_file, files, images[:NUM_TIMED], options.rounds, options.threads)
-    page = "\n\n".join(filter(None, [to_markdown(results, timings), compare_methods(results, variants), *left_out]))
+    parts = [to_markdown(results, timings), compare_methods(results, variants), *left_out]
+    if options.sensitivity or options.max_drop is not None:
+        from textspot.compression.sensitivity import examine  # matplotlib is an extra
+
+        max_drop = None if options.max_drop is None else options.max_drop / 100
+        reader = Reader(options.judge[0])
+        parts.append(
+            "\n".join(f"- {line}" for line in examine(comparison, variants, reader, options.sensitivity, max_drop))
+        )
+    page = "\n\n".join(filter(None, parts))
     print(page)
     write_atomically(options.out / "quantized.md", lambda file: file.write_text(page + "\n", encoding="utf-8"))
     last = comparison.file(variants[-1].name, ".onnx")
@@ -84,6 +102,8 @@ def say(words: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
+    if not options.judge and (options.sensitivity or options.max_drop is not None):
+        parser.error("--sensitivity and --max_drop want --judge: images that are read")
     return run_command(lambda: quantize(parser.instantiate(options)))
 
 

@@ -6,41 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_runs import CHARACTERS, drawing
+from tiny_runs import EASY, overfit_recipe
 
 from textspot.checkpoint import load_model
-from textspot.data.dataset import DataConfig, SourceConfig
 from textspot.data.lmdb_records import Reader
 from textspot.engine.train import TrainingResult, train
 from textspot.inference import load
-from textspot.models.backbone import BackboneConfig
 from textspot.models.detector import DetectorConfig
-from textspot.models.fcr import RecognizerConfig
-from textspot.models.neck import NeckConfig
 from textspot.models.spotting_network import ModelConfig
 from textspot.models.text_pooling import RoiConfig
-from textspot.recipe import Recipe, TrainConfig, recipe_from_dict
+from textspot.recipe import recipe_from_dict
 from textspot.runtime.build import RuntimeConfig, RuntimeName
 from textspot.runtime.export import export_onnx
-from textspot.text.charset import TextConfig
-
-BACKBONE = BackboneConfig(widths=(16, 32, 48, 64), blocks=(1, 1, 1, 1))
-RECOGNIZER = RecognizerConfig(widths=(32, 48, 64, 96), context_layers=1)
-MODEL = ModelConfig(BACKBONE, NeckConfig(32), RoiConfig(width=32), RECOGNIZER)
-
-
-def overfit_recipe(folder: Path, model: ModelConfig = MODEL, steps: int = 200, **drawn: float) -> Recipe:
-    """Two images, and a network that can learn them by heart."""
-    images = SourceConfig(str(folder / "images"), draw=drawing(2, seed=5, **drawn))
-    return Recipe(
-        run=str(folder / "run"),
-        text=TextConfig(CHARACTERS),
-        model=model,
-        data=DataConfig(train=(images,), validation=replace(images, draw=None), image_size=(128, 160), num_workers=0),
-        train=TrainConfig(
-            steps=steps, batch_size=2, learning_rate=4e-3, warmup_steps=20, evaluate_every=steps, ema_decay=0.9
-        ),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +50,7 @@ def test_so_they_are_by_the_system_of_the_paper(tmp_path: Path, shared: bool) ->
     """
     roi = RoiConfig(width=64, kind="proportional", min_width=16)
     detector = DetectorConfig("rfcn", anchor_sizes=(16.0, 32.0), max_proposals=100)
-    model = ModelConfig(BACKBONE, NeckConfig(32), roi, RECOGNIZER, detector, shared)
+    model = ModelConfig(EASY.backbone, EASY.neck, roi, EASY.recognizer, detector, shared)
     result = train(overfit_recipe(tmp_path, model, steps=400, max_rotation=0.0, max_tilt=0.0))
     assert_learned(result, tmp_path / "images")
 

@@ -1,0 +1,124 @@
+"""Many precisions beside the float network: nothing measured twice, and a table that says what was measured."""
+
+import copy
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from textspot.benchmark.timing import Ratio
+from textspot.compression.compare import (
+    FLOAT,
+    Comparison,
+    Judges,
+    Result,
+    Variant,
+    count_multiplications,
+    read_variants,
+)
+from textspot.compression.engine import EngineTiming
+from textspot.compression.judge import Judgement
+from textspot.compression.report import compare_methods, to_markdown
+from textspot.compression.spotter import SpotterQuantConfig, quantize_spotter
+from textspot.data.lmdb_records import Reader
+from textspot.quant import build_method
+from textspot.quant.correction import CorrectionConfig
+from textspot.quant.layers import LayerConfig
+
+DETECTION, END_TO_END = "icdar2015/detection_iou", "icdar2015/end_to_end"
+
+
+def build_comparison(learned, images, folder, said, config=None):
+    network, card, _, data = learned
+    judges = Judges({"two": Reader(data)}, runtime="pytorch")
+    return Comparison(network, card, config or SpotterQuantConfig(), images, judges, folder, say=said.append)
+
+
+@pytest.mark.slow
+def test_what_was_measured_before_is_not_measured_again(learned, images, tmp_path):
+    said: list[str] = []
+    variants = read_variants(["rtn"], ["w8a8"])
+    first = build_comparison(learned, images, tmp_path, said).run(variants)
+    assert [result.name for result in first] == [FLOAT, "rtn-w8a8"]
+    assert said == ["float: two", "rtn-w8a8: two"]
+    for one in first:
+        assert one.judgements["two"].hmeans() == {DETECTION: 1.0, END_TO_END: 1.0}
+        assert one.reading["two"]["recognition/word_accuracy"] == 1.0
+    assert {"rtn-w8a8.safetensors", "rtn-w8a8.onnx", "float.onnx"} <= {file.name for file in tmp_path.iterdir()}
+    said.clear()
+    again = build_comparison(learned, images, tmp_path, said).run(variants)
+    assert said == ["float: measured before", "rtn-w8a8: measured before"]
+    assert to_markdown(again, {}) == to_markdown(first, {})
+
+
+def test_what_was_measured_of_another_network_or_in_another_way_is_not_taken(learned, images, tmp_path, monkeypatch):
+    monkeypatch.setattr(Comparison, "measure_float", lambda _: result(FLOAT, 4))
+    network, *others = learned
+    for change in ("nothing", "rank", "weights", "images"):
+        said: list[str] = []
+        layer = LayerConfig(correction=CorrectionConfig(rank=3 if change == "rank" else 32))
+        other = copy.deepcopy(network)
+        if change == "weights":
+            other.detector.score.bias.data += 1
+        chosen = images[:1] if change == "images" else images
+        build_comparison((other, *others), chosen, tmp_path, said, SpotterQuantConfig(layer)).run([])
+        build_comparison((other, *others), chosen, tmp_path, said, SpotterQuantConfig(layer)).run([])
+        assert said == ["float: measured before"], change
+
+
+def test_corrections_cost_multiplications(learned, images):
+    network, card, *_ = learned
+    counts = {}
+    for method in ("rtn", "lorc"):
+        layer = replace(build_method(method, 4, 8), correction=replace(build_method(method).correction, budget=0.2))
+        quantized = quantize_spotter(network, card, SpotterQuantConfig(layer), images)
+        counts[method] = count_multiplications(quantized, images[0])
+    assert counts["rtn"] == count_multiplications(network, images[0])
+    assert 1.02 < counts["lorc"] / counts["rtn"] < 1.2
+
+
+def test_a_variant_changes_of_its_template_bits_and_kinds_only():
+    template = LayerConfig(correction=CorrectionConfig(rank=5, budget=0.3))
+    layer = Variant("aser", 4, 6).layer(template)
+    assert (layer.weight.bits, layer.activation.bits, layer.smoothing.kind) == (4, 6, "aser")
+    assert layer.correction == CorrectionConfig("whitened", rank=5, budget=0.3)
+    assert Variant("rtn", 8, 8).layer(layer).correction.kind == "none"
+
+
+@pytest.mark.parametrize(
+    ("methods", "bits", "message"),
+    [(["rtn"], ["8"], "bits is '8', expected the likes of w8a8"), (["best"], ["w8a8"], "no method is called 'best'")],
+)
+def test_variants_that_cannot_be(methods, bits, message):
+    with pytest.raises(ValueError, match=message):
+        read_variants(methods, bits)
+
+
+def result(name: str, right: int, **changes) -> Result:
+    """Thirty images with four words each, of which so many are right."""
+    credits = np.tile([right, 4, right, 4], (30, 1)).astype(float)
+    judgement = Judgement({DETECTION: credits, END_TO_END: credits})
+    reading = {"val": {"recognition/word_accuracy_case_insensitive": right / 4}}
+    values = {"bytes": {"weights": 2**20, "low_rank": 2**18}, "multiplications": 1000, "judged_in": "somewhere"}
+    return Result(name, judgements={"val": judgement}, reading=reading, seconds=1.0, **(values | changes))
+
+
+def test_the_table_says_what_is_lost_and_how_fast_it_is():
+    results = [result(FLOAT, 4), result("rtn-w4a8", 3), result("aser-w4a8", 4, multiplications=1100)]
+    timings = {"onnxruntime": {"rtn-w4a8": EngineTiming(80.0, 20.0, Ratio(4.0, 3.9, 4.1))}}
+    lines = to_markdown(results, timings).splitlines()
+    assert lines[2].startswith("| float | 1.25 | 0.25 | +0.0% | 1.000 | 1.000 |  | 1.000 |")
+    assert "0.750 | 0.750 | -25.0 (-25.0 to -25.0) | 0.750 | 20 (4.00 (3.90 to 4.10)) |" in lines[3]
+    assert "| +10.0% | 1.000 | 1.000 | +0.0 (+0.0 to +0.0) |" in lines[4]
+    assert lines[-1].endswith("in somewhere.")
+    gains = compare_methods(results, read_variants(["rtn", "aser"], ["w4a8"])).splitlines()
+    assert gains[2] == "| aser-w4a8 | rtn-w4a8 | val | +25.0 (+25.0 to +25.0) | yes | +10.0% |"
+    assert compare_methods(results, read_variants(["rtn"], ["w4a8"])) == ""
+
+
+def test_a_result_comes_back_from_json():
+    one = result("rtn-w4a8", 3)
+    again = Result.from_dict(json.loads(json.dumps(one.to_dict())))
+    assert again.to_dict() == one.to_dict()
+    assert again.judgements["val"].hmeans() == {DETECTION: 0.75, END_TO_END: 0.75}

@@ -1,0 +1,127 @@
+"""What a quantised spotter is, in PyTorch and in an integer engine."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+import textspot
+from textspot.checkpoint import save_quantized
+from textspot.compression.spotter import (
+    KEPT_FLOAT,
+    ReadImage,
+    SpotterQuantConfig,
+    engine_outputs,
+    quantize_spotter,
+    read_calibration_images,
+)
+from textspot.data.lmdb_records import Reader
+from textspot.inference import Spotter
+from textspot.model_card import CheckpointError
+from textspot.quant import build_method, count_bytes
+from textspot.quant.layers import quantized_layers
+from textspot.runtime.export import export_onnx
+from textspot.runtime.torch_runtime import TorchRuntime
+
+
+@pytest.fixture(scope="module")
+def quantized(learned, images):
+    return quantize_spotter(learned[0], learned[1], SpotterQuantConfig(), images)
+
+
+def texts(prediction) -> list[str]:
+    return sorted(one.text for one in prediction)
+
+
+def test_calibration_images_are_spread_evenly_and_padded(learned):
+    reader = Reader(learned[3])
+    both = read_calibration_images(reader, 2, learned[1])
+    assert [image.shape for image in both] == [(128, 160, 3)] * 2
+    assert np.array_equal(read_calibration_images(reader, 1, learned[1])[0], both[0])
+    with pytest.raises(ValueError, match="holds 2 images, 3 are wanted for the calibration"):
+        read_calibration_images(reader, 3, learned[1])
+
+
+def test_an_image_without_text_shows_the_reader_one_region(learned):
+    network, card, *_ = learned
+    logits = ReadImage(replace(card, threshold=1.0))(network, np.full((64, 64, 3), 128, np.uint8))
+    assert logits.shape[:2] == (1, 1)
+
+
+def test_all_layers_are_quantised_but_the_three_that_stay_float(learned, quantized):
+    convolutions = [name for name, module in learned[0].named_modules() if isinstance(module, torch.nn.Conv2d)]
+    assert set(quantized_layers(quantized)) == set(convolutions) - set(KEPT_FLOAT)
+
+
+def test_saved_and_loaded_it_reads_the_same_and_takes_a_quarter(learned, quantized, tmp_path):
+    _, card, file, data = learned
+    save_quantized(tmp_path / "model.safetensors", quantized, card)
+    sample = Reader(data).sample(0)
+    again = textspot.load(tmp_path / "model.safetensors")
+    assert texts(again(sample.image)) == sorted(sample.transcripts)
+    pixels = torch.from_numpy(np.array(sample.image)).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        ours, theirs = (one.spot(pixels, torch.empty(4)) for one in (quantized, again.runtime.network))
+    for mine, other in zip(ours, theirs, strict=True):  # in another memory format
+        np.testing.assert_allclose(mine, other, atol=1e-3)
+    counts = count_bytes(quantized)
+    weights = sum(layer.weight.numel() for layer in quantized_layers(quantized).values())
+    assert counts["weights"] == weights
+    assert (tmp_path / "model.safetensors").stat().st_size < 0.4 * file.stat().st_size
+
+
+def test_a_quantised_file_that_was_cut_short(learned, quantized, tmp_path):
+    file = tmp_path / "model.safetensors"
+    save_quantized(file, quantized, learned[1])
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="cut short"):
+        textspot.load(file)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_an_engine_reads_what_is_simulated(learned, quantized, tmp_path, runtime):
+    _, card, _, data = learned
+    export_onnx(quantized, card, tmp_path / "int8.onnx")
+    engine = textspot.load(tmp_path / "int8.onnx", runtime=runtime)
+    for index in range(2):
+        sample = Reader(data).sample(index)
+        assert texts(engine(sample.image)) == sorted(sample.transcripts)
+
+
+@pytest.mark.slow
+def test_the_engine_computes_in_integers(learned, quantized, tmp_path):
+    """Every convolution but the three; and the file holds the weights as integers."""
+    export_onnx(learned[0], learned[1], tmp_path / "float.onnx")
+    export_onnx(quantized, learned[1], tmp_path / "int8.onnx")
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "optimized.onnx"), 3
+    onnxruntime.InferenceSession(tmp_path / "int8.onnx", options, ["CPUExecutionProvider"])
+    nodes = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
+    assert nodes["Conv"] + nodes["FusedConv"] == len(KEPT_FLOAT)
+    assert nodes["QLinearConv"] == len(quantized_layers(quantized))
+    sizes = [(tmp_path / name).stat().st_size for name in ("int8.onnx", "float.onnx")]
+    assert sizes[0] < 0.45 * sizes[1]
+
+
+def test_outputs_are_on_both_sides_of_every_sum(learned):
+    outputs = engine_outputs(learned[0])
+    for block in ("backbone.stages.0.0", "backbone.stages.3.0"):
+        assert {block, f"{block}.conv2"} <= set(outputs)
+    assert "backbone.stages.3.0.downsample" in outputs
+    assert {"neck.lateral.0", "neck.smooth.3", "detector.tower", "recognizer.fine", "recognizer.patches.4"} <= set(
+        outputs
+    )
+    assert not any(name.startswith(("detector.score", "recognizer.classifier")) for name in outputs)
+
+
+def test_two_bits_read_nothing(learned, images):
+    network, card, _, data = learned
+    layer = build_method("rtn", 2, 2)
+    useless = quantize_spotter(network, card, SpotterQuantConfig(layer), images)
+    sample = Reader(data).sample(0)
+    assert texts(Spotter(TorchRuntime(useless, torch.device("cpu")), card)(sample.image)) != sorted(sample.transcripts)
