@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,15 @@ def open_core():
     except ImportError as error:
         raise ValueError("OpenVINO is not installed: pip install openvino") from error
     return openvino.Core()
+
+
+def keep_coordinates_in_float32(model: Any) -> None:
+    """Make the sampling points of the regions outputs of a model, in place: OpenVINO lowers the precision of all it
+    computes but of what leads from the last convolutions and matrix products to an output, and in bf16 a coordinate
+    beyond 512 pixels is a multiple of 4."""
+    for operation in model.get_ordered_ops():
+        if operation.get_type_name() == "GridSample":
+            model.add_outputs(operation.input(1).get_source_output())
 
 
 class OpenVinoRuntime:
@@ -49,6 +59,8 @@ class OpenVinoRuntime:
             "PERFORMANCE_HINT": "LATENCY",
             "CPU_RUNTIME_CACHE_CAPACITY": 0,  # kernels kept for each new size of image take 1 GiB per 1000 images
         }
+        if precision != "float32":
+            keep_coordinates_in_float32(model)
         self._compiled = core.compile_model(model, "CPU", settings)
 
     def spot(self, images: np.ndarray, threshold: float, max_regions: int) -> list[Regions]:
