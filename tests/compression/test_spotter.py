@@ -104,6 +104,7 @@ def test_the_engine_computes_in_integers(learned, quantized, tmp_path):
     nodes = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
     assert nodes["Conv"] + nodes["FusedConv"] == len(KEPT_FLOAT)
     assert nodes["QLinearConv"] == len(quantized_layers(quantized))
+    assert nodes["QLinearAdd"] == 4 + 3  # blocks, and levels of the neck
     sizes = [(tmp_path / name).stat().st_size for name in ("int8.onnx", "float.onnx")]
     assert sizes[0] < 0.45 * sizes[1]
 

@@ -57,7 +57,7 @@ def engine_outputs(network: SpottingNetwork) -> tuple[str, ...]:
             last = "conv2" if isinstance(module, BasicBlock) else "conv3"
             names += [name, f"{name}.{last}"] + ([f"{name}.downsample"] if module.downsample is not None else [])
         ends_in_relu = isinstance(module, nn.Sequential) and len(module) and isinstance(module[-1], nn.ReLU)
-        if ends_in_relu or name.startswith("neck.lateral."):
+        if ends_in_relu or name.startswith(("neck.lateral.", "neck.upsample.")):
             names.append(name)
     return tuple(names)
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from textspot.models.backbone import conv_bn_relu
 
@@ -30,11 +29,11 @@ class TopDownNeck(nn.Module):
         self.channels = channels
         self.lateral = nn.ModuleList([nn.Conv2d(width, channels, 1) for width in in_channels])
         self.smooth = nn.ModuleList([conv_bn_relu(channels, channels) for _ in in_channels])
+        self.upsample = nn.ModuleList([nn.Upsample(scale_factor=2.0) for _ in in_channels[1:]])
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """Maps at strides 4 to 32, finest first, to (B, channels, H / 4, W / 4)."""
         merged = self.smooth[-1](self.lateral[-1](maps[-1]))
         for level in reversed(range(len(maps) - 1)):
-            upsampled = F.interpolate(merged, scale_factor=2.0, mode="nearest")
-            merged = self.smooth[level](self.lateral[level](maps[level]) + upsampled)
+            merged = self.smooth[level](self.lateral[level](maps[level]) + self.upsample[level](merged))
         return merged
