@@ -104,7 +104,7 @@ class Trainer:
         self.loss = SpottingLoss(recipe.loss, self.state.network.detector.loss_terms, world.mean)
         self.module: nn.Module = self.state.network
         if self.config.compile:
-            self.module = torch.compile(self.module)  # type: ignore[assignment]
+            self.state.network.compile_parts()
         if world.size > 1:
             self.module = nn.parallel.DistributedDataParallel(self.module)
         self.module.train()

@@ -80,6 +80,13 @@ class SpottingNetwork(nn.Module):
         """One, or two if the recogniser has its own."""
         return [self.backbone] if self.reading_trunk is None else [self.backbone, self.reading_trunk[0]]
 
+    def compile_parts(self) -> None:
+        """Have torch.compile make kernels of all that has weights, in place. What lies between stays eager: there the
+        number of regions changes from image to image."""
+        for part in (self.backbone, self.neck, self.detector, self.recognizer, self.reading_trunk):
+            if part is not None:
+                part.compile(dynamic=True)
+
     def forward(
         self, image: Tensor, ribbons: Tensor, region_slot: Tensor, predicted: Tensor | None = None
     ) -> TrainingOutput:

@@ -43,9 +43,7 @@ class TorchRuntime:
         if precision == "float16" and device.type == "cpu":
             raise ValueError("precision is float16, which CPUs compute slowly: take bf16, or a GPU")
         if compile:
-            for name in ("backbone", "neck", "detector", "recognizer", "reading_trunk"):
-                if part := getattr(self.network, name):
-                    part.compile(dynamic=True)
+            self.network.compile_parts()
 
     @torch.inference_mode()
     def spot(self, images: np.ndarray, threshold: float, max_regions: int) -> list[Regions]:
