@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textspot.models.backbone import conv_bn_relu
+from textspot.models.convolution import conv_bn_relu
 
 
 @dataclass(frozen=True)
