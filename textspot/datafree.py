@@ -378,7 +378,8 @@ def _to_tensors(layout: Layout, size: tuple[int, int]) -> RibbonTargets[Tensor]:
     return RibbonTargets(*(torch.from_numpy(np.asarray(part))[None] for part in drawn))
 
 
-SPOTTER_SYNTHESIS = SynthesisConfig(roll=(0.0, 0.0), flip=False)  # layouts stay where they are
+# Layouts stay where they are; half of SARDFQ's steps, as an image of a spotter has many times a classifier's pixels.
+SPOTTER_SYNTHESIS = SynthesisConfig(steps=250, warmup_steps=50, roll=(0.0, 0.0), flip=False)
 
 
 def plan_spotter_synthesis(
