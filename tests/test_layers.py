@@ -18,7 +18,7 @@ LEVELS = {
     0: ("__version__", "structures", "geometry", "text", "image_files", "progress", "prefetch", "command_line"),
     1: ("batch",),
     2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant"),
-    3: ("recipe", "model_card", "checkpoint", "tiling"),
+    3: ("recipe", "model_card", "checkpoint", "tiling", "datafree"),
     4: ("runtime",),
     5: ("inference",),
     6: ("engine", "benchmark", "report"),

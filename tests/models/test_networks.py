@@ -15,6 +15,7 @@ from textspot.models.fcr import BLANK_BIAS, FullyConvolutionalRecognizer, Recogn
 from textspot.models.neck import NeckConfig, TopDownNeck
 from textspot.models.spotting_network import RECOGNIZERS, ModelConfig, SpottingNetwork, build_network
 from textspot.models.text_pooling import RoiConfig
+from textspot.models.vit import VitConfig
 
 SIZE = (64, 96)
 WORDS = torch.tensor(
@@ -31,6 +32,9 @@ def build_images(count: int = 4) -> torch.Tensor:
     [
         (lambda: BackboneConfig(blocks=(2, 0, 2, 2)), r"model.backbone.blocks is \(2, 0, 2, 2\)"),
         (lambda: BackboneConfig(pretrained=True), "there are no ImageNet weights of slim_resnet"),
+        (lambda: BackboneConfig("vit", pretrained=True), "there are no ImageNet weights of vit"),
+        (lambda: VitConfig(width=48, heads=5), "width 48, depth 6 and 5 heads"),
+        (lambda: VitConfig(width=20, heads=5), "a width that 8 and the number of heads divide"),
         (lambda: RecognizerConfig(context_layers=0, kind="crnn"), "context_layers is 0, expected at least 1"),
         (lambda: RecognizerConfig(context_kernel=4), "model.recognizer.context_kernel is 4, expected an odd number"),
         (lambda: ModelConfig(roi=RoiConfig(height=16)), "model.roi.height is 16, the recogniser takes 8 rows"),
@@ -45,13 +49,15 @@ def test_settings_that_cannot_be(build, message):
 @pytest.mark.parametrize("kind", BACKBONES)
 def test_every_backbone_gives_strides_2_to_32(kind):
     with torch.device("meta"):
-        backbone = BACKBONES[kind](BackboneConfig(kind, widths=(4, 8, 12, 16), blocks=(1, 2, 1, 1)))
+        config = BackboneConfig(kind, widths=(4, 8, 12, 16), blocks=(1, 2, 1, 1), vit=VitConfig(16, 2, 2))
+        backbone = BACKBONES[kind](config)
         maps = backbone(torch.rand(2, 3, 64, 96))
     assert [tuple(m.shape) for m in maps] == [
         (2, channels, 64 // stride, 96 // stride)
         for channels, stride in zip(backbone.channels, (2, 4, 8, 16, 32), strict=True)
     ]
-    assert {type(module).__name__ for module in backbone.modules()}.isdisjoint({"Linear", "AdaptiveAvgPool2d"})
+    of_any_size = {"AdaptiveAvgPool2d"} if kind == "vit" else {"AdaptiveAvgPool2d", "Linear"}
+    assert {type(module).__name__ for module in backbone.modules()}.isdisjoint(of_any_size)
 
 
 def test_the_slim_resnet_has_the_widths_and_depths_it_is_told():
@@ -60,7 +66,7 @@ def test_the_slim_resnet_has_the_widths_and_depths_it_is_told():
     assert [len(stage) for stage in backbone.stages] == [1, 2, 3, 1]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in BACKBONES if kind != "vgg16_bn"])
+@pytest.mark.parametrize("kind", [kind for kind in BACKBONES if kind not in ("vgg16_bn", "vit")])
 def test_every_block_starts_as_the_identity(kind):
     torch.manual_seed(0)
     block = BACKBONES[kind](BackboneConfig(kind)).stages[0][1]
@@ -164,7 +170,9 @@ def test_every_module_of_a_backbone_is_called_once(kind):
         backbone = BACKBONES[kind](BackboneConfig(kind))
         calls = count_calls(backbone, lambda: backbone(torch.rand(1, 3, 64, 64)))
     assert len(calls) > 30
-    assert set(calls.values()) == {1}
+    computed_by_their_parent = {name for name in calls if name.endswith("self_attention.out_proj")}
+    assert len(computed_by_their_parent) == (VitConfig().depth if kind == "vit" else 0)
+    assert {calls[name] for name in calls.keys() - computed_by_their_parent} == {1}
 
 
 @pytest.mark.parametrize("method", ["forward", "spot"])

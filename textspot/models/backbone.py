@@ -1,7 +1,7 @@
 """Shared convolutions: an image to features at strides 2, 4, 8, 16 and 32."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -14,6 +14,9 @@ from torchvision.models import get_model_weights
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from torchvision.models.vgg import cfgs, make_layers
 
+from textspot.models.convolution import conv_bn_relu
+from textspot.models.vit import VisionTransformerTrunk, VitConfig
+
 
 @dataclass(frozen=True)
 class BackboneConfig:
@@ -21,37 +24,24 @@ class BackboneConfig:
 
     Args:
         kind: `slim_resnet` is made for CPUs and int8 (dense 3x3 convolutions and ReLU, few channels at full width);
-            `resnet18`, `resnet34`, `resnet50` and `vgg16_bn` are torchvision's.
-        pretrained: start training from torchvision's ImageNet weights, downloaded once; not of the slim ResNet.
+            `resnet18`, `resnet34`, `resnet50` and `vgg16_bn` are torchvision's; `vit` is a small plain transformer.
+        pretrained: start training from torchvision's ImageNet weights, downloaded once; not of `slim_resnet` and `vit`.
         widths: channels at strides 4, 8, 16 and 32 of the slim ResNet.
         blocks: residual blocks at each of these strides of the slim ResNet.
+        vit: the transformer.
     """
 
-    kind: Literal["slim_resnet", "resnet18", "resnet34", "resnet50", "vgg16_bn"] = "slim_resnet"
+    kind: Literal["slim_resnet", "resnet18", "resnet34", "resnet50", "vgg16_bn", "vit"] = "slim_resnet"
     widths: tuple[int, int, int, int] = (32, 64, 128, 256)
     blocks: tuple[int, int, int, int] = (2, 2, 2, 2)
     pretrained: bool = False
+    vit: VitConfig = field(default_factory=VitConfig)
 
     def __post_init__(self) -> None:
         if min(self.blocks) < 1:
             raise ValueError(f"model.backbone.blocks is {self.blocks}, expected at least 1 at each stride")
-        if self.pretrained and self.kind == "slim_resnet":
-            raise ValueError("model.backbone.pretrained is true, and there are no ImageNet weights of slim_resnet")
-
-
-def conv_bn_relu(
-    in_channels: int,
-    out_channels: int,
-    kernel: int | tuple[int, int] = 3,
-    stride: int | tuple[int, int] = 1,
-    padding: int | tuple[int, int] | None = None,
-) -> nn.Sequential:
-    """Convolution, BatchNorm, ReLU; the padding keeps the size unless given."""
-    if padding is None:
-        padding = kernel // 2 if isinstance(kernel, int) else (kernel[0] // 2, kernel[1] // 2)
-    convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=False)
-    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
+        if self.pretrained and self.kind in ("slim_resnet", "vit"):
+            raise ValueError(f"model.backbone.pretrained is true, and there are no ImageNet weights of {self.kind}")
 
 
 class _BasicBlock(BasicBlock):
@@ -166,13 +156,14 @@ def imagenet_weights(config: BackboneConfig) -> dict[str, Tensor] | None:
         ) from error
 
 
-Backbone = SlimResNet | TorchvisionResNet | TorchvisionVgg
+Backbone = SlimResNet | TorchvisionResNet | TorchvisionVgg | VisionTransformerTrunk
 BACKBONES: dict[str, Callable[[BackboneConfig], Backbone]] = {
     "slim_resnet": lambda config: SlimResNet(config.widths, config.blocks),
     "resnet18": lambda config: TorchvisionResNet(_BasicBlock, [2, 2, 2, 2], imagenet_weights(config)),
     "resnet34": lambda config: TorchvisionResNet(_BasicBlock, [3, 4, 6, 3], imagenet_weights(config)),
     "resnet50": lambda config: TorchvisionResNet(_Bottleneck, [3, 4, 6, 3], imagenet_weights(config)),
     "vgg16_bn": lambda config: TorchvisionVgg(imagenet_weights(config)),
+    "vit": lambda config: VisionTransformerTrunk(config.vit),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from textspot.models.backbone import conv_bn_relu
+from textspot.models.convolution import conv_bn_relu
 
 PATCH_HEIGHT = 8  # rows that the convolutions bring to one
 COLUMNS_PER_STEP = 2

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from textspot.models.backbone import conv_bn_relu
+from textspot.models.convolution import conv_bn_relu
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from torchvision.models.detection.rpn import AnchorGenerator, RPNHead
 from torchvision.ops import ps_roi_align
 
 from textspot.batch import BoxTargets
-from textspot.models.backbone import conv_bn_relu
 from textspot.models.boxes import (
     Examples,
     boxes_to_ribbons,
@@ -27,6 +26,7 @@ from textspot.models.boxes import (
     match_boxes,
     suppress,
 )
+from textspot.models.convolution import conv_bn_relu
 from textspot.models.detector import Detector, DetectorConfig
 
 BINS = 3  # per side of a box, as the paper draws them

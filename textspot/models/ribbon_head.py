@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textspot.batch import RibbonTargets
-from textspot.models.backbone import conv_bn_relu
+from textspot.models.convolution import conv_bn_relu
 from textspot.models.detector import Detector
 
 SCORE_PRIOR = 0.01  # Lin et al. 2017, "Focal loss", 4.1: the rare class starts rare

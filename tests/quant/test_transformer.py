@@ -1,0 +1,84 @@
+"""torchvision's transformers through the whole quantiser."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import transformers_of_others as others
+from torch import nn
+from toy_networks import relative_error
+
+from textspot.quant.attention import expose_attention
+from textspot.quant.layers import QuantConv2d, QuantLinear, QuantMatMul, QuantSoftmax
+from textspot.quant.reconstruction import ReconstructionConfig
+from textspot.quant.storage import load, save
+from textspot.quant.transformer import TransformerConfig, quantize_transformer
+
+PLAIN = TransformerConfig(reconstruction=None)
+
+
+@pytest.mark.parametrize("kind", others.BUILDERS)
+def test_more_bits_are_nearer(kind):
+    """On a uniform grid: the steps of the log2 grid are as coarse at 8 bits as at 4."""
+    network, images = others.build(kind, 8)
+    uniform = replace(PLAIN, probabilities="uniform")
+    errors = [
+        relative_error(
+            quantize_transformer(network, images, replace(uniform, weight_bits=w, activation_bits=a)), network, [images]
+        )
+        for w, a in ((8, 8), (6, 6), (4, 4))
+    ]
+    assert errors == sorted(errors)
+    assert errors[0] < 0.1
+    assert errors[0] < 0.3 * errors[-1]
+
+
+@pytest.mark.parametrize("kind", others.BUILDERS)
+def test_everything_that_multiplies_is_quantised(kind):
+    network, images = others.build(kind)
+    quantized = quantize_transformer(network, images, replace(PLAIN, weight_bits=4, activation_bits=5, end_bits=7))
+    layers = [module for module in quantized.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    bits = [(layer.config.weight.bits, layer.config.activation.bits) for layer in layers]
+    assert all(type(layer) in (QuantLinear, QuantConv2d) for layer in layers)
+    assert bits[0] == bits[-1] == (7, 7)
+    assert set(bits[1:-1]) == {(4, 5)}
+    assert all(layer.config.weight.granularity == "channel" for layer in layers)
+    kinds = [type(module) for module in quantized.modules()]
+    assert kinds.count(QuantSoftmax) == others.NUM_BLOCKS
+    assert kinds.count(QuantMatMul) == 2 * others.NUM_BLOCKS
+    softmax = next(module for module in quantized.modules() if isinstance(module, QuantSoftmax))
+    codes = torch.log2(softmax(torch.randn(2, 2, 9, 9)) / softmax.probability_quantizer.grids[0][0])
+    torch.testing.assert_close(codes, codes.round())
+    assert codes.min() >= -(2**5 - 1)
+
+
+@pytest.mark.parametrize("kind", others.BUILDERS)
+def test_reconstruction_brings_it_nearer(kind):
+    network, images = others.build(kind, 8)
+    config = replace(PLAIN, weight_bits=4, activation_bits=8)
+    tuned = replace(config, reconstruction=ReconstructionConfig(100, 2e-3))
+    before, after = (
+        relative_error(quantize_transformer(network, images, each), network, [images]) for each in (config, tuned)
+    )
+    assert after < 0.9 * before
+
+
+def test_a_file_of_it(tmp_path):
+    network, images = others.build("vit")
+    quantized = quantize_transformer(network, images, replace(PLAIN, weight_bits=4))
+    save(quantized, tmp_path / "vit.safetensors")
+    again = load(tmp_path / "vit.safetensors", expose_attention(others.BUILDERS["vit"]()))
+    assert torch.equal(again(images), quantized(images))
+
+
+def test_switches():
+    network, images = others.build("vit")
+    outputs = [
+        quantize_transformer(network, images, replace(PLAIN, weight_bits=4, activation_bits=4, **change))(images)
+        for change in ({}, {"observer": "minmax"}, {"observer": "percentile"}, {"probabilities": "uniform"})
+    ]
+    for number, output in enumerate(outputs):
+        assert all(not torch.equal(output, other) for other in outputs[:number])
+    assert TransformerConfig().reconstruction == ReconstructionConfig(steps=100, learning_rate=4e-5)
+    with pytest.raises(ValueError, match="no images to calibrate with"):
+        quantize_transformer(network, images[:0])

@@ -1,0 +1,399 @@
+"""Calibration images made from a spotter alone: the ideas of SARDFQ (arXiv 2412.16553) where there are no classes.
+
+Its attention priors become random layouts of words, which the score map is to show, and attention too where the trunk
+has any; its several semantics become several words in an image; its soft labels become random transcripts with soft CTC
+targets. That is ours. BatchNorm knows the statistics of real images (Yin et al. 2020, "Dreaming to distill", section
+3.2).
+
+Legend: B images, K words of an image at most, R words of a batch, T time, L characters of a word, S different classes
+of a word and the blank, C classes, h w map.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from textspot.batch import RibbonTargets
+from textspot.data.targets import draw_targets
+from textspot.geometry import box_to_quad, polygon_to_box, quad_to_ribbon
+from textspot.losses import LEAST_DENOMINATOR
+from textspot.models.ribbon_head import RibbonHead
+from textspot.models.spotting_network import SpottingNetwork
+from textspot.quant.attention import expose_attention, watch_attention
+from textspot.quant.datafree.classifier import depth_weights
+from textspot.quant.datafree.image_space import ImageSpace
+from textspot.quant.datafree.priors import Mixtures, spread_of
+from textspot.quant.datafree.synthesis import Jitter, Synthesis, SynthesisConfig
+from textspot.quant.datafree.terms import align_attention, total_variation
+from textspot.text.ctc import min_time_steps
+
+PLAN_SEED = 7919  # what is to be shown is drawn apart from the noise it is made of
+ATTEMPTS = 30  # at a place for a word, before the image is full
+CHARACTER_WIDTH = (0.45, 0.75)  # of a character, as a share of its height
+HILL = (0.3, 0.5)  # deviations of a word's hill of attention, as shares of its width and height
+IMPOSSIBLE = -1e30  # log of a probability of 0, with which one can reckon
+LEAST_VARIANCE = (
+    0.01  # of a channel, as a share of its layer's mean: a channel that is nearly constant is not all there is
+)
+
+
+@dataclass(frozen=True)
+class LayoutConfig:
+    """Random words in random places; all ours.
+
+    Args:
+        words: of an image, from and to; fewer where no more find room.
+        length: of a word in characters, from and to.
+        height: of a word in pixels, from and to: those the spotter was trained on; small ones are more frequent.
+        rotation: at most, in radians.
+    """
+
+    words: tuple[int, int] = (2, 8)
+    length: tuple[int, int] = (2, 8)
+    height: tuple[float, float] = (14.0, 48.0)
+    rotation: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("words", "length", "height"):
+            low, high = getattr(self, name)
+            if not 1 <= low <= high:
+                raise ValueError(f"layout.{name} is {low} to {high}, expected 1 or more, the smaller number first")
+
+
+@dataclass(frozen=True)
+class SpotterObjectiveConfig:
+    """Terms and their weights; 0 switches one off. The weights are ours.
+
+    Args:
+        layout: of the detector's own loss against the layout: score map and geometry.
+        transcripts: of soft CTC against random transcripts, per character.
+        statistics: of the distance to the statistics that BatchNorm has kept of real images.
+        attention: of attention priors, in a trunk that has attention.
+        variation: of the total variation.
+        words: where words are, and how many.
+        soft: the CTC targets are soft; if not, the loss is CTC.
+        relevant: z of a character's class in its soft target softmax(z), uniform between these, as in SARDFQ.
+        irrelevant_std: z of the other classes is normal with this deviation.
+        background: of attention, see `PriorConfig`.
+    """
+
+    layout: float = 1.0
+    transcripts: float = 1.0
+    statistics: float = 1.0
+    attention: float = 1e4
+    variation: float = 0.001
+    words: LayoutConfig = field(default_factory=LayoutConfig)
+    soft: bool = True
+    relevant: tuple[float, float] = (5.0, 10.0)
+    irrelevant_std: float = 1.0
+    background: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name in ("layout", "transcripts", "statistics", "attention", "variation"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"objective.{name} is {getattr(self, name)}, expected at least 0")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The words of one image: ribbons (K, 2, 4, 2) px, their tokens, and their angles (K,) in radians."""
+
+    ribbons: np.ndarray
+    tokens: list[list[int]]
+    angles: np.ndarray
+
+
+def draw_layout(
+    size: tuple[int, int],
+    num_classes: int,
+    count_time_steps: Callable[[np.ndarray], int],
+    config: LayoutConfig,
+    rng: np.random.Generator,
+) -> Layout:
+    """Words in an image of `size` (height, width) that do not touch, of characters drawn evenly from classes
+    1..C-1; none has more than its region can be read in. An image too small for any word is a `ValueError`."""
+    height, width = size
+    ribbons: list[np.ndarray] = []
+    tokens: list[list[int]] = []
+    angles: list[float] = []
+    boxes: list[np.ndarray] = []
+    wanted, attempts = rng.integers(config.words[0], config.words[1] + 1), 0
+    while len(ribbons) < wanted and attempts < ATTEMPTS:
+        attempts += 1
+        word = rng.integers(1, num_classes, rng.integers(config.length[0], config.length[1] + 1)).tolist()
+        tall = math.exp(rng.uniform(*np.log(config.height)))
+        wide, angle = len(word) * tall * rng.uniform(*CHARACTER_WIDTH), rng.uniform(-1, 1) * config.rotation
+        turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+        corners = box_to_quad(np.array([-wide / 2, -tall / 2, wide / 2, tall / 2])) @ turn
+        reach = np.abs(corners).max(axis=0)
+        if (2 * reach >= (width, height)).any():
+            continue
+        quad = corners + rng.uniform(reach, np.array([width, height]) - reach)
+        ribbon, box = quad_to_ribbon(quad.astype(np.float32)), polygon_to_box(quad)
+        if any(_touch(box, other) for other in boxes) or min_time_steps(word) > count_time_steps(ribbon):
+            continue
+        attempts = 0
+        ribbons.append(ribbon)
+        tokens.append(word)
+        angles.append(angle)
+        boxes.append(box)
+    if not ribbons:
+        raise ValueError(
+            f"no word of {config.length[0]} to {config.length[1]} characters, {config.height[0]} to {config.height[1]} "
+            f"pixels high, finds room in an image of {height} x {width} or can be read there: make the image larger or "
+            "layout.length and layout.height smaller"
+        )
+    return Layout(np.stack(ribbons), tokens, np.array(angles))
+
+
+def _touch(box: np.ndarray, other: np.ndarray) -> bool:
+    return bool((box[:2] < other[2:]).all() and (other[:2] < box[2:]).all())
+
+
+@dataclass(frozen=True)
+class SoftTranscripts:
+    """Words as CTC wants them, softened: labels (R, S, C), a distribution for the blank, which is first, and for each
+    different character of a word; tokens (R, L) are numbers of these, from 1, and lengths (R,)."""
+
+    labels: Tensor
+    tokens: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def draw(
+        cls, words: list[list[int]], num_classes: int, config: SpotterObjectiveConfig, generator: torch.Generator
+    ) -> "SoftTranscripts":
+        """Of words of classes 1..C-1, none empty."""
+        different = [[0, *dict.fromkeys(word)] for word in words]
+        labels = torch.zeros(len(words), max(map(len, different)), num_classes)
+        labels[..., 0] = 1  # of what no word uses
+        tokens = torch.zeros(len(words), max(map(len, words)), dtype=torch.int64)
+        low, high = config.relevant
+        for row, (word, classes) in enumerate(zip(words, different, strict=True)):
+            tokens[row, : len(word)] = torch.tensor([classes.index(token) for token in word])
+            z = config.irrelevant_std * torch.randn(len(classes), num_classes, generator=generator)
+            z[range(len(classes)), classes] = low + (high - low) * torch.rand(len(classes), generator=generator)
+            hard = nn.functional.one_hot(torch.tensor(classes), num_classes).float()
+            labels[row, : len(classes)] = z.softmax(dim=1) if config.soft else hard
+        return cls(labels, tokens, torch.tensor([len(word) for word in words]))
+
+
+def soft_ctc(logits: Tensor, transcripts: SoftTranscripts) -> Tensor:
+    """CTC (R,) of logits (R, T, C) against soft transcripts.
+
+    What a step says of a label is the sum over classes of label * log probability, as in a soft cross entropy, and
+    paths are summed over as ever: with labels that are 1 for one class this is CTC. Gradients are exact, which those of
+    `F.ctc_loss` are not where steps do not add up to 1.
+    """
+    labels, tokens_RL, lengths = (
+        values.to(logits.device) for values in (transcripts.labels, transcripts.tokens, transcripts.lengths)
+    )
+    says_RTS = logits.float().log_softmax(dim=2) @ labels.transpose(1, 2)
+    states_RU = torch.zeros(len(tokens_RL), 2 * tokens_RL.shape[1] + 1, dtype=torch.int64, device=logits.device)
+    states_RU[:, 1::2] = tokens_RL  # blanks between all characters, and around
+    says_RTU = says_RTS.gather(2, states_RU[:, None].expand(-1, says_RTS.shape[1], -1))
+    may_skip_RU = torch.zeros_like(states_RU, dtype=torch.bool)
+    may_skip_RU[:, 2:] = (states_RU[:, 2:] != 0) & (states_RU[:, 2:] != states_RU[:, :-2])
+    alpha_RU = torch.full_like(says_RTU[:, 0], IMPOSSIBLE)
+    alpha_RU[:, :2] = says_RTU[:, 0, :2]
+    for says_RU in says_RTU.unbind(dim=1)[1:]:
+        before = nn.functional.pad(alpha_RU, (1, 0), value=IMPOSSIBLE)[:, :-1]
+        skipped = nn.functional.pad(alpha_RU, (2, 0), value=IMPOSSIBLE)[:, :-2]
+        skipped = torch.where(may_skip_RU, skipped, IMPOSSIBLE)
+        alpha_RU = torch.stack([alpha_RU, before, skipped]).logsumexp(dim=0) + says_RU
+    ends = torch.stack([2 * lengths - 1, 2 * lengths], dim=1)
+    return -alpha_RU.gather(1, ends).logsumexp(dim=1)
+
+
+@contextmanager
+def watch_statistics(network: nn.Module) -> Iterator[list[Tensor]]:
+    """While it lasts, the list takes up, of every BatchNorm that runs, how far what it reads is from what it has kept:
+    the mean over channels of the squared Wasserstein distance between the two normal distributions, in units of the
+    kept variance."""
+    found: list[Tensor] = []
+
+    def hook(norm: Any, args: tuple[Tensor, ...]) -> None:
+        variance, mean = torch.var_mean(args[0].float(), dim=(0, 2, 3), correction=0)
+        kept = norm.running_var
+        squared = (mean - norm.running_mean).square() + (
+            (variance + norm.eps).sqrt() - (kept + norm.eps).sqrt()
+        ).square()
+        found.append((squared / (kept.clamp(min=LEAST_VARIANCE * kept.mean()) + norm.eps)).mean())
+
+    handles = [
+        module.register_forward_pre_hook(hook) for module in network.modules() if isinstance(module, nn.BatchNorm2d)
+    ]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class SpotterObjective:
+    """What images of a spotter are to become.
+
+    Args:
+        network: with the detector `ribbon` and BatchNorms that are not folded; it is copied.
+        size: height and width of the images in pixels, divisible by 32.
+        num_images: of the whole run.
+        count_time_steps: how many steps of the reader's time axis a ribbon fills: `ModelConfig.count_time_steps`.
+        config: terms.
+        seed: of what the images are to show.
+    """
+
+    def __init__(
+        self,
+        network: SpottingNetwork,
+        size: tuple[int, int],
+        num_images: int,
+        count_time_steps: Callable[[np.ndarray], int],
+        config: SpotterObjectiveConfig,
+        seed: int = 0,
+    ):
+        if not isinstance(network.detector, RibbonHead):
+            raise ValueError(
+                "images can be made for spotters with model.detector.kind: ribbon, whose score map shows words"
+            )
+        has_attention = any(isinstance(module, nn.MultiheadAttention) for module in network.modules())
+        self.network: Any = expose_attention(network) if has_attention else copy.deepcopy(network).eval()
+        self.network.requires_grad_(False)
+        self.space = ImageSpace(size, *_normalization(network), highest=255.0)
+        self.config = config
+        names = ("layout", "transcripts", "statistics", "variation", *(["attention"] if has_attention else []))
+        self.weights = {name: getattr(config, name) for name in names if getattr(config, name)}
+        rng, chance = np.random.default_rng(seed + PLAN_SEED), torch.Generator().manual_seed(seed + PLAN_SEED)
+        num_classes = network.recognizer.num_classes
+        self.layouts = [draw_layout(size, num_classes, count_time_steps, config.words, rng) for _ in range(num_images)]
+        self.targets = [_to_tensors(layout, size) for layout in self.layouts]
+        self.words = [SoftTranscripts.draw(layout.tokens, num_classes, config, chance) for layout in self.layouts]
+        self.priors = [self._draw_priors(heads, chance) for heads in (self._count_heads() if has_attention else [])]
+        self.block_weights = depth_weights(len(self.priors), deep_half=True, by_depth=True)
+
+    @torch.no_grad()
+    def _count_heads(self) -> list[int]:
+        with watch_attention(self.network) as seen:
+            self.network.encode(torch.zeros(1, 3, *self.space.size, device=self.device))
+        return [attention.twin.num_heads for attention in seen]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.network.normalize.mean.device
+
+    def _draw_priors(self, num_heads: int, generator: torch.Generator) -> Mixtures:
+        """Hills of attention at the words of each image; every head looks at some of them, at least one."""
+        shape = (len(self.layouts), num_heads, max(len(layout.tokens) for layout in self.layouts))
+        heights = torch.zeros(shape)
+        centres, spread = torch.zeros(*shape, 2), torch.zeros(*shape, 2, 2)
+        sides = torch.tensor([self.space.size[1], self.space.size[0]], dtype=torch.float32)
+        for image, layout in enumerate(self.layouts):
+            count = len(layout.tokens)
+            points = torch.from_numpy(layout.ribbons)
+            centres[image, :, :count] = points.mean(dim=(1, 2)) / sides
+            along = (points[:, 0, 3] - points[:, 0, 0]).norm(dim=1) * HILL[0]
+            across = (points[:, 1, 0] - points[:, 0, 0]).norm(dim=1) * HILL[1]
+            in_pixels = spread_of(torch.stack([along, across], dim=1), torch.from_numpy(layout.angles).float())
+            spread[image, :, :count] = in_pixels * sides
+            looks = torch.rand(num_heads, count, generator=generator) < 0.5
+            looks[range(num_heads), torch.randint(count, (num_heads,), generator=generator)] = True
+            heights[image, :, :count] = looks * (0.5 + 0.5 * torch.rand(num_heads, count, generator=generator))
+        return Mixtures(heights, centres, spread, self.config.background)
+
+    def __call__(self, images: Tensor, numbers: range, jitter: Jitter) -> dict[str, Tensor]:
+        """The terms that are on, as sums over the images; see `Objective`. The statistics are those of the images that
+        pass together."""
+        if jitter != Jitter():
+            raise ValueError("a layout says where words are: set synthesis.roll to 0 in every round, and flip to false")
+        terms: dict[str, Tensor] = {}
+        if self.weights.keys() - {"variation"}:
+            terms = self._network_terms(images, numbers)
+        if "variation" in self.weights:
+            terms["variation"] = total_variation(images)
+        return terms
+
+    def _network_terms(self, images: Tensor, numbers: range) -> dict[str, Tensor]:
+        ribbons, region_slot = self._regions(numbers)
+        with watch_statistics(self.network) as statistics, watch_attention(self.network) as seen:
+            output = self.network(self.space.to_pixels(images), ribbons, region_slot)
+        terms = {}
+        if "layout" in self.weights:
+            terms["layout"] = self._layout_term(output.maps, numbers)
+        if "transcripts" in self.weights:
+            terms["transcripts"] = self._transcript_term(output.text_logits, numbers)
+        if "statistics" in self.weights:
+            terms["statistics"] = len(images) * torch.stack(statistics).mean()
+        if "attention" in self.weights:
+            terms["attention"] = align_attention(
+                seen, self.priors, self.block_weights, numbers, Jitter(), self.space.size
+            )
+        return terms
+
+    def _regions(self, numbers: range) -> tuple[Tensor, Tensor]:
+        """Ribbons (B, K, 2, 4, 2) and the slots (R,) that hold words."""
+        layouts = [self.layouts[number] for number in numbers]
+        num_slots = max(len(layout.tokens) for layout in layouts)
+        ribbons = torch.zeros(len(layouts), num_slots, 2, 4, 2)
+        slots = []
+        for row, layout in enumerate(layouts):
+            ribbons[row, : len(layout.tokens)] = torch.from_numpy(layout.ribbons)
+            slots += [row * num_slots + slot for slot in range(len(layout.tokens))]
+        return ribbons.to(self.device), torch.tensor(slots, device=self.device)
+
+    def _layout_term(self, maps: Any, numbers: range) -> Tensor:
+        """The detector's terms, each image by itself."""
+        values = []
+        for row, number in enumerate(numbers):
+            image_maps = type(maps)(*(part[row : row + 1] for part in maps))
+            targets = RibbonTargets(*(part.to(self.device) for part in self.targets[number]))
+            for value, denominator in self.network.detector.loss_terms(image_maps, targets).values():
+                values.append(value / denominator.clamp(min=LEAST_DENOMINATOR))
+        return torch.stack(values).sum()
+
+    def _transcript_term(self, text_logits: Tensor, numbers: range) -> Tensor:
+        """Soft CTC per character, the mean over the words of each image."""
+        values, start = [], 0
+        for number in numbers:
+            words = self.words[number]
+            logits = text_logits[start : start + len(words.lengths)]
+            start += len(words.lengths)
+            values.append((soft_ctc(logits, words) / words.lengths.to(logits.device)).mean())
+        return torch.stack(values).sum()
+
+
+def _normalization(network: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return tuple(network.normalize.mean.flatten().tolist()), tuple(network.normalize.std.flatten().tolist())
+
+
+def _to_tensors(layout: Layout, size: tuple[int, int]) -> RibbonTargets[Tensor]:
+    """What the detector learns of a layout, as a batch of one image."""
+    drawn = draw_targets(list(layout.ribbons), np.zeros(len(layout.tokens), dtype=bool), size)
+    return RibbonTargets(*(torch.from_numpy(np.asarray(part))[None] for part in drawn))
+
+
+# Layouts stay where they are; half of SARDFQ's steps, as an image of a spotter has many times a classifier's pixels.
+SPOTTER_SYNTHESIS = SynthesisConfig(steps=250, warmup_steps=50, roll=(0.0, 0.0), flip=False)
+
+
+def plan_spotter_synthesis(
+    network: SpottingNetwork,
+    size: tuple[int, int],
+    count_time_steps: Callable[[np.ndarray], int],
+    objective: SpotterObjectiveConfig | None = None,
+    config: SynthesisConfig = SPOTTER_SYNTHESIS,
+) -> Synthesis:
+    """A run that makes images of `size` (height, width) for a spotter; `run()` makes them, normalised, and
+    `space.to_pixels` of the run gives what the network takes."""
+    if config.flip or any(config.roll):
+        raise ValueError("a layout says where words are: set synthesis.roll to 0 in every round, and flip to false")
+    built = SpotterObjective(
+        network, size, config.num_images, count_time_steps, objective or SpotterObjectiveConfig(), config.seed
+    )
+    return Synthesis(built, built.space, config, str(built.device))

@@ -1,0 +1,178 @@
+"""Data-free images for a vision transformer that classifies: SARDFQ, PSAQ-ViT, and everything between them.
+
+Legend: B images, C classes, H W pixels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from textspot.quant.attention import SeenAttention, expose_attention, watch_attention
+from textspot.quant.datafree.image_space import ImageSpace
+from textspot.quant.datafree.priors import Mixtures, PriorConfig
+from textspot.quant.datafree.semantics import Semantics, SemanticsConfig, crop
+from textspot.quant.datafree.synthesis import Jitter, Synthesis, SynthesisConfig
+from textspot.quant.datafree.terms import align_attention, patch_entropy, soft_cross_entropy, total_variation
+
+PLAN_SEED = 7919  # what is to be shown is drawn apart from the noise it is made of
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """Terms and their weights; 0 switches one off.
+
+    L = attention * L_APA + labels * L_SL + variation * L_TV - entropy * L_PSE
+
+    Args:
+        attention: weight of attention priors alignment. SARDFQ searches it per model between 1 and 1e5; ours is in the
+            middle, where the term is about as large as the labels' for some hundred tokens and a few blocks.
+        labels: weight of the cross entropy with the labels.
+        variation: weight of the total variation (SARDFQ and PSAQ-ViT).
+        entropy: weight of the patch similarity entropy (PSAQ-ViT has 1, SARDFQ 0).
+        priors: what attention is to look like.
+        semantics: what is to be seen.
+        deep_half: only the deeper half of the blocks have priors (SARDFQ).
+        depth_weights: block l of L counts l / L (SARDFQ).
+        bandwidth: of the kernel estimate of the entropy, in units of the cosine. The paper does not give it; ours is
+            the distance of two points where similarities fill [0, 1].
+        num_points: at which the density is estimated (PSAQ-ViT's code).
+    """
+
+    attention: float = 1e4
+    labels: float = 1.0
+    variation: float = 0.05
+    entropy: float = 0.0
+    priors: PriorConfig = field(default_factory=PriorConfig)
+    semantics: SemanticsConfig = field(default_factory=SemanticsConfig)
+    deep_half: bool = True
+    depth_weights: bool = True
+    bandwidth: float = 0.1
+    num_points: int = 10
+
+    def __post_init__(self) -> None:
+        for name in ("attention", "labels", "variation", "entropy"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"objective.{name} is {getattr(self, name)}, expected at least 0")
+        if self.bandwidth <= 0 or self.num_points < 2:
+            raise ValueError("objective: expected a bandwidth above 0 and num_points of at least 2")
+
+    def switch(self, attention: bool, patches: bool, soft: bool) -> "ObjectiveConfig":
+        """With some of SARDFQ's three parts only, as in its ablation: attention priors, patches, soft labels."""
+        semantics = replace(self.semantics, max_patches=self.semantics.max_patches if patches else 0, soft=soft)
+        return replace(self, attention=self.attention if attention else 0.0, semantics=semantics)
+
+
+def _ablations() -> dict[str, ObjectiveConfig]:
+    names = ("attention", "patches", "soft")
+    switches = [tuple(bool(number & 1 << bit) for bit in range(3)) for number in range(8)]
+    return {
+        "+".join(name for name, on in zip(names, chosen, strict=True) if on) or "labels": ObjectiveConfig().switch(
+            *chosen
+        )
+        for chosen in switches
+    }
+
+
+OBJECTIVES: dict[str, ObjectiveConfig] = {
+    "noise": ObjectiveConfig(attention=0, labels=0, variation=0),
+    "psaq": replace(ObjectiveConfig().switch(False, False, False), entropy=1.0),
+    **_ablations(),  # `labels` has none of SARDFQ's parts: hard labels and total variation
+    "sardfq": ObjectiveConfig(),
+}
+
+
+def depth_weights(num_blocks: int, deep_half: bool, by_depth: bool) -> list[float]:
+    """What block l = 1..L counts: l / L, or 1; 0 in the shallower half."""
+    return [
+        0.0 if deep_half and 2 * block <= num_blocks else block / num_blocks if by_depth else 1.0
+        for block in range(1, num_blocks + 1)
+    ]
+
+
+class ClassifierObjective:
+    """What images of a vision transformer are to become.
+
+    Args:
+        network: any that `expose_attention` knows, from images (B, 3, H, W) to logits (B, C); it is copied.
+        space: its images.
+        num_images: of the whole run.
+        config: terms.
+        seed: of what the images are to show.
+    """
+
+    def __init__(self, network: nn.Module, space: ImageSpace, num_images: int, config: ObjectiveConfig, seed: int = 0):
+        self.network = expose_attention(network).requires_grad_(False)
+        self.space, self.config = space, config
+        chosen = {
+            "attention": config.attention,
+            "labels": config.labels,
+            "variation": config.variation,
+            "entropy": config.entropy,
+        }
+        self.weights = {name: weight for name, weight in chosen.items() if weight}
+        heads, num_classes = self._look()
+        chance = torch.Generator().manual_seed(seed + PLAN_SEED)
+        self.semantics = Semantics.draw(num_images, num_classes, space.size, config.semantics, chance)
+        self.priors = [Mixtures.draw(num_images, count, config.priors, chance) for count in heads]
+        self.block_weights = depth_weights(len(heads), config.deep_half, config.depth_weights)
+
+    @torch.no_grad()
+    def _look(self) -> tuple[list[int], int]:
+        """Heads of each block, and C."""
+        device = next(self.network.parameters()).device
+        with watch_attention(self.network) as seen:
+            logits = self.network(torch.zeros(1, len(self.space.mean), *self.space.size, device=device))
+        if not isinstance(logits, Tensor) or logits.ndim != 2:
+            raise ValueError("the network gives something other than logits (B, C): it is no classifier")
+        return [attention.twin.num_heads for attention in seen], logits.shape[1]
+
+    def __call__(self, images: Tensor, numbers: range, jitter: Jitter) -> dict[str, Tensor]:
+        """The terms that are on; see `Objective`."""
+        terms: dict[str, Tensor] = {}
+        if self.weights.keys() & {"attention", "labels", "entropy"}:
+            with watch_attention(self.network) as seen:
+                logits = self.network(jitter.apply(images))
+            terms = self._attention_terms(seen, numbers, jitter)
+            if "labels" in self.weights:
+                terms["labels"] = self._label_term(images, logits, numbers)
+        if "variation" in self.weights:
+            terms["variation"] = total_variation(images)
+        return terms
+
+    def _attention_terms(self, seen: Sequence[SeenAttention], numbers: range, jitter: Jitter) -> dict[str, Tensor]:
+        terms = {}
+        if "attention" in self.weights:
+            terms["attention"] = align_attention(
+                seen, self.priors, self.block_weights, numbers, jitter, self.space.size
+            )
+        if "entropy" in self.weights:
+            terms["entropy"] = -patch_entropy(seen, len(numbers), self.config.bandwidth, self.config.num_points)
+        return terms
+
+    def _label_term(self, images: Tensor, logits: Tensor, numbers: range) -> Tensor:
+        """Cross entropy of images and patches: of each image, the mean over it and its patches (ours)."""
+        part = slice(numbers.start, numbers.stop)
+        errors = soft_cross_entropy(logits, self.semantics.targets[part].to(logits))
+        patches = self.semantics.patches_of(numbers)
+        if not len(patches):
+            return errors.sum()
+        owner = (self.semantics.image_of_patch[patches] - numbers.start).to(logits.device)
+        patch_logits = self.network(crop(images, owner, self.semantics.boxes[patches]))
+        patch_errors = soft_cross_entropy(patch_logits, self.semantics.patch_targets[patches].to(logits))
+        sums = errors.index_add(0, owner, patch_errors)
+        counts = torch.ones_like(errors).index_add(0, owner, torch.ones_like(patch_errors))
+        return (sums / counts).sum()
+
+
+def plan_synthesis(
+    network: nn.Module,
+    space: ImageSpace,
+    objective: ObjectiveConfig | None = None,
+    config: SynthesisConfig | None = None,
+) -> Synthesis:
+    """A run that makes images for a network, by default SARDFQ's; `run()` makes them."""
+    config = config or SynthesisConfig()
+    built = ClassifierObjective(network, space, config.num_images, objective or ObjectiveConfig(), config.seed)
+    return Synthesis(built, space, config, str(next(network.parameters()).device))
