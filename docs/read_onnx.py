@@ -26,11 +26,14 @@ def prepare(image: Image.Image, max_side: int, mean: list[float]) -> tuple[np.nd
     return pixels.transpose(2, 0, 1)[None], np.array([width / image.width, height / image.height])
 
 
-def read_text(logits: np.ndarray, characters: str) -> str:
-    """The best path of logits (T, C): the best class of each step, of equal neighbours one, without blanks (0)."""
+def read_text(logits: np.ndarray, characters: str) -> tuple[str, float]:
+    """The best path of logits (T, C): the best class of each step, of equal neighbours one, without blanks (0); and the
+    geometric mean of the probabilities of these classes."""
     best = logits.argmax(axis=1)
     starts = np.concatenate([[True], best[1:] != best[:-1]])
-    return "".join(characters[token - 1] for token in best[starts] if token)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    text_score = np.exp(-np.log(np.exp(shifted).sum(axis=1)).mean())
+    return "".join(characters[token - 1] for token in best[starts] if token), float(text_score)
 
 
 def outline(ribbon: np.ndarray, num_points: int) -> np.ndarray:
@@ -56,8 +59,11 @@ def read(session: onnxruntime.InferenceSession, image: Image.Image) -> list[tupl
     max_regions = recipe["postprocess"]["max_regions"]
     feed = {"image": pixels, "threshold": np.array(threshold, np.float32), "max_regions": np.array(max_regions)}
     ribbons, scores, logits = (output[0] for output in session.run(["ribbons", "scores", "text_logits"], feed))
+    texts, text_scores = zip(*(read_text(one, recipe["text"]["characters"]) for one in logits), strict=True)
+    scores = scores * np.power(text_scores, recipe["postprocess"]["text_power"])
     found: list[tuple[np.ndarray, str, float]] = []
-    for ribbon, score, text_logits in zip(ribbons / scale, scores, logits, strict=True):  # best score first
+    for number in np.argsort(-scores, kind="stable"):
+        ribbon, score = ribbons[number] / scale, scores[number]
         polygon = outline(ribbon, recipe["postprocess"]["points_per_edge"])
         middle = polygon.mean(axis=0)
         inside = (middle >= 0).all() and (middle <= image.size).all()
@@ -66,8 +72,7 @@ def read(session: onnxruntime.InferenceSession, image: Image.Image) -> list[tupl
             and inside
             and all(box_overlap(polygon, other) <= recipe["postprocess"]["max_overlap"] for other, _, _ in found)
         ):
-            text = read_text(text_logits, recipe["text"]["characters"])
-            found.append((np.clip(polygon, 0, image.size), text, float(score)))
+            found.append((np.clip(polygon, 0, image.size), texts[number], float(score)))
     return found
 
 

@@ -12,7 +12,7 @@ from textspot.structures import TextInstance
 from textspot.text.charset import Charset
 
 CHARSET = Charset("abc")
-CONFIG = PostprocessConfig()
+CONFIG = PostprocessConfig(text_power=0.0)
 SIZE = (100, 200)
 QUAD = box_to_quad([10, 10, 50, 30])
 ARC = np.array([[0, 40], [30, 10], [70, 10], [100, 40], [90, 55], [65, 30], [35, 30], [10, 55]])
@@ -68,6 +68,20 @@ def test_the_best_score_comes_first():
     scores = np.array([0.6, 0.9, 0.7])
     found = decode_instances(ribbons, scores, text_to_logits("a", "b", "c"), SIZE, CHARSET, 0.5, CONFIG)
     assert [(instance.text, instance.score) for instance in found] == [("b", 0.9), ("c", 0.7), ("a", 0.6)]
+
+
+def test_the_reader_has_a_say_in_the_score():
+    """In the order, in what is kept, and in which of two that overlap stays."""
+    ribbons = np.array([quad_to_ribbon(box_to_quad([60 * k, 0, 60 * k + 40, 20])) for k in (0, 1, 2, 2)])
+    logits = text_to_logits("a", "b", "c", "ab")
+    logits[[0, 2]] /= 4  # read with doubt
+    doubt = np.exp(9 / 4) / (np.exp(9 / 4) + 3)
+    config = PostprocessConfig(text_power=2.0)
+    first, second = decode_instances(ribbons, np.array([0.6, 0.7, 0.9, 0.8]), logits, SIZE, CHARSET, 0.5, config)
+    assert (first.text, second.text) == ("ab", "b")
+    assert first.score == pytest.approx(0.8 * first.text_score**2)
+    (third,) = decode_instances(ribbons[:1], np.array([0.8]), logits[:1], SIZE, CHARSET, 0.4, config)
+    assert third.score == pytest.approx(0.8 * doubt**2)
 
 
 @pytest.mark.parametrize("points_per_edge", [2, 5])
@@ -160,6 +174,7 @@ def test_suppression_is_that_of_a_plain_loop(seed, max_overlap):
         ({"max_overlap": -0.1}, r"postprocess.max_overlap is -0.1, expected a value in \[0, 1\]"),
         ({"max_overlap": 1.1}, "postprocess.max_overlap is 1.1"),
         ({"points_per_edge": 1}, "postprocess.points_per_edge is 1, expected at least 2"),
+        ({"text_power": -1.0}, "text_power is -1.0, expected at least 0"),
     ],
 )
 def test_settings_that_cannot_be(settings, message):

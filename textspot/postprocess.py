@@ -19,11 +19,14 @@ class PostprocessConfig:
         max_regions: at most this many regions are read in an image, the best ones.
         max_overlap: of two regions whose polygons' IoU is larger, the one with the lower score goes.
         points_per_edge: vertices of a polygon's upper and lower edge; 2 gives quads.
+        text_power: how much the reader has a say in an instance's score: it is the detector's times `text_score` to
+            this power; 0 leaves it to the detector. What is read with doubt is more often no text, or not that text.
     """
 
     max_regions: int = 100
     max_overlap: float = 0.3
     points_per_edge: int = 2
+    text_power: float = 4.0
 
     def __post_init__(self) -> None:
         if self.max_regions < 1:
@@ -32,6 +35,8 @@ class PostprocessConfig:
             raise ValueError(f"postprocess.max_overlap is {self.max_overlap}, expected a value in [0, 1]")
         if self.points_per_edge < 2:
             raise ValueError(f"postprocess.points_per_edge is {self.points_per_edge}, expected at least 2")
+        if self.text_power < 0:
+            raise ValueError(f"postprocess.text_power is {self.text_power}, expected at least 0")
 
 
 def decode_instances(
@@ -43,19 +48,20 @@ def decode_instances(
     threshold: float,
     config: PostprocessConfig,
 ) -> list[TextInstance]:
-    """Text instances, best score first, of ribbons (K, 2, 4, 2), scores (K,) and text_logits (K, T, C).
+    """Text instances, best score first, of ribbons (K, 2, 4, 2), the detector's scores (K,) and text_logits (K, T, C).
 
     `size` is (height, width) of the image without its padding, in the pixels of the ribbons. Left out: scores below the
     threshold, centres outside the image, outlines that cross themselves or run anticlockwise, and the weaker one of two
     that overlap. An empty text stays: the region was found, and not read. Polygons end at the image's border, as
     annotations do.
     """
-    kept = (scores >= threshold) & (scores > 0)  # slots beyond the last peak have score 0
+    kept = (scores >= threshold) & (scores > 0)  # slots beyond the last peak have score 0; the reader raises none
     kept &= _centers_inside(ribbons, size)
     texts = decode_best_path(text_logits[kept], charset)
     instances = [
-        TextInstance(ribbon_to_polygon(ribbon, config.points_per_edge), text, float(score), text_score)
-        for ribbon, score, (text, text_score) in zip(ribbons[kept], scores[kept], texts, strict=True)
+        TextInstance(ribbon_to_polygon(ribbon, config.points_per_edge), text, score, text_score)
+        for ribbon, found, (text, text_score) in zip(ribbons[kept], scores[kept], texts, strict=True)
+        if (score := float(found) * text_score**config.text_power) >= threshold
     ]
     return [
         replace(instance, polygon=np.clip(instance.polygon, 0, size[::-1]))

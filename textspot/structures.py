@@ -72,8 +72,9 @@ class Sample:
 class TextInstance:
     """One piece of text that was found. Unpacks as `polygon, text, score`.
 
-    `score` in [0, 1] is the detector's: how sure it is that this region is one piece of text. `text_score` in [0, 1]
-    is the reader's: the geometric mean, over the time steps of the best path, of the probability of the class it chose.
+    `score` in [0, 1] says how sure the spotter is: the detector's score, that this region is one piece of text, times
+    `text_score` to the power `postprocess.text_power`. `text_score` in [0, 1] is the reader's: the geometric mean, over
+    the time steps of the best path, of the probability of the class it chose.
     """
 
     polygon: np.ndarray

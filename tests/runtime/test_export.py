@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
@@ -148,12 +149,18 @@ def test_the_reader_of_the_documentation(folder: Path) -> None:
     assert len(script.read_text(encoding="utf-8").splitlines()) < 100
     assert "textspot" not in script.read_text(encoding="utf-8").split('"""')[2]
     Image.fromarray(noise(64, 96)).save(folder / "photo.png")
-    command = [sys.executable, script, folder / "spotter.onnx", folder / "photo.png"]
+    spotter = textspot.load(folder)
+    recipe = spotter.card.recipe
+    postprocess = recipe["postprocess"] | {"text_power": 0.05}
+    model = onnx.load(folder / "spotter.onnx")
+    onnx.helper.set_model_props(
+        model, replace(spotter.card, recipe=recipe | {"postprocess": postprocess}).to_metadata()
+    )
+    onnx.save(model, folder / "documented.onnx")
+    command = [sys.executable, script, folder / "documented.onnx", folder / "photo.png"]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     lines = run.stdout.splitlines()
-    spotter = textspot.load(folder)
-    keep_all = spotter.card.recipe | {"postprocess": spotter.card.recipe["postprocess"] | {"max_overlap": 1.0}}
-    spotter.card = replace(spotter.card, recipe=keep_all)
+    spotter.card = replace(spotter.card, recipe=recipe | {"postprocess": postprocess | {"max_overlap": 1.0}})
     expected = {f"{score:.2f} {text!r} " for _, text, score in spotter(noise(64, 96))}
     assert len(lines) > 3
     assert {line.split("[")[0] for line in lines} <= expected

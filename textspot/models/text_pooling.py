@@ -34,7 +34,7 @@ class RoiConfig:
         columns_per_height: columns of a proportional region as long as it is high; a line that would need more than
             `width` is compressed to it.
         min_width: columns of a proportional region at least.
-        tap: pool the backbone's map at stride 2 too, at twice the rows and columns: for small text.
+        tap: pool the backbone's map at stride 2 too, at twice the rows and columns: small text needs it.
     """
 
     height: int = 8
