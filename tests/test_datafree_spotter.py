@@ -25,9 +25,10 @@ from textspot.geometry import polygon_to_box, ribbon_sizes
 from textspot.models.backbone import BackboneConfig
 from textspot.models.detector import DetectorConfig
 from textspot.models.vit import VitConfig
-from textspot.quant import QuantConfig, build_method, calibrate, quantize
-from textspot.quant.attention import watch_attention
+from textspot.quant import QuantConfig, build_method, calibrate, freeze, quantize
+from textspot.quant.attention import expose_attention, watch_attention
 from textspot.quant.datafree.synthesis import Jitter
+from textspot.quant.layers import QuantSoftmax
 from textspot.recipe import build_spotting_network
 from textspot.text.ctc import min_time_steps
 
@@ -167,12 +168,13 @@ def test_all_terms_together(kind):
     again.load_state_dict(states[0])
     assert torch.equal(again.run(), images)
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
-    quantized = quantize(network, QuantConfig(build_method("rtn")))
-    calibrate(
-        quantized,
-        synthesis.space.to_pixels(images).split(1),
-        lambda network, image: network.spot(image, torch.zeros(3)),
-    )
+    quantized = quantize(expose_attention(network) if kind == "vit" else network, QuantConfig(build_method("rtn")))
+    pixels = synthesis.space.to_pixels(images).split(1)
+    calibrate(quantized, pixels, lambda network, image: network.spot(image, torch.zeros(3)))
+    freeze(quantized)
+    assert sum(isinstance(module, QuantSoftmax) for module in quantized.modules()) == (2 if kind == "vit" else 0)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in quantized.modules())
+    assert quantized.spot(pixels[0], torch.zeros(3)).text_logits.isfinite().all()
 
 
 def test_an_image_learns_its_own_words():

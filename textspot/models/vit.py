@@ -62,11 +62,9 @@ class VisionTransformerTrunk(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.to_8 = _double(width, width // 2)
-        self.to_4 = nn.Sequential(
-            *_double(width, width // 2),
-            nn.BatchNorm2d(width // 2),
-            nn.ReLU(inplace=True),
-            *_double(width // 2, width // 4),
+        up, shuffle = _double(width, width // 2)
+        self.to_4 = nn.Sequential(  # the norm stands before the shuffle, so that it can be folded into the convolution
+            *(up, nn.BatchNorm2d(2 * width), shuffle, nn.ReLU(inplace=True)), *_double(width // 2, width // 4)
         )
         self.to_32 = nn.MaxPool2d(2)
 

@@ -248,7 +248,7 @@ def _build_twin(module: nn.Module, num_prefix: int) -> ExplicitAttention | None:
     if isinstance(module, ShiftedWindowAttention):
         return ExplicitWindows(module)
     timm = sys.modules.get("timm.layers")  # whoever has a network of timm has loaded it
-    if timm is not None and type(module) is timm.Attention:
+    if type(module) is getattr(timm, "Attention", None):
         return ExplicitTimm(module, num_prefix)
     return None
 
