@@ -5,6 +5,7 @@ python tools/quantize.py --weights spotter-s --calibration data/icdar2015/train 
     --methods rtn smoothquant lorc l2qer aser --bits w8a8 w4a8 w4a4 --engines --out quantized
 python tools/quantize.py --weights spotter-s --calibration data/icdar2015/train --judge data/icdar2015/val \\
     --bits w4a8 w8a8 --sensitivity layers --max_drop 0.5 --out quantized
+python tools/quantize.py --weights spotter-s --data_free network --out quantized
 
 Every method at every precision becomes a `.safetensors`, whose weights are packed at their bits, and an `.onnx` that
 ONNX Runtime and OpenVINO compute in integers. Which to choose: docs/quantisation.md.
@@ -21,6 +22,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from textspot.checkpoint import load_model, write_atomically
 from textspot.command_line import run_command
 from textspot.compression.compare import FLOAT, Comparison, Judges, read_variants
+from textspot.compression.datafree import DataFreeConfig, make_calibration_images
 from textspot.compression.engine import Timings, time_engines
 from textspot.compression.report import compare_methods, to_markdown
 from textspot.compression.spotter import SpotterQuantConfig, read_calibration_images
@@ -40,8 +42,12 @@ def build_parser() -> ArgumentParser:
     parser.add_argument(
         "--calibration",
         type=Path,
-        required=True,
         help="the folder of one LMDB: ranges are chosen on its images, its transcripts are not looked at",
+    )
+    parser.add_argument(
+        "--data_free",
+        type=Literal["network", "noise"],
+        help="instead of --calibration: images made from the network (docs/datafree.md), or noise",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for the networks, their figures, quantized.md")
     parser.add_argument("--images", type=PositiveInt, default=64, help="how many, spread evenly, for the calibration")
@@ -61,6 +67,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--rounds", type=PositiveInt, default=5, help="of that timing")
     parser.add_argument("--threads", type=NonNegativeInt, default=0, help="0: the CPUs that this process may use")
     parser.add_class_arguments(SpotterQuantConfig, "quant")
+    parser.add_class_arguments(DataFreeConfig, "datafree")
     return parser
 
 
@@ -68,7 +75,10 @@ def quantize(options: Namespace) -> int:
     """Make every network, judge it, and write the table."""
     variants = read_variants(options.methods, options.bits)
     network, card = load_model(find_weights(options.weights))
-    images = read_calibration_images(Reader(options.calibration), options.images, card, track)
+    if options.data_free:
+        images = make_calibration_images(network, card, options.data_free, options.datafree, options.out, track)
+    else:
+        images = read_calibration_images(Reader(options.calibration), options.images, card, track)
     judges = Judges({str(path): Reader(path) for path in options.judge}, options.runtime, options.threads)
     comparison = Comparison(network, card, options.quant, images, judges, options.out, track, say)
     results = comparison.run(variants)
@@ -102,6 +112,8 @@ def say(words: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
+    if (options.calibration is None) == (options.data_free is None):
+        parser.error("give either --calibration or --data_free")
     if not options.judge and (options.sensitivity or options.max_drop is not None):
         parser.error("--sensitivity and --max_drop want --judge: images that are read")
     return run_command(lambda: quantize(parser.instantiate(options)))

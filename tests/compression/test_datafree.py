@@ -1,0 +1,75 @@
+"""Calibration without a single image of anybody's."""
+
+import numpy as np
+import pytest
+import torch
+
+from textspot.compression.datafree import SHEET_FILE, STATE_FILE, DataFreeConfig, make_calibration_images
+from textspot.compression.spotter import SpotterQuantConfig, quantize_spotter
+from textspot.data.lmdb_records import Reader
+from textspot.datafree import LayoutConfig
+from textspot.image_files import read_image
+from textspot.inference import Spotter
+from textspot.runtime.torch_runtime import TorchRuntime
+
+WORDS = LayoutConfig(words=(1, 3), length=(3, 5), height=(14, 20))
+CONFIG = DataFreeConfig((96, 128), num_images=3, steps=8, words=WORDS)
+
+
+def test_images_and_a_picture_of_them(learned, tmp_path):
+    network, card, *_ = learned
+    images = make_calibration_images(network, card, "network", CONFIG, tmp_path)
+    assert [(image.shape, image.dtype) for image in images] == [((96, 128, 3), np.uint8)] * 3
+    assert read_image(tmp_path / SHEET_FILE).shape[1] == 4 * 128
+    noise = make_calibration_images(network, card, "noise", CONFIG, tmp_path / "noise")
+    assert not (tmp_path / "noise" / STATE_FILE).exists()
+    assert all((image != other).mean() > 0.3 for image, other in zip(images, noise, strict=True))
+
+
+def test_what_was_broken_off_goes_on(learned, tmp_path):
+    """From the last state that was saved, to the same images."""
+
+    def break_off(items, _):
+        for item in items:
+            if item == 5:
+                raise KeyboardInterrupt
+            yield item
+
+    network, card, *_ = learned
+    whole = make_calibration_images(network, card, "network", CONFIG, tmp_path / "whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("textspot.compression.datafree.SAVE_EVERY", 2)
+        with pytest.raises(KeyboardInterrupt):
+            make_calibration_images(network, card, "network", CONFIG, tmp_path, break_off)
+    assert (tmp_path / STATE_FILE).exists()
+    numbers: list[int] = []
+    again = make_calibration_images(
+        network, card, "network", CONFIG, tmp_path, lambda items, _: numbers.extend(items) or items
+    )
+    assert numbers == list(range(4, 2 * CONFIG.steps))
+    assert all(np.array_equal(image, other) for image, other in zip(again, whole, strict=True))
+
+
+def test_other_settings_do_not_go_on_from_it(learned, tmp_path):
+    network, card, *_ = learned
+    make_calibration_images(network, card, "network", CONFIG, tmp_path)
+    other = DataFreeConfig((96, 128), num_images=3, steps=9, words=WORDS)
+    with pytest.raises(ValueError, match="continue with the same settings, or begin anew"):
+        make_calibration_images(network, card, "network", other, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_network_calibrated_on_its_own_images_still_reads(learned, tmp_path):
+    network, card, _, data = learned
+    config = DataFreeConfig((128, 160), num_images=4, steps=60, words=WORDS)
+    images = make_calibration_images(network, card, "network", config, tmp_path)
+    quantized = quantize_spotter(network, card, SpotterQuantConfig(), images)
+    sample = Reader(data).sample(0)
+    found = Spotter(TorchRuntime(quantized, torch.device("cpu")), card)(sample.image)
+    assert sorted(one.text for one in found) == sorted(sample.transcripts)
+
+
+@pytest.mark.parametrize("size", [(0, 32), (100, 128)])
+def test_sizes_that_cannot_be(size):
+    with pytest.raises(ValueError, match="expected two sides that 32 divides"):
+        DataFreeConfig(size)
