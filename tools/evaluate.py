@@ -23,7 +23,7 @@ from textspot.progress import track
 from textspot.report import build_report, find_images, write_report
 from textspot.text.lexicon import open_lexicon
 
-MODEL_OPTIONS = ("weights", "data", "threshold", "device")
+MODEL_OPTIONS = ("weights", "data", "threshold", "two_fold", "device")
 RECOGNITION = "recognition"  # reads the annotated regions, where the protocols judge what is found
 FILE_OPTIONS = ("gt", "results", "layout", "lenient", "confidences", "images")
 
@@ -58,6 +58,12 @@ def read_command_line(arguments: Sequence[str] | None) -> Namespace:
     model.add_argument("--weights", type=Path, help="the model.safetensors of a training run, or the run's folder")
     model.add_argument("--data", type=Path, help="the folder of one LMDB, see datasets/prepare.py")
     model.add_argument("--threshold", type=ClosedUnitInterval, help="instead of the one stored in the weights")
+    model.add_argument(
+        "--two_fold",
+        action="store_true",
+        default=None,
+        help="the threshold that is best on one half of the images scores the other, as in training, and is said for all",
+    )
     model.add_argument("--device", type=str, help="auto (the default) takes a GPU if there is one; or cpu, or cuda:0")
     model.add_argument(
         "--min_length", type=PositiveInt, help=f"characters of the shortest transcripts that count for {RECOGNITION}"
@@ -89,10 +95,12 @@ def find_complaints(given: set[str], protocols: Sequence[str]) -> list[str]:
         complaints.append("give --weights and --data to score a model, or --gt and --results to score files, not both")
     if of_files and ("images" in given) != ("report" in given):
         complaints.append("to see the errors in files give --report and --images, both or neither")
+    if "two_fold" in given and (unwanted := sorted(given & {"threshold", "lexicon", "report"})):
+        complaints.append(f"--two_fold has no use for {', '.join(unwanted)}")
     if "lexicon_name" in given and "lexicon" not in given:
         complaints.append("--lexicon_name names --lexicon, which is not given")
     if RECOGNITION in protocols:
-        useless = {"threshold", "report", "lexicon", *FILE_OPTIONS}
+        useless = {"threshold", "two_fold", "report", "lexicon", *FILE_OPTIONS}
         if unused := [*sorted(given & useless), *sorted(set(protocols) - {RECOGNITION})]:
             complaints.append(f"--protocol {RECOGNITION} has no use for {', '.join(unused)}")
     elif "min_length" in given:
@@ -136,6 +144,22 @@ def score_recognition(options: Namespace) -> dict[str, float]:
     return score_reading(spotter, Reader(options.data), options.min_length or 1, track)
 
 
+def score_two_fold(options: Namespace) -> dict[str, float]:
+    """Figures at thresholds that were not chosen on the images they are measured on."""
+    from textspot.data.lmdb_records import Reader
+    from textspot.engine.evaluate import LOWEST_THRESHOLD, THRESHOLD_PROTOCOL, predict_dataset
+    from textspot.metrics.thresholds import select_threshold, two_fold
+
+    spotter = textspot.load(options.weights, options.device or "auto")
+    spotter.threshold = LOWEST_THRESHOLD
+    predictions, ground_truths = predict_dataset(spotter, Reader(options.data), track)
+    figures: dict[str, float] = {}
+    for protocol in options.protocol:
+        figures |= two_fold(protocol, predictions, ground_truths)
+    threshold, _ = select_threshold(THRESHOLD_PROTOCOL, predictions, ground_truths)
+    return {**figures, f"best threshold by {THRESHOLD_PROTOCOL}": threshold}
+
+
 def print_figures(scores: Scores) -> None:
     """A table of the figures, and what belongs to them."""
     print(f"{'protocol':40} precision  recall   hmean")
@@ -151,8 +175,8 @@ def print_figures(scores: Scores) -> None:
 
 def evaluate(options: Namespace) -> int:
     """Score, print, and write the files that are asked for."""
-    if RECOGNITION in options.protocol:
-        figures: dict[str, Any] = score_recognition(options)
+    if RECOGNITION in options.protocol or options.two_fold:
+        figures: dict[str, Any] = score_two_fold(options) if options.two_fold else score_recognition(options)
         for name, value in figures.items():
             print(f"{name:50} {value:9.4f}")
     else:

@@ -8,13 +8,16 @@ The suffix of --out says what is written: `.onnx` runs in ONNX Runtime and OpenV
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import ClosedUnitInterval
 
-from textspot.checkpoint import load_model, save_model
+from textspot.checkpoint import load_model, save_model, save_quantized
 from textspot.command_line import run_command
 from textspot.inference import find_weights
+from textspot.quant.layers import quantized_layers
 from textspot.runtime.export import export_onnx, export_program
 
 SUFFIXES = (".onnx", ".pt2", ".safetensors")
@@ -28,6 +31,9 @@ def read_command_line(arguments: Sequence[str] | None) -> Namespace:
     parser.add_argument(
         "--half", action="store_true", help="store the weights of a .safetensors in float16; they load as float32"
     )
+    parser.add_argument(
+        "--threshold", type=ClosedUnitInterval, help="the score threshold to store instead of the one there"
+    )
     options = parser.parse_args(arguments)
     if options.out.suffix not in SUFFIXES:
         parser.error(f"--out is {options.out}, expected a name that ends in {', '.join(SUFFIXES)}")
@@ -36,15 +42,18 @@ def read_command_line(arguments: Sequence[str] | None) -> Namespace:
     return options
 
 
-def export(weights: Path, out: Path, half: bool) -> int:
+def export(weights: Path, out: Path, half: bool, threshold: float | None) -> int:
     """Write the network of a weights file in the format of the suffix, and say how to use it."""
     network, card = load_model(find_weights(weights))
+    card = card.for_use() if threshold is None else replace(card.for_use(), threshold=threshold)
     if out.suffix == ".onnx":
-        export_onnx(network, card.for_use(), out)
+        export_onnx(network, card, out)
     elif out.suffix == ".pt2":
-        export_program(network, card.for_use(), out)
+        export_program(network, card, out)
+    elif quantized_layers(network):
+        save_quantized(out, network, card)
     else:
-        save_model(out, network.state_dict(), card.for_use(), half)
+        save_model(out, network.state_dict(), card, half)
     print(f"{out}: {out.stat().st_size / 2**20:.1f} MiB")
     if out.suffix != ".pt2":
         print(f"read a photograph with it:\n  python tools/infer.py --weights {out} YOUR_PHOTO.jpg")
@@ -53,7 +62,7 @@ def export(weights: Path, out: Path, half: bool) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = read_command_line(arguments)
-    return run_command(lambda: export(options.weights, options.out, options.half))
+    return run_command(lambda: export(options.weights, options.out, options.half, options.threshold))
 
 
 if __name__ == "__main__":

@@ -251,6 +251,8 @@ def test_weights_for_use(folder: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert "train" not in textspot.load(out).card.recipe
     small, large = (textspot.load(path)(noise(96, 128)) for path in (out, folder))
     assert abs(len(small) - len(large)) <= 2
+    assert export_tool.main(["--weights", str(folder), "--out", str(out), "--threshold", "0.65"]) == 0
+    assert textspot.load(out).threshold == 0.65
 
 
 @pytest.mark.parametrize(

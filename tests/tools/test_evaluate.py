@@ -11,7 +11,8 @@ from tool_modules import TOOLS, import_tool
 
 import textspot
 from textspot.data.annotation import Instance
-from textspot.data.lmdb_records import Writer
+from textspot.data.lmdb_records import Reader, Writer
+from textspot.engine.evaluate import validate
 
 TOOL = TOOLS / "evaluate.py"
 DRAWN = Path(__file__).parents[1] / "data" / "rrc_drawn"
@@ -148,6 +149,17 @@ def test_how_the_annotated_regions_are_read(weights, data, tmp_path, capsys):
     assert "holds no transcript of 99 characters or more" in capsys.readouterr().err
 
 
+def test_thresholds_chosen_on_the_other_half(weights, data, tmp_path, capsys):
+    """The very figures of training's last lines; the data set is what the spotter finds."""
+    out = tmp_path / "out.json"
+    options = ["--weights", str(weights), "--data", str(data), "--two_fold", "--json", str(out)]
+    assert evaluate_tool.main(options) == 0
+    figures = json.loads(out.read_text())
+    expected = validate(textspot.load(weights), Reader(data))
+    assert figures == expected.figures | {"best threshold by icdar2015/end_to_end": expected.threshold}
+    assert "icdar2015/end_to_end/hmean" in capsys.readouterr().out
+
+
 def test_a_threshold_that_is_given(weights, data, tmp_path):
     out = tmp_path / "out.json"
     options = ["--weights", str(weights), "--data", str(data), "--json", str(out), "--threshold"]
@@ -272,6 +284,7 @@ def test_a_lexicon_of_a_model(weights, data, tmp_path):
         (["--lexicon_name", "strong"], "--lexicon_name names --lexicon, which is not given"),
         (["--report_width", "0"], "report_width"),
         (["--min_length", "3"], "--min_length is for --protocol recognition"),
+        (["--two_fold", "--threshold", "0.5"], "--two_fold has no use for threshold"),
         (["--protocol", "recognition", "ic13"], "'ic13'"),
         (["--protocol", "recognition", "icdar2015/end_to_end"], "no use for gt, results, icdar2015/end_to_end"),
     ],
