@@ -62,7 +62,7 @@ def read_command_line(arguments: Sequence[str] | None) -> Namespace:
         "--two_fold",
         action="store_true",
         default=None,
-        help="the threshold that is best on one half of the images scores the other, as in training, and is said for all",
+        help="as in training: the threshold that is best on one half of the images scores the other",
     )
     model.add_argument("--device", type=str, help="auto (the default) takes a GPU if there is one; or cpu, or cuda:0")
     model.add_argument(
