@@ -27,7 +27,7 @@ TINY = ModelConfig(
 EASY = ModelConfig(
     BackboneConfig(widths=(16, 32, 48, 64), blocks=(1, 1, 1, 1)),
     NeckConfig(32),
-    RoiConfig(width=32, tap=True),
+    RoiConfig(width=32),
     RecognizerConfig(widths=(32, 48, 64, 96), context_layers=1),
 )
 

@@ -43,7 +43,7 @@ class RoiConfig:
     kind: Literal["stretched", "proportional"] = "stretched"
     columns_per_height: float = 16.0
     min_width: int = 32
-    tap: bool = False
+    tap: bool = True
 
     def __post_init__(self) -> None:
         if not self.columns_per_height > 0:
