@@ -65,14 +65,14 @@ EVERYTHING = Recipe(
     model=ModelConfig(
         BackboneConfig("resnet18", (8, 8, 16, 16), (1, 1, 2, 1), True),
         NeckConfig(16),
-        RoiConfig(8, 32, 0.2, "proportional", 12.0, 16),
+        RoiConfig(8, 32, 0.2, "proportional", 12.0, 16, False),
         RecognizerConfig((8, 8, 8, 8), 1, 3, "crnn"),
         DetectorConfig("rfcn", (8.0, 20.0), (0.5,), 50),
         shared=False,
     ),
     loss=LossConfig(2.0, 0.5, 0.0, 3.0),
     preprocess=PreprocessConfig(640, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)),
-    postprocess=PostprocessConfig(20, 0.5, 4),
+    postprocess=PostprocessConfig(20, 0.5, 4, 1.0),
     train=TrainConfig(steps=3, batch_size=2, accumulation=2, learning_rate=7e-4, precision="float32", compile=True),
 )
 
