@@ -27,14 +27,13 @@ from textspot.losses import LEAST_DENOMINATOR
 from textspot.models.ribbon_head import RibbonHead
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.quant.attention import expose_attention, watch_attention
-from textspot.quant.datafree.classifier import depth_weights
+from textspot.quant.datafree.classifier import PLAN_SEED, depth_weights
 from textspot.quant.datafree.image_space import ImageSpace
 from textspot.quant.datafree.priors import Mixtures, spread_of
 from textspot.quant.datafree.synthesis import Jitter, Synthesis, SynthesisConfig
 from textspot.quant.datafree.terms import align_attention, total_variation
 from textspot.text.ctc import min_time_steps
 
-PLAN_SEED = 7919  # what is to be shown is drawn apart from the noise it is made of
 ATTEMPTS = 30  # at a place for a word, before the image is full
 CHARACTER_WIDTH = (0.45, 0.75)  # of a character, as a share of its height
 HILL = (0.3, 0.5)  # deviations of a word's hill of attention, as shares of its width and height
