@@ -4,7 +4,6 @@ What was judged is kept beside the weights as JSON, so a comparison that was kil
 """
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,7 +96,6 @@ class Result:
     judged_in: str
     judgements: Mapping[str, Judgement]
     reading: Mapping[str, Mapping[str, float]]
-    seconds: float
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -156,19 +154,17 @@ class Comparison:
         """What the variants are compared with."""
         export_onnx(self.network, self.card, self.file(FLOAT, ".onnx"))
         bytes = {"float": sum(tensor.nbytes for tensor in self.network.state_dict().values())}
-        return self._judge(FLOAT, self.network, bytes, 0.0)
+        return self._judge(FLOAT, self.network, bytes)
 
     def measure(self, variant: Variant) -> Result:
         """Quantise, save, export and judge."""
-        started = time.perf_counter()
         config = replace(self.config, layer=variant.layer(self.config.layer))
         quantized = quantize_spotter(self.network, self.card, config, self.images)
-        seconds = time.perf_counter() - started
         save_quantized(self.file(variant.name, ".safetensors"), quantized, self.card)
         export_onnx(quantized, self.card, self.file(variant.name, ".onnx"))
-        return self._judge(variant.name, quantized, count_bytes(quantized), seconds)
+        return self._judge(variant.name, quantized, count_bytes(quantized))
 
-    def _judge(self, name: str, network: SpottingNetwork, bytes: Mapping[str, int], seconds: float) -> Result:
+    def _judge(self, name: str, network: SpottingNetwork, bytes: Mapping[str, int]) -> Result:
         simulated = Spotter(TorchRuntime(network, torch.device("cpu")), self.card)
         spotter = simulated
         if self.judges.runtime != "pytorch":
@@ -189,7 +185,6 @@ class Comparison:
             spotter.runtime.name,
             judgements,
             reading,
-            seconds,
         )
 
     def _keep(self, variant: Variant | None) -> Result:

@@ -59,7 +59,10 @@ def _row(result: Result, reference: Result, timings: Timings) -> list[str]:
     cells += [f"{figures[READING]:.3f}" for figures in result.reading.values()]
     for times in timings.values():
         timing = times.get(result.name)
-        cells.append(f"{timing.quantized_ms:.0f} ({timing.ratio})" if timing else "")
+        if result is reference:
+            cells += [f"{one.float_ms:.0f}" for one in list(times.values())[:1]]
+        else:
+            cells.append(f"{timing.quantized_ms:.0f} ({timing.ratio})" if timing else "")
     return cells
 
 
