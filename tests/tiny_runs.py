@@ -28,7 +28,7 @@ EASY = ModelConfig(
     BackboneConfig(widths=(16, 32, 48, 64), blocks=(1, 1, 1, 1)),
     NeckConfig(32),
     RoiConfig(width=32),
-    RecognizerConfig(widths=(32, 48, 64, 96), context_layers=1),
+    RecognizerConfig(widths=(32, 48, 64, 96), context_layers=1, blocks=(0, 1, 0)),
 )
 
 

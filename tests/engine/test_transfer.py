@@ -14,13 +14,13 @@ from test_train import assert_same_runs
 from tiny_runs import CHARACTERS, drawing
 from torch import Tensor
 
-from textspot.checkpoint import save_model
+from textspot.checkpoint import load_model, save_model
 from textspot.data.lmdb_records import Reader
 from textspot.data.synthetic.draw import draw_dataset
 from textspot.engine.evaluate import judge_further, validate
 from textspot.engine.state import TrainerState
 from textspot.engine.train import train
-from textspot.inference import load
+from textspot.inference import find_weights, load
 from textspot.model_card import CheckpointError, ModelCard
 from textspot.models.neck import NeckConfig
 from textspot.recipe import Recipe, TrainConfig, build_spotting_network
@@ -113,6 +113,23 @@ def test_another_width_is_refused_unless_its_parts_begin_anew(tiny_recipe: Recip
     for name, tensor in state.network.state_dict().items():
         assert torch.equal(tensor, theirs[name] if name.startswith(("backbone.", "normalize.")) else before[name]), name
     assert report[1:] == ["begin anew, as train.reinitialize says: neck, detector, recognizer"]
+
+
+def test_a_deeper_network_starts_as_what_the_weights_are(tiny_recipe: Recipe, given: str) -> None:
+    recipe = tuned(tiny_recipe, given)
+    blocks = (3, *recipe.model.backbone.blocks[1:])
+    deeper = replace(recipe.model, backbone=replace(recipe.model.backbone, blocks=blocks))
+    deeper = replace(deeper, recognizer=replace(deeper.recognizer, blocks=(0, 1, 0)))
+    state, report = start(replace(recipe, model=deeper))
+    theirs, _ = load_model(find_weights(Path(given)))
+    image = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)) * 255
+    with torch.no_grad():
+        for ours, expected in zip(
+            state.network.eval().spot(image, torch.empty(2)), theirs.spot(image, torch.empty(2)), strict=True
+        ):
+            torch.testing.assert_close(ours, expected)
+    assert "which begin as the identity: " in report[1]
+    assert "recognizer.patches.2.3." in report[1]
 
 
 def test_another_normalisation_is_refused(tiny_recipe: Recipe, given: str) -> None:

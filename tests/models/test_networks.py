@@ -10,6 +10,7 @@ from torch import nn
 
 from textspot.geometry import box_to_quad, quad_to_ribbon
 from textspot.models.backbone import BACKBONES, BackboneConfig, Normalize
+from textspot.models.convolution import BasicBlock
 from textspot.models.crnn import RecurrentRecognizer
 from textspot.models.fcr import BLANK_BIAS, FullyConvolutionalRecognizer, RecognizerConfig
 from textspot.models.neck import NeckConfig, TopDownNeck
@@ -100,6 +101,21 @@ def test_the_recogniser_halves_the_width(kind, num_regions, context_layers, kern
     logits = RECOGNIZERS[kind](config, 6, 5)(torch.rand(num_regions, 6, 8, 20))
     assert logits.shape == (num_regions, 10, 5)
     assert logits.dtype == torch.float32
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", RECOGNIZERS)
+def test_new_blocks_leave_what_is_read(kind):
+    """They are there, two, none and one of them, and each is an identity until it is trained."""
+    torch.manual_seed(0)
+    plain = RECOGNIZERS[kind](RecognizerConfig((8, 8, 12, 16), kind=kind), 6, 5).eval()
+    deep = RECOGNIZERS[kind](RecognizerConfig((8, 8, 12, 16), kind=kind, blocks=(2, 0, 1)), 6, 5).eval()
+    assert [type(module) for module in deep.modules()].count(BasicBlock) == 3
+    deep.load_state_dict(plain.state_dict(), strict=False)
+    patches = torch.rand(2, 6, 8, 20)
+    assert torch.equal(deep(patches), plain(patches))
+    nn.init.ones_(deep.patches[3][3].bn2.weight)
+    assert not torch.equal(deep(patches), plain(patches))
 
 
 @torch.no_grad()

@@ -56,8 +56,9 @@ def engine_outputs(network: SpottingNetwork) -> tuple[str, ...]:
         if isinstance(module, BasicBlock | Bottleneck):
             last = "conv2" if isinstance(module, BasicBlock) else "conv3"
             names += [name, f"{name}.{last}"] + ([f"{name}.downsample"] if module.downsample is not None else [])
-        ends_in_relu = isinstance(module, nn.Sequential) and len(module) and isinstance(module[-1], nn.ReLU)
-        if ends_in_relu or name.startswith(("neck.lateral.", "neck.upsample.")):
+        if isinstance(module, nn.Sequential):
+            names += [f"{name}.{child}" for child, part in module.named_children() if isinstance(part, nn.ReLU)]
+        if name.startswith(("neck.lateral.", "neck.upsample.")):
             names.append(name)
     return tuple(names)
 

@@ -1,13 +1,14 @@
 """Fine-tuning: a network starts from the weights of another one, and what was taken over is said in words."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from textspot.checkpoint import load_model, load_weights
 from textspot.inference import find_weights
 from textspot.model_card import CheckpointError
+from textspot.models.convolution import BasicBlock
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.preprocess import PreprocessConfig
 from textspot.recipe import Recipe, build_charset
@@ -32,9 +33,11 @@ def take_over(network: SpottingNetwork, recipe: Recipe, path: str) -> list[str]:
     if "recognizer" not in anew:
         for name in CLASSIFIER:
             tensors[name] = take_rows(fresh[name], tensors[name], classes)
+    blocks = new_blocks(network, tensors)
     kept = {name: tensor for name, tensor in tensors.items() if name.split(".")[0] not in anew}
+    begin = {name: tensor for name, tensor in fresh.items() if name.split(".")[0] in anew or name.startswith(blocks)}
     try:
-        load_weights(network, kept | {name: fresh[name] for name in fresh if name.split(".")[0] in anew}, path)
+        load_weights(network, kept | begin, path)
     except CheckpointError as error:
         raise CheckpointError(
             f"{error}. Give the recipe the model of these weights, or list under train.reinitialize the parts that "
@@ -43,6 +46,8 @@ def take_over(network: SpottingNetwork, recipe: Recipe, path: str) -> list[str]:
     report = [f"{path}: the weights of its step {card.step} are where this run starts"]
     if anew:
         report.append(f"begin anew, as train.reinitialize says: {', '.join(anew)}")
+    if blocks:
+        report.append(f"residual blocks the weights lack, which begin as the identity: {', '.join(blocks)}")
     if "recognizer" not in anew:
         report += _compare_charsets(charset, theirs, len(classes) - 1)
     return report
@@ -52,6 +57,17 @@ def shared_classes(charset: Charset, theirs: Charset) -> list[tuple[int, int]]:
     """(class here, class there) of the blank and of every character that both charsets hold."""
     shared = [c for c in charset.characters if theirs.knows(c)]
     return [(0, 0), *zip(charset.encode("".join(shared)), theirs.encode("".join(shared)), strict=True)]
+
+
+def new_blocks(network: nn.Module, tensors: Collection[str]) -> tuple[str, ...]:
+    """The prefixes of the residual blocks of a new network, identities until they are trained, of which the named
+    tensors hold nothing."""
+    blocks = [
+        f"{name}."
+        for name, module in network.named_modules()
+        if isinstance(module, BasicBlock) and not module.downsample
+    ]
+    return tuple(prefix for prefix in blocks if not any(name.startswith(prefix) for name in tensors))
 
 
 def take_rows(fresh: Tensor, given: Tensor, classes: Sequence[tuple[int, int]]) -> Tensor:

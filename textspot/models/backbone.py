@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.hub import get_dir
 from torch.nn import functional as F
 from torchvision.models import get_model_weights
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+from torchvision.models.resnet import Bottleneck, ResNet
 from torchvision.models.vgg import cfgs, make_layers
 
-from textspot.models.convolution import conv_bn_relu
+from textspot.models.convolution import BasicBlock, conv_bn_relu
 from textspot.models.vit import VisionTransformerTrunk, VitConfig
 
 
@@ -44,17 +44,8 @@ class BackboneConfig:
             raise ValueError(f"model.backbone.pretrained is true, and there are no ImageNet weights of {self.kind}")
 
 
-class _BasicBlock(BasicBlock):
-    """torchvision's, with each module called once: an observer of its one ReLU would see two distributions."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
-        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        return self.relu(self.bn2(self.conv2(x)).add_(shortcut))
-
-
 class _Bottleneck(Bottleneck):
-    """torchvision's, with each module called once."""
+    """torchvision's, with each module called once, as in `BasicBlock`."""
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
@@ -95,11 +86,8 @@ def _stage(in_channels: int, channels: int, depth: int, stride: int) -> nn.Seque
     shortcut = None
     if stride != 1 or in_channels != channels:
         shortcut = nn.Sequential(nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))
-    first = _BasicBlock(in_channels, channels, stride, shortcut)
-    blocks = [first, *(_BasicBlock(channels, channels) for _ in range(depth - 1))]
-    for block in blocks:
-        nn.init.zeros_(block.bn2.weight)  # each block starts as the identity: He et al. 2019, "Bag of tricks", 3.1
-    return nn.Sequential(*blocks)
+    first = BasicBlock(in_channels, channels, stride, shortcut)
+    return nn.Sequential(first, *(BasicBlock(channels, channels) for _ in range(depth - 1)))
 
 
 class TorchvisionResNet(nn.Module):
@@ -159,8 +147,8 @@ def imagenet_weights(config: BackboneConfig) -> dict[str, Tensor] | None:
 Backbone = SlimResNet | TorchvisionResNet | TorchvisionVgg | VisionTransformerTrunk
 BACKBONES: dict[str, Callable[[BackboneConfig], Backbone]] = {
     "slim_resnet": lambda config: SlimResNet(config.widths, config.blocks),
-    "resnet18": lambda config: TorchvisionResNet(_BasicBlock, [2, 2, 2, 2], imagenet_weights(config)),
-    "resnet34": lambda config: TorchvisionResNet(_BasicBlock, [3, 4, 6, 3], imagenet_weights(config)),
+    "resnet18": lambda config: TorchvisionResNet(BasicBlock, [2, 2, 2, 2], imagenet_weights(config)),
+    "resnet34": lambda config: TorchvisionResNet(BasicBlock, [3, 4, 6, 3], imagenet_weights(config)),
     "resnet50": lambda config: TorchvisionResNet(_Bottleneck, [3, 4, 6, 3], imagenet_weights(config)),
     "vgg16_bn": lambda config: TorchvisionVgg(imagenet_weights(config)),
     "vit": lambda config: VisionTransformerTrunk(config.vit),

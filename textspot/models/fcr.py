@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from textspot.models.convolution import conv_bn_relu
+from textspot.models.convolution import BasicBlock, conv_bn_relu
 
 PATCH_HEIGHT = 8  # rows that the convolutions bring to one
 COLUMNS_PER_STEP = 2
@@ -27,12 +27,14 @@ class RecognizerConfig:
             context layers.
         context_layers: convolutions, or LSTMs, along the line once the height is 1.
         context_kernel: columns each of these convolutions sees.
+        blocks: residual blocks at 8, 4 and 2 rows.
     """
 
     widths: tuple[int, int, int, int] = (64, 96, 128, 192)
     context_layers: int = 2
     context_kernel: int = 5
     kind: ReaderKind = "fcr"
+    blocks: tuple[int, int, int] = (0, 0, 0)
 
     def __post_init__(self) -> None:
         if self.context_kernel < 1 or self.context_kernel % 2 == 0:
@@ -55,12 +57,16 @@ class Recognizer(nn.Module):
         super().__init__()
         self.fine = conv_bn_relu(fine_channels, in_channels, stride=2) if fine_channels else None
         first, second, third, last = config.widths
+        at_8, at_4, at_2 = (
+            [BasicBlock(width, width) for _ in range(depth)]
+            for width, depth in zip((first, third, third), config.blocks, strict=True)
+        )
         self.num_classes = num_classes
         self.patches = nn.Sequential(
-            conv_bn_relu(in_channels, first),
+            conv_bn_relu(in_channels, first).extend(at_8),
             conv_bn_relu(first, second, stride=(2, 2)),
-            conv_bn_relu(second, third),
-            conv_bn_relu(third, third, stride=(2, 1)),
+            conv_bn_relu(second, third).extend(at_4),
+            conv_bn_relu(third, third, stride=(2, 1)).extend(at_2),
             conv_bn_relu(third, last, kernel=(2, 3), padding=(0, 1)),
         )
         self.context, channels = self._build_context(config, num_classes)
