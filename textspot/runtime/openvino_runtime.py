@@ -32,6 +32,20 @@ def keep_coordinates_in_float32(model: Any) -> None:
             model.add_outputs(operation.input(1).get_source_output())
 
 
+def change_layout_of_integers(model: Any) -> None:
+    """Have the maps that regions are sampled from brought into the layout that sampling takes while they are integers,
+    in place: each is flattened and restored, which asks for that layout, and OpenVINO moves the dequantisation behind
+    it. Changing the layout of float32 takes eight times as long, a third of the time of a quantised network."""
+    from openvino import opset13 as op
+
+    for operation in model.get_ordered_ops():
+        if operation.get_type_name() == "GridSample":
+            maps = operation.input(0).get_source_output()
+            flat = op.reshape(maps, op.constant(np.array([0, 0, -1])), special_zero=True)
+            restored = op.reshape(flat, op.shape_of(maps), special_zero=False)
+            operation.input(0).replace_source_output(restored.output(0))
+
+
 class OpenVinoRuntime:
     """An exported graph on the CPU in OpenVINO; `metadata` is that of the ONNX file.
 
@@ -57,8 +71,10 @@ class OpenVinoRuntime:
             "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
             "INFERENCE_NUM_THREADS": num_threads,
             "PERFORMANCE_HINT": "LATENCY",
-            "CPU_RUNTIME_CACHE_CAPACITY": 0,  # kernels kept for each new size of image take 1 GiB per 1000 images
+            # Kernels kept for each new size of image take 1 GiB per 1000 images, and spare 5 % of the time.
+            "CPU_RUNTIME_CACHE_CAPACITY": 0,
         }
+        change_layout_of_integers(model)
         if precision != "float32":
             keep_coordinates_in_float32(model)
         self._compiled = core.compile_model(model, "CPU", settings)
