@@ -21,11 +21,12 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from textspot.checkpoint import load_model, write_atomically
 from textspot.command_line import run_command
-from textspot.compression.compare import FLOAT, Comparison, Judges, read_variants
+from textspot.compression.compare import Comparison, Judges, read_variants
 from textspot.compression.datafree import DataFreeConfig, make_calibration_images
 from textspot.compression.engine import Timings, time_engines
 from textspot.compression.report import compare_methods, to_markdown
 from textspot.compression.spotter import SpotterQuantConfig, read_calibration_images
+from textspot.compression.toolkits import TOOLKITS
 from textspot.data.lmdb_records import Reader
 from textspot.inference import find_weights
 from textspot.progress import track
@@ -53,6 +54,9 @@ def build_parser() -> ArgumentParser:
     parser.add_argument("--images", type=PositiveInt, default=64, help="how many, spread evenly, for the calibration")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=["rtn"], help="rtn: round to nearest")
     parser.add_argument("--bits", nargs="+", default=["w8a8"], help="of weights and activations, such as w8a8 w4a8")
+    parser.add_argument(
+        "--toolkits", nargs="+", choices=list(TOOLKITS), default=[], help="quantisers of others to stand beside"
+    )
     parser.add_argument("--judge", nargs="+", type=Path, default=[], help="LMDBs that every network is to read")
     parser.add_argument(
         "--runtime", type=RuntimeName, default="onnxruntime", help="what reads them; pytorch simulates integers"
@@ -81,14 +85,15 @@ def quantize(options: Namespace) -> int:
         images = read_calibration_images(Reader(options.calibration), options.images, card, track)
     judges = Judges({str(path): Reader(path) for path in options.judge}, options.runtime, options.threads)
     comparison = Comparison(network, card, options.quant, images, judges, options.out, track, say)
-    results = comparison.run(variants)
+    results = comparison.run(variants, options.toolkits)
     timings: Timings = {}
     left_out: list[str] = []
     if options.engines:
-        files = {variant.name: comparison.file(variant.name, ".onnx") for variant in variants}
-        float_file = comparison.file(FLOAT, ".onnx")
-        timings, left_out = time_engines(float_file, files, images[:NUM_TIMED], options.rounds, options.threads)
-    parts = [to_markdown(results, timings), compare_methods(results, variants), *left_out]
+        float_file, *files = (comparison.file(result.name, ".onnx") for result in results)
+        timings, left_out = time_engines(
+            float_file, {file.stem: file for file in files}, images[:NUM_TIMED], options.rounds, options.threads
+        )
+    parts = [to_markdown(results, timings), compare_methods(results), *left_out]
     if options.sensitivity or options.max_drop is not None:
         from textspot.compression.sensitivity import examine  # matplotlib is an extra
 

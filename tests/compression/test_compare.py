@@ -2,12 +2,15 @@
 
 import copy
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
 
 from textspot.benchmark.timing import Ratio
+from textspot.compression import compare
 from textspot.compression.compare import (
     FLOAT,
     Comparison,
@@ -20,7 +23,8 @@ from textspot.compression.compare import (
 from textspot.compression.engine import EngineTiming
 from textspot.compression.judge import Judgement
 from textspot.compression.report import compare_methods, to_markdown
-from textspot.compression.spotter import SpotterQuantConfig, quantize_spotter
+from textspot.compression.spotter import KEPT_FLOAT, SpotterQuantConfig, quantize_spotter
+from textspot.compression.toolkits import TOOLKITS, run_toolkit
 from textspot.data.lmdb_records import Reader
 from textspot.quant import build_method
 from textspot.quant.correction import CorrectionConfig
@@ -50,6 +54,36 @@ def test_what_was_measured_before_is_not_measured_again(learned, images, tmp_pat
     again = build_comparison(learned, images, tmp_path, said).run(variants)
     assert said == ["float: measured before", "rtn-w8a8: measured before"]
     assert to_markdown(again, {}) == to_markdown(first, {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("toolkit", TOOLKITS)
+def test_another_quantiser_gets_the_same_graph_and_images(learned, images, tmp_path, toolkit):
+    pytest.importorskip({"nncf": "nncf", "quantize_static": "onnxruntime"}[toolkit])
+    network, card, _, data = learned
+    judges = Judges({"two": Reader(data)}, num_threads=1)
+    floating, quantized = Comparison(network, card, SpotterQuantConfig(), images, judges, tmp_path).run([], [toolkit])
+    assert quantized.name == f"{toolkit}-w8a8"
+    assert quantized.judgements["two"].hmeans() == {DETECTION: 1.0, END_TO_END: 1.0}
+    assert quantized.bytes["file"] < 0.45 * (tmp_path / "float.onnx").stat().st_size
+    assert (quantized.reading, quantized.multiplications) == ({}, floating.multiplications)
+    graph = onnx.load(tmp_path / f"{toolkit}-w8a8.onnx").graph
+    integers = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert sum(node.input[1] not in integers for node in convolutions) == len(KEPT_FLOAT)
+
+
+def test_quantisers_of_others_have_no_simulation(learned, images, tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "run_toolkit", lambda *_: (tmp_path / "nncf-w8a8.onnx").touch())
+    monkeypatch.setattr(Comparison, "measure_float", lambda _: result(FLOAT, 4))
+    with pytest.raises(ValueError, match="nncf-w8a8 does not run in PyTorch: choose another runtime"):
+        build_comparison(learned, images, tmp_path, []).run([], ["nncf"])
+
+
+def test_a_quantiser_that_is_not_installed_is_named(learned, images, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.raises(ValueError, match="nncf is not installed: pip install nncf"):
+        run_toolkit("nncf", tmp_path / "float.onnx", learned[1], KEPT_FLOAT, images, tmp_path / "out.onnx")
 
 
 def test_what_was_measured_of_another_network_or_in_another_way_is_not_taken(learned, images, tmp_path, monkeypatch):
@@ -112,9 +146,14 @@ def test_the_table_says_what_is_lost_and_how_fast_it_is():
     assert "0.750 | 0.750 | -25.0 (-25.0 to -25.0) | 0.750 | 20 (4.00 (3.90 to 4.10)) |" in lines[3]
     assert "| +10.0% | 1.000 | 1.000 | +0.0 (+0.0 to +0.0) |" in lines[4]
     assert lines[-1].endswith("in somewhere.")
-    gains = compare_methods(results, read_variants(["rtn", "aser"], ["w4a8"])).splitlines()
+    gains = compare_methods(results).splitlines()
     assert gains[2] == "| aser-w4a8 | rtn-w4a8 | val | +25.0 (+25.0 to +25.0) | yes | +10.0% |"
-    assert compare_methods(results, read_variants(["rtn"], ["w4a8"])) == ""
+    assert compare_methods(results[:2]) == ""
+
+
+def test_what_exists_as_a_graph_alone_leaves_a_cell_empty():
+    graph = replace(result("nncf-w8a8", 3), reading={})
+    assert to_markdown([result(FLOAT, 4), graph], {}).splitlines()[3].endswith("| -25.0 (-25.0 to -25.0) |  |")
 
 
 def test_a_result_comes_back_from_json():

@@ -6,6 +6,7 @@ What was judged is kept beside the weights as JSON, so a comparison that was kil
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from textspot.checkpoint import save_quantized, write_atomically
 from textspot.compression.judge import Judgement, judge_spotter
 from textspot.compression.spotter import SpotterQuantConfig, quantize_spotter
+from textspot.compression.toolkits import run_toolkit
 from textspot.data.lmdb_records import Reader
 from textspot.engine.evaluate import score_reading
 from textspot.inference import Spotter, load
@@ -87,7 +89,7 @@ class Result:
 
     `bytes` is by part as `quant.count_bytes` has it; `multiplications` is of the network alone on one image with 16
     words; `judged_in` names the runtime; `judgements` are by data set, `reading` is `recognition/...` of annotated
-    regions by data set, in PyTorch.
+    regions by data set, in PyTorch, and empty for what exists as a graph alone.
     """
 
     name: str
@@ -146,15 +148,17 @@ class Comparison:
         """Where a variant's weights, graph or figures lie."""
         return self.folder / f"{name}{suffix}"
 
-    def run(self, variants: Sequence[Variant]) -> list[Result]:
-        """The results of the float network and of every variant, in this order."""
-        return [self._keep(None), *map(self._keep, variants)]
+    def run(self, variants: Sequence[Variant], toolkits: Sequence[str] = ()) -> list[Result]:
+        """The results of the float network, of every variant and of other quantisers by name, in this order."""
+        results = [self._keep(FLOAT, self.measure_float)]
+        results += [self._keep(variant.name, partial(self.measure, variant)) for variant in variants]
+        return results + [self._keep(f"{name}-w8a8", partial(self.measure_toolkit, name)) for name in toolkits]
 
     def measure_float(self) -> Result:
         """What the variants are compared with."""
         export_onnx(self.network, self.card, self.file(FLOAT, ".onnx"))
         bytes = {"float": sum(tensor.nbytes for tensor in self.network.state_dict().values())}
-        return self._judge(FLOAT, self.network, bytes)
+        return self._judge(FLOAT, bytes, self.network)
 
     def measure(self, variant: Variant) -> Result:
         """Quantise, save, export and judge."""
@@ -162,14 +166,24 @@ class Comparison:
         quantized = quantize_spotter(self.network, self.card, config, self.images)
         save_quantized(self.file(variant.name, ".safetensors"), quantized, self.card)
         export_onnx(quantized, self.card, self.file(variant.name, ".onnx"))
-        return self._judge(variant.name, quantized, count_bytes(quantized))
+        return self._judge(variant.name, count_bytes(quantized), quantized)
 
-    def _judge(self, name: str, network: SpottingNetwork, bytes: Mapping[str, int]) -> Result:
-        simulated = Spotter(TorchRuntime(network, torch.device("cpu")), self.card)
+    def measure_toolkit(self, toolkit: str) -> Result:
+        """Let another quantiser have the float graph, and judge what it gives."""
+        name = f"{toolkit}-w8a8"
+        graph = self.file(name, ".onnx")
+        run_toolkit(toolkit, self.file(FLOAT, ".onnx"), self.card, self.config.keep_float, self.images, graph)
+        return self._judge(name, {"file": graph.stat().st_size})
+
+    def _judge(self, name: str, bytes: Mapping[str, int], network: SpottingNetwork | None = None) -> Result:
+        """Without a network only the graph is there, and annotated regions cannot be read."""
+        simulated = Spotter(TorchRuntime(network or self.network, torch.device("cpu")), self.card)
         spotter = simulated
         if self.judges.runtime != "pytorch":
             config = RuntimeConfig(self.judges.runtime, num_threads=self.judges.num_threads)
             spotter = load(self.file(name, ".onnx"), config)
+        elif network is None:
+            raise ValueError(f"{name} does not run in PyTorch: choose another runtime")
         judgements = {}
         for data, reader in self.judges.readers.items():
             self.say(f"{name}: {data}")
@@ -177,26 +191,20 @@ class Comparison:
         reading = {
             data: score_reading(simulated, reader, track=self.track)
             for data, reader in list(self.judges.readers.items())[:1]
+            if network is not None
         }
-        return Result(
-            name,
-            bytes,
-            count_multiplications(network, self.images[0]),
-            spotter.runtime.name,
-            judgements,
-            reading,
-        )
+        multiplications = count_multiplications(network or self.network, self.images[0])
+        return Result(name, bytes, multiplications, spotter.runtime.name, judgements, reading)
 
-    def _keep(self, variant: Variant | None) -> Result:
+    def _keep(self, name: str, measure: Callable[[], Result]) -> Result:
         """What was measured before, if it was of the same weights and settings; else it is measured and kept."""
-        name = variant.name if variant else FLOAT
         file, settings = self.file(name, ".json"), self._settings()
         if file.exists():
             kept = json.loads(file.read_text(encoding="utf-8"))
             if kept["settings"] == settings:
                 self.say(f"{name}: measured before")
                 return Result.from_dict(kept["result"])
-        result = self.measure(variant) if variant else self.measure_float()
+        result = measure()
         page = json.dumps({"settings": settings, "result": result.to_dict()})
         write_atomically(file, lambda temporary: temporary.write_text(page, encoding="utf-8"))
         return result

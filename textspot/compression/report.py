@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from textspot.compression.compare import FLOAT, Result, Variant
+from textspot.compression.compare import FLOAT, Result
 from textspot.compression.engine import Timings
 from textspot.engine.evaluate import PROTOCOLS
 from textspot.metrics.bootstrap import Difference
@@ -25,15 +25,15 @@ def to_markdown(results: Sequence[Result], timings: Timings) -> str:
     return "\n".join([*lines, "", f"End-to-end and detection hmean are those of the whole path in {judged}."])
 
 
-def compare_methods(results: Sequence[Result], variants: Sequence[Variant], baseline: str = "rtn") -> str:
+def compare_methods(results: Sequence[Result], baseline: str = "rtn") -> str:
     """What each method gains in end-to-end hmean over the baseline at the same bits; empty without a pair."""
     by_name = {result.name: result for result in results}
     lines = []
-    for variant in variants:
-        other = by_name.get(Variant(baseline, variant.weight_bits, variant.activation_bits).name)
-        if other is None or variant.method == baseline:
+    for ours in results:
+        method, _, precision = ours.name.partition("-")
+        other = by_name.get(f"{baseline}-{precision}")
+        if other is None or method == baseline:
             continue
-        ours = by_name[variant.name]
         for data, judgement in ours.judgements.items():
             gain = judgement.gain_over(other.judgements[data])
             extra = _extra(ours, other)
@@ -56,7 +56,7 @@ def _row(result: Result, reference: Result, timings: Timings) -> list[str]:
         change = judgement.gain_over(reference.judgements[name])
         cells += [f"{hmeans[DETECTION]:.3f}", f"{hmeans[END_TO_END]:.3f}"]
         cells.append("" if result is reference else _points(change))
-    cells += [f"{figures[READING]:.3f}" for figures in result.reading.values()]
+    cells += [f"{result.reading[data][READING]:.3f}" if data in result.reading else "" for data in reference.reading]
     for times in timings.values():
         timing = times.get(result.name)
         if result is reference:
