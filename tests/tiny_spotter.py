@@ -28,7 +28,7 @@ TINY_RECIPE = Recipe(
     model=ModelConfig(
         BackboneConfig(widths=(8, 8, 16, 16), blocks=(1, 1, 1, 1)),
         NeckConfig(8),
-        RoiConfig(width=16),
+        RoiConfig(width=16, taps=(2, 1)),
         RecognizerConfig(widths=(8, 8, 16, 16), context_layers=1),
     ),
     postprocess=PostprocessConfig(text_power=0.0),  # random weights read nothing with certainty

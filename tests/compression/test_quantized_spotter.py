@@ -114,8 +114,8 @@ def test_outputs_are_on_both_sides_of_every_sum(learned):
     for block in ("backbone.stages.0.0", "backbone.stages.3.0"):
         assert {block, f"{block}.conv2"} <= set(outputs)
     assert "backbone.stages.3.0.downsample" in outputs
-    between = {"neck.lateral.0", "neck.smooth.3.2", "detector.tower.2", "recognizer.fine.2", "recognizer.patches.4.2"}
-    assert between <= set(outputs)
+    between = {"neck.lateral.0", "neck.smooth.3.2", "detector.tower.2", "recognizer.patches.4.2"}
+    assert between | {"recognizer.taps.0.2", "recognizer.taps.1", "recognizer.taps.1.2"} <= set(outputs)
     assert not any(name.startswith(("detector.score", "recognizer.classifier")) for name in outputs)
 
 

@@ -16,7 +16,7 @@ from textspot.models.text_pooling import RoiConfig
 TINY = ModelConfig(
     BackboneConfig(widths=(4, 6, 8, 10), blocks=(1, 2, 1, 1)),
     NeckConfig(8),
-    RoiConfig(width=16),
+    RoiConfig(width=16, taps=(2, 1)),
     RecognizerConfig(widths=(8, 8, 12, 16), context_layers=2),
 )
 

@@ -39,6 +39,7 @@ def build_images(count: int = 4) -> torch.Tensor:
         (lambda: RecognizerConfig(context_layers=0, kind="crnn"), "context_layers is 0, expected at least 1"),
         (lambda: RecognizerConfig(context_kernel=4), "model.recognizer.context_kernel is 4, expected an odd number"),
         (lambda: ModelConfig(roi=RoiConfig(height=16)), "model.roi.height is 16, the recogniser takes 8 rows"),
+        (lambda: RoiConfig(taps=(2, 2)), r"model.roi.taps is \(2, 2\), expected every stride once"),
         (lambda: ModelConfig(roi=RoiConfig(width=33)), "model.roi.width is 33, expected a multiple of 2"),
     ],
 )
@@ -108,7 +109,7 @@ def test_the_recogniser_halves_the_width(kind, num_regions, context_layers, kern
 def test_new_blocks_leave_what_is_read(kind):
     """They are there, two, none and one of them, and each is an identity until it is trained."""
     torch.manual_seed(0)
-    plain = RECOGNIZERS[kind](RecognizerConfig((8, 8, 12, 16), kind=kind), 6, 5).eval()
+    plain = RECOGNIZERS[kind](RecognizerConfig((8, 8, 12, 16), kind=kind, blocks=(0, 0, 0)), 6, 5).eval()
     deep = RECOGNIZERS[kind](RecognizerConfig((8, 8, 12, 16), kind=kind, blocks=(2, 0, 1)), 6, 5).eval()
     assert [type(module) for module in deep.modules()].count(BasicBlock) == 3
     deep.load_state_dict(plain.state_dict(), strict=False)
@@ -118,14 +119,28 @@ def test_new_blocks_leave_what_is_read(kind):
     assert not torch.equal(deep(patches), plain(patches))
 
 
+def test_a_look_at_the_image_begins_as_nothing_and_learns():
+    torch.manual_seed(0)
+    reader = RECOGNIZERS["fcr"](RecognizerConfig((8, 8, 12, 16)), 8, 5, {1: 3})
+    patches, image = torch.rand(2, 8, 8, 20), torch.rand(2, 3, 32, 80)
+    logits = reader(patches, image)
+    torch.testing.assert_close(logits, reader(patches, torch.rand(2, 3, 32, 80)))
+    logits.square().sum().backward()
+    assert reader.taps[0][-1].weight.grad.abs().min() > 0
+
+
 @torch.no_grad()
-def test_the_reader_looks_at_the_map_at_stride_2_if_it_is_told_to(build_tiny):
+def test_the_reader_looks_at_finer_maps_if_it_is_told_to(build_tiny):
     network = build_tiny().eval()
-    blind = build_tiny(roi=RoiConfig(width=16, tap=False)).eval()
+    nn.init.ones_(network.recognizer.taps[1][-1].weight)
     features, _ = network.detect(build_images())
-    changed = features._replace(fine=features.fine.roll(7, dims=3))
-    assert not torch.equal(network.read(changed, WORDS), network.read(features, WORDS))
-    assert torch.equal(blind.read(changed, WORDS), blind.read(features, WORDS))
+    for number in range(2):
+        finer = list(features.finer)
+        finer[number] = finer[number].roll(7, dims=3)
+        changed = features._replace(finer=tuple(finer))
+        assert not torch.equal(network.read(changed, WORDS), network.read(features, WORDS))
+    blind = build_tiny(roi=RoiConfig(width=16, taps=())).eval()
+    assert blind.detect(build_images())[0].finer == ()
 
 
 def test_a_new_recogniser_favours_the_blank():
@@ -308,7 +323,7 @@ def test_crnn_looks_along_the_whole_line():
 def build_separate() -> SpottingNetwork:
     torch.manual_seed(0)
     backbone, recognizer = BackboneConfig(widths=(4, 6, 8, 10), blocks=(1, 1, 1, 1)), RecognizerConfig((8, 8, 12, 16))
-    config = ModelConfig(backbone, NeckConfig(8), RoiConfig(width=16), recognizer, shared=False)
+    config = ModelConfig(backbone, NeckConfig(8), RoiConfig(width=16, taps=(2, 1)), recognizer, shared=False)
     return build_network(config, 5, stride=4, offset_unit=16.0, mean=(120, 110, 100), std=(60, 58, 56))
 
 
@@ -333,7 +348,8 @@ def test_separate_heads_read_from_features_of_their_own():
     (_, *shared_levels), (backbone, neck) = network.backbone(normalized), network.reading_trunk
     shared, (fine, *others) = network.neck(shared_levels), backbone(normalized)
     np.testing.assert_allclose(features.reading, neck(others), atol=1e-5)
-    np.testing.assert_allclose(features.fine, fine, atol=1e-5)
+    np.testing.assert_allclose(features.finer[0], fine, atol=1e-5)
+    assert torch.equal(features.finer[1], normalized)
     np.testing.assert_allclose(network.detector(shared).score_logits, maps.score_logits, atol=1e-5)
     assert (features.reading - shared).abs().max() > 1e-3
 

@@ -14,6 +14,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from textspot.data.lmdb_records import Reader
 from textspot.model_card import ModelCard
+from textspot.models.convolution import AddedBranch
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.preprocess import preprocess
 from textspot.progress import Track, untracked
@@ -58,7 +59,7 @@ def engine_outputs(network: SpottingNetwork) -> tuple[str, ...]:
             names += [name, f"{name}.{last}"] + ([f"{name}.downsample"] if module.downsample is not None else [])
         if isinstance(module, nn.Sequential):
             names += [f"{name}.{child}" for child, part in module.named_children() if isinstance(part, nn.ReLU)]
-        if name.startswith(("neck.lateral.", "neck.upsample.")):
+        if name.startswith(("neck.lateral.", "neck.upsample.")) or isinstance(module, AddedBranch):
             names.append(name)
     return tuple(names)
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from textspot.checkpoint import load_model, load_weights
 from textspot.inference import find_weights
 from textspot.model_card import CheckpointError
-from textspot.models.convolution import BasicBlock
+from textspot.models.convolution import AddedBranch, BasicBlock
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.preprocess import PreprocessConfig
 from textspot.recipe import Recipe, build_charset
@@ -21,8 +21,9 @@ def take_over(network: SpottingNetwork, recipe: Recipe, path: str) -> list[str]:
     """Put the weights at `path`, a file or a run's folder, into a new network of the recipe; what was done, in words.
 
     Parts that the recipe re-initialises stay as they are. So do the classifier's rows of characters that the weights do
-    not know; rows of characters that both know are taken over, wherever they stand. Anything else that does not fit is
-    a `CheckpointError` that names it, and nothing is taken over then.
+    not know; rows of characters that both know are taken over, wherever they stand. Parts that change
+    nothing until they are trained may be new: the network then starts as what the weights are. Anything else that does
+    not fit is a `CheckpointError` that names it, and nothing is taken over then.
     """
     given, card = load_model(find_weights(Path(path)))
     anew = recipe.train.reinitialize
@@ -33,9 +34,9 @@ def take_over(network: SpottingNetwork, recipe: Recipe, path: str) -> list[str]:
     if "recognizer" not in anew:
         for name in CLASSIFIER:
             tensors[name] = take_rows(fresh[name], tensors[name], classes)
-    blocks = new_blocks(network, tensors)
+    new = new_parts(network, tensors)
     kept = {name: tensor for name, tensor in tensors.items() if name.split(".")[0] not in anew}
-    begin = {name: tensor for name, tensor in fresh.items() if name.split(".")[0] in anew or name.startswith(blocks)}
+    begin = {name: tensor for name, tensor in fresh.items() if name.split(".")[0] in anew or name.startswith(new)}
     try:
         load_weights(network, kept | begin, path)
     except CheckpointError as error:
@@ -46,8 +47,8 @@ def take_over(network: SpottingNetwork, recipe: Recipe, path: str) -> list[str]:
     report = [f"{path}: the weights of its step {card.step} are where this run starts"]
     if anew:
         report.append(f"begin anew, as train.reinitialize says: {', '.join(anew)}")
-    if blocks:
-        report.append(f"residual blocks the weights lack, which begin as the identity: {', '.join(blocks)}")
+    if new:
+        report.append(f"parts the weights lack, which change nothing until they are trained: {', '.join(new)}")
     if "recognizer" not in anew:
         report += _compare_charsets(charset, theirs, len(classes) - 1)
     return report
@@ -59,15 +60,15 @@ def shared_classes(charset: Charset, theirs: Charset) -> list[tuple[int, int]]:
     return [(0, 0), *zip(charset.encode("".join(shared)), theirs.encode("".join(shared)), strict=True)]
 
 
-def new_blocks(network: nn.Module, tensors: Collection[str]) -> tuple[str, ...]:
-    """The prefixes of the residual blocks of a new network, identities until they are trained, of which the named
-    tensors hold nothing."""
-    blocks = [
+def new_parts(network: nn.Module, tensors: Collection[str]) -> tuple[str, ...]:
+    """The prefixes of those parts of a new network of which the named tensors hold nothing, and which change nothing
+    until they are trained: residual blocks and added branches."""
+    parts = [
         f"{name}."
         for name, module in network.named_modules()
-        if isinstance(module, BasicBlock) and not module.downsample
+        if isinstance(module, AddedBranch) or (isinstance(module, BasicBlock) and not module.downsample)
     ]
-    return tuple(prefix for prefix in blocks if not any(name.startswith(prefix) for name in tensors))
+    return tuple(prefix for prefix in parts if not any(name.startswith(prefix) for name in tensors))
 
 
 def take_rows(fresh: Tensor, given: Tensor, classes: Sequence[tuple[int, int]]) -> Tensor:

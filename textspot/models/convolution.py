@@ -1,5 +1,8 @@
-"""The convolution and the residual block all parts of the network are made of."""
+"""The convolution all parts of the network are made of, and what may be added to a trained network: parts that change
+nothing until they are trained."""
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
@@ -19,6 +22,17 @@ class BasicBlock(TorchvisionBasicBlock):
         shortcut = x if self.downsample is None else self.downsample(x)
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         return self.relu(self.bn2(self.conv2(x)).add_(shortcut))
+
+
+class AddedBranch(nn.Sequential):
+    """Convolutions from `channels[0]` to `channels[-1]` whose output is added to something, at first as nothing: the
+    last BatchNorm begins at zero, and no ReLU follows that would keep it there."""
+
+    def __init__(self, channels: Sequence[int], strides: Sequence[int]):
+        steps = zip(pairwise(channels), strides, strict=True)
+        layers = [layer for (before, after), stride in steps for layer in conv_bn_relu(before, after, stride=stride)]
+        super().__init__(*layers[:-1])
+        nn.init.zeros_(self[-1].get_parameter("weight"))
 
 
 def conv_bn_relu(

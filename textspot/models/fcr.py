@@ -3,18 +3,24 @@
 The paper does not publish its layers; these are ours. Legend: R regions, D channels, T time, C classes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from textspot.models.convolution import BasicBlock, conv_bn_relu
+from textspot.models.convolution import AddedBranch, BasicBlock, conv_bn_relu
 
 PATCH_HEIGHT = 8  # rows that the convolutions bring to one
 COLUMNS_PER_STEP = 2
 ReaderKind = Literal["fcr", "crnn"]
 BLANK_BIAS = 2.0  # most steps are blank: starting there saves the first hundred steps
+NO_TAPS: Mapping[int, int] = {}
+TAPS = {
+    1: lambda channels, width: AddedBranch((channels, width // 4, width // 2, width), (2, 1, 2)),
+    2: lambda channels, width: conv_bn_relu(channels, width, stride=2),
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class RecognizerConfig:
     context_layers: int = 2
     context_kernel: int = 5
     kind: ReaderKind = "fcr"
-    blocks: tuple[int, int, int] = (0, 0, 0)
+    blocks: tuple[int, int, int] = (1, 1, 1)
 
     def __post_init__(self) -> None:
         if self.context_kernel < 1 or self.context_kernel % 2 == 0:
@@ -50,12 +56,15 @@ class Recognizer(nn.Module):
     """Patches (R, D, 8, W) to logits (R, W / 2, C): convolutions bring the height to 1, a context looks along the line,
     one convolution classifies each step. Every module is called once.
 
-    With `fine_channels` D', patches (R, D', 16, 2 W) from a finer map are brought to the shape of the others and added.
+    `tap_channels` are those of patches from finer maps by their stride: (R, 3, 32, 4 W) at stride 1, (R, D', 16, 2 W)
+    at stride 2. They are brought to the shape of the others and added.
     """
 
-    def __init__(self, config: RecognizerConfig, in_channels: int, num_classes: int, fine_channels: int = 0):
+    def __init__(
+        self, config: RecognizerConfig, in_channels: int, num_classes: int, tap_channels: Mapping[int, int] = NO_TAPS
+    ):
         super().__init__()
-        self.fine = conv_bn_relu(fine_channels, in_channels, stride=2) if fine_channels else None
+        self.taps = nn.ModuleList(TAPS[stride](channels, in_channels) for stride, channels in tap_channels.items())
         first, second, third, last = config.widths
         at_8, at_4, at_2 = (
             [BasicBlock(width, width) for _ in range(depth)]
@@ -79,15 +88,17 @@ class Recognizer(nn.Module):
         """A module from (R, config.widths[-1], 1, T) to (R, channels, 1, T), and these channels."""
         raise NotImplementedError
 
-    def forward(self, patches: Tensor, fine: Tensor | None = None) -> Tensor:
-        """(R, D, 8, W), and with `fine_channels` (R, D', 16, 2 W), to float32 logits (R, T, C). Without regions
-        BatchNorm has nothing to measure: the layers are passed over, yet every parameter takes part in the graph, as
-        DistributedDataParallel wants."""
+    def forward(self, patches: Tensor, *finer: Tensor) -> Tensor:
+        """(R, D, 8, W), and the patches of finer maps in the order of `tap_channels`, to float32 logits (R, T, C).
+
+        Without regions BatchNorm has nothing to measure: the layers are passed over, yet every parameter takes part in
+        the graph, as DistributedDataParallel wants.
+        """
         if self.training and patches.shape[0] == 0:
             touch = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() + patches.sum()
             return touch.new_zeros(0, patches.shape[3] // COLUMNS_PER_STEP, self.num_classes) + 0 * touch
-        if self.fine is not None:
-            patches = patches + self.fine(fine)
+        for tap, fine in zip(self.taps, finer, strict=True):
+            patches = patches + tap(fine)
         logits = self.classifier(self.context(self.patches(patches)))
         return logits.squeeze(2).transpose(1, 2).float()
 

@@ -1,6 +1,6 @@
 """One network that finds text and reads it: the frame both systems of this project share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -28,11 +28,12 @@ from textspot.models.text_pooling import POOLINGS, RoiConfig, TextPooling
 
 class Features(NamedTuple):
     """What the detector looks at and what is read from, (B, D, h, w) each, one and the same map if they share it; and
-    the reader's backbone at stride 2, (B, D', 2 h, 2 w)."""
+    the finer maps that are read from too, as `model.roi.taps` lists them: the backbone's at stride 2, (B, D', 2 h,
+    2 w), and the normalised image, (B, 3, 4 h, 4 w)."""
 
     detection: Tensor
     reading: Tensor
-    fine: Tensor
+    finer: tuple[Tensor, ...]
 
 
 class TrainingOutput(NamedTuple):
@@ -55,8 +56,8 @@ class Spots(NamedTuple):
 class SpottingNetwork(nn.Module):
     """Shared convolutions feed a detection head and, through the region pooling, a recogniser.
 
-    With a `reading_trunk` of its own the recogniser shares nothing with the detector: the two systems that Sui et al.
-    2018 compare theirs with.
+    `taps` cut the patches of finer maps, by the stride of these. With a `reading_trunk` of its own the recogniser
+    shares nothing with the detector: the two systems that Sui et al. 2018 compare theirs with.
     """
 
     def __init__(
@@ -67,13 +68,14 @@ class SpottingNetwork(nn.Module):
         detector: Detector,
         roi: TextPooling,
         recognizer: Recognizer,
-        fine_roi: TextPooling | None = None,
+        taps: Mapping[int, TextPooling],
         reading_trunk: nn.Sequential | None = None,
     ):
         super().__init__()
         self.normalize, self.backbone, self.neck = normalize, backbone, neck
         self.detector, self.roi, self.recognizer = detector, roi, recognizer
-        self.fine_roi, self.reading_trunk = fine_roi, reading_trunk
+        self.tap_strides, self.tap_rois = tuple(taps), nn.ModuleList(taps.values())
+        self.reading_trunk = reading_trunk
 
     @property
     def backbones(self) -> list[nn.Module]:
@@ -125,13 +127,14 @@ class SpottingNetwork(nn.Module):
             backbone, neck = self.reading_trunk
             fine, *maps = backbone(image)
             reading = neck(maps)
-        return Features(detection, reading, fine)
+        finer = {1: image, 2: fine}
+        return Features(detection, reading, tuple(finer[stride] for stride in self.tap_strides))
 
     def pool(self, features: Features, ribbons: Tensor) -> list[Tensor]:
-        """The patches (B * K, ...) of ribbons (B, K, 2, 4, 2) that the recogniser takes: one, and with `model.roi.tap`
-        one from the map at stride 2."""
-        fine = [] if self.fine_roi is None else [self.fine_roi(features.fine, ribbons)]
-        return [self.roi(features.reading, ribbons), *fine]
+        """The patches (B * K, ...) of ribbons (B, K, 2, 4, 2) that the recogniser takes: those of the shared map and
+        those of every finer one."""
+        finer = [roi(map, ribbons) for roi, map in zip(self.tap_rois, features.finer, strict=True)]
+        return [self.roi(features.reading, ribbons), *finer]
 
     def read(self, features: Features, ribbons: Tensor) -> Tensor:
         """text_logits (B, K, T, C) of ribbons (B, K, 2, 4, 2)."""
@@ -196,15 +199,17 @@ def build_network(
     """
     channels, pooling = config.neck.channels, POOLINGS[config.roi.kind]
     backbone, neck = _build_trunk(config, pretrained)
-    fine_channels = backbone.channels[0] if config.roi.tap else 0
+    finer_channels = {1: len(mean), 2: backbone.channels[0]}
     return SpottingNetwork(
         Normalize(mean, std),
         backbone,
         neck,
         DETECTORS[config.detector.kind](config.detector, channels, stride, offset_unit),
         pooling(config.roi, stride),
-        RECOGNIZERS[config.recognizer.kind](config.recognizer, channels, num_classes, fine_channels),
-        pooling(config.roi, stride, scale=2) if config.roi.tap else None,
+        RECOGNIZERS[config.recognizer.kind](
+            config.recognizer, channels, num_classes, {tap: finer_channels[tap] for tap in config.roi.taps}
+        ),
+        {tap: pooling(config.roi, stride, scale=stride // tap) for tap in config.roi.taps},
         None if config.shared else nn.Sequential(*_build_trunk(config, pretrained)),
     )
 

@@ -34,7 +34,8 @@ class RoiConfig:
         columns_per_height: columns of a proportional region as long as it is high; a line that would need more than
             `width` is compressed to it.
         min_width: columns of a proportional region at least.
-        tap: pool the backbone's map at stride 2 too, at twice the rows and columns: small text needs it.
+        taps: strides of finer maps that are pooled too, at as many more rows and columns: 2 is the backbone's first
+            map, 1 the image itself. Small text needs them.
     """
 
     height: int = 8
@@ -43,11 +44,13 @@ class RoiConfig:
     kind: Literal["stretched", "proportional"] = "stretched"
     columns_per_height: float = 16.0
     min_width: int = 32
-    tap: bool = True
+    taps: tuple[Literal[1, 2], ...] = (2, 1)
 
     def __post_init__(self) -> None:
         if not self.columns_per_height > 0:
             raise ValueError(f"model.roi.columns_per_height is {self.columns_per_height}, expected a number above 0")
+        if len(set(self.taps)) < len(self.taps):
+            raise ValueError(f"model.roi.taps is {self.taps}, expected every stride once")
         if self.kind == "proportional" and not 1 <= self.min_width <= self.width:
             raise ValueError(f"model.roi.min_width is {self.min_width}, expected 1 to model.roi.width ({self.width})")
 
