@@ -27,14 +27,16 @@ def test_eight_bits_are_nearly_float_and_the_float_network_stays(name):
         assert torch.equal(values, before[key]), key
 
 
+@pytest.mark.parametrize(("method", "tolerance"), [("rtn", 0), ("aser", 3e-3)])
 @pytest.mark.parametrize("name", BUILDERS)
-def test_freezing_changes_no_output(name):
+def test_freezing_changes_no_output_but_by_the_rounding_of_factors_to_float16(name, method, tolerance):
     network, inputs = build_toy(name)
-    quantized = quantize(network, QuantConfig(build_method("aser", 4)))
+    quantized = quantize(network, QuantConfig(build_method(method, 4)))
     calibrate(quantized, inputs)
     before = [quantized(x) for x in inputs]
     freeze(quantized)
-    assert all(torch.equal(quantized(x), y) for x, y in zip(inputs, before, strict=True))
+    for x, y in zip(inputs, before, strict=True):
+        assert (quantized(x) - y).norm() <= tolerance * y.norm()
     assert not any(parameter.requires_grad for parameter in quantized.parameters())
 
 

@@ -45,7 +45,7 @@ def test_each_block_comes_nearer_on_every_method(name, method):
     after = relative_error(quantized, network, inputs)
     assert after < before
     freeze(quantized)
-    assert relative_error(quantized, network, inputs) == pytest.approx(after, rel=1e-5)
+    assert relative_error(quantized, network, inputs) == pytest.approx(after, rel=1e-2)  # factors become float16
 
 
 def test_tuning_that_made_it_worse_is_undone():

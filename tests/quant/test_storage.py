@@ -62,7 +62,7 @@ def test_weights_take_their_bits(tmp_path, bits):
     sizes = count_bytes(quantized)
     assert sizes["weights"] == float_bytes * bits / 32
     twins = [module for module in quantized.modules() if hasattr(module, "weight_scale")]
-    assert sizes["low_rank"] == 4 * sum(twin.factor_in.numel() + twin.factor_out.numel() for twin in twins)
+    assert sizes["low_rank"] == 2 * sum(twin.factor_in.numel() + twin.factor_out.numel() for twin in twins)
     outputs = sum(twin.out_features for twin in twins)
     assert sizes["scales"] == 8 * (outputs + 4 + 3 + 1)  # channels; inputs of layers, of products, of the softmax
     biases = 4 * outputs + sum(p.nbytes for name, p in network.named_parameters() if name.startswith("norm"))

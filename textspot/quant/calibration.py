@@ -98,13 +98,16 @@ def _fit_activations(network: nn.Module) -> None:
 
 @torch.no_grad()
 def freeze(network: nn.Module) -> None:
-    """Round the weights of a calibrated network to their grids for good, in place: what is then saved is what was
-    measured."""
+    """Round the weights of a calibrated network to their grids, and low-rank factors to float16, for good, in place:
+    what is then saved is what was measured."""
     for quantizer in activation_quantizers(network):
         if not quantizer.dynamic:
             quantizer.calibrated_grids()  # or an error that names it
     for twin in quantized_layers(network).values():
         set_codes(twin, weight_codes(twin))
+        for factor in (twin.factor_in, twin.factor_out):
+            if factor is not None:
+                factor.data = factor.data.half().to(factor.dtype)
     network.requires_grad_(False)
 
 

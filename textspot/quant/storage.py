@@ -1,4 +1,5 @@
-"""A frozen network as one safetensors file: weights packed at their bits, everything else as it is.
+"""A frozen network as one safetensors file: weights packed at their bits, low-rank factors in float16, everything else
+as it is.
 
 The metadata holds the config of every quantised layer, so the file and the float network's architecture are enough.
 """
@@ -36,6 +37,7 @@ PARTS = {  # last word of a tensor's name: what it is counted as
     "factor_in": "low_rank",
     "factor_out": "low_rank",
 }
+HALF = tuple(part for part, counted in PARTS.items() if counted == "low_rank")  # kept in float16
 
 
 def save(network: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -67,6 +69,7 @@ def packed_tensors(network: nn.Module) -> dict[str, Tensor]:
         del tensors[f"{name}.weight"]
         bits, lowest = twin.config.weight.bits, code_range(twin.config.weight.bits, twin.config.weight.symmetric)[0]
         tensors[name + PACKED] = pack(weight_codes(twin), bits, lowest)
+        tensors |= {f"{name}.{part}": tensors[f"{name}.{part}"].half() for part in HALF if f"{name}.{part}" in tensors}
     for name, quantizer in static_quantizers(network).items():
         scales, zero_points = zip(*quantizer.calibrated_grids(), strict=True)
         tensors[f"{name}.scale"] = torch.tensor(scales)
@@ -143,7 +146,7 @@ def _fill(network: nn.Module, tensors: dict[str, Tensor]) -> None:
         quantizer.grids = list(zip(scales.tolist(), zero_points.tolist(), strict=True))
     for name, tensor in tensors.items():
         if not name.endswith(PACKED):
-            _place(network, name, tensor)
+            _place(network, name, tensor.float() if name.endswith(HALF) else tensor)
     for name, twin in twins.items():
         config = twin.config.weight
         lowest = code_range(config.bits, config.symmetric)[0]
