@@ -21,7 +21,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from textspot.checkpoint import load_model, write_atomically
 from textspot.command_line import run_command
-from textspot.compression.compare import Comparison, Judges, read_variants
+from textspot.compression.compare import Comparison, Judges, Result, read_variants
 from textspot.compression.datafree import DataFreeConfig, make_calibration_images
 from textspot.compression.engine import Timings, time_engines
 from textspot.compression.report import compare_methods, to_markdown
@@ -94,6 +94,8 @@ def quantize(options: Namespace) -> int:
             float_file, {file.stem: file for file in files}, images[:NUM_TIMED], options.rounds, options.threads
         )
     parts = [to_markdown(results, timings), compare_methods(results), *left_out]
+    if options.judge and len(results) > 1:
+        parts.append(plot(results, options.out / "quantized.png"))
     if options.sensitivity or options.max_drop is not None:
         from textspot.compression.sensitivity import examine  # matplotlib is an extra
 
@@ -108,6 +110,16 @@ def quantize(options: Namespace) -> int:
     last = comparison.file(variants[-1].name, ".onnx")
     print(f"\nread a photograph with it:\n  python tools/infer.py --weights {last} YOUR_PHOTO.jpg")
     return 0
+
+
+def plot(results: Sequence[Result], path: Path) -> str:
+    """Draw the table, and say in Markdown where."""
+    try:
+        from textspot.compression.plot import plot_changes
+    except ImportError as error:
+        return f"No plot: {error}."
+    plot_changes(results, path)
+    return f"![what each network loses, and takes]({path.name})"
 
 
 def say(words: str) -> None:

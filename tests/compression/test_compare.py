@@ -5,9 +5,11 @@ import json
 import sys
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import onnx
 import pytest
+from matplotlib.axes import Axes
 
 from textspot.benchmark.timing import Ratio
 from textspot.compression import compare
@@ -22,6 +24,7 @@ from textspot.compression.compare import (
 )
 from textspot.compression.engine import EngineTiming
 from textspot.compression.judge import Judgement
+from textspot.compression.plot import plot_changes
 from textspot.compression.report import compare_methods, to_markdown
 from textspot.compression.spotter import KEPT_FLOAT, SpotterQuantConfig, quantize_spotter
 from textspot.compression.toolkits import TOOLKITS, run_toolkit
@@ -149,6 +152,14 @@ def test_the_table_says_what_is_lost_and_how_fast_it_is():
     gains = compare_methods(results).splitlines()
     assert gains[2] == "| aser-w4a8 | rtn-w4a8 | val | +25.0 (+25.0 to +25.0) | yes | +10.0% |"
     assert compare_methods(results[:2]) == ""
+
+
+def test_the_plot_shows_every_network_but_float(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(Axes, "barh", lambda _, names, sizes, **__: drawn.append((names, sizes)))
+    plot_changes([result(FLOAT, 4), result("rtn-w4a8", 3), result("aser-w8a8", 4)], tmp_path / "plot.png")
+    assert drawn == [(["rtn-w4a8", "aser-w8a8"], [1.25, 1.25])]
+    assert min(cv2.imread(str(tmp_path / "plot.png")).shape[:2]) > 200
 
 
 def test_what_exists_as_a_graph_alone_leaves_a_cell_empty():

@@ -99,6 +99,11 @@ class Result:
     judgements: Mapping[str, Judgement]
     reading: Mapping[str, Mapping[str, float]]
 
+    @property
+    def num_mebibytes(self) -> float:
+        """All parts together."""
+        return sum(self.bytes.values()) / 2**20
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
         return {**vars(self), "judgements": {name: one.to_dict() for name, one in self.judgements.items()}}

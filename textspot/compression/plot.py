@@ -1,4 +1,5 @@
-"""Plots of where quantisation hurts: per layer the spectrum of its error, its effective rank, the drop it causes."""
+"""Plots of what quantisation costs and where: networks side by side; per layer the spectrum of its error, its effective
+rank, the drop it causes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from textspot.checkpoint import write_atomically
+from textspot.compression.compare import Result
 from textspot.quant.sensitivity import LayerSensitivity
 
 
@@ -32,6 +34,30 @@ def plot_spectra(layers: Sequence[LayerSensitivity], path: Path) -> None:
     ranks.set(xscale="log", xlabel="rank of the weight error, seen at the output")
     ranks.tick_params(axis="y", labelsize=7)
     ranks.legend()
+    _save(figure, path)
+
+
+def plot_changes(results: Sequence[Result], path: Path) -> None:
+    """How many points of end-to-end hmean each network is above or below the first one, by data set, with the 95 %
+    interval of the paired bootstrap, and how many MiB it takes."""
+    reference, *others = results
+    figure = Figure(figsize=(4 * len(reference.judgements) + 5, 0.3 * len(others) + 1.5), layout="constrained")
+    *changes, sizes = figure.subplots(1, len(reference.judgements) + 1, sharey=True)
+    names = [result.name for result in others]
+    precisions = list(dict.fromkeys(name.rpartition("-")[2] for name in names))
+    palette = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(precisions)))
+    colours = [palette[precisions.index(name.rpartition("-")[2])] for name in names]
+    for data, axes in zip(reference.judgements, changes, strict=True):
+        for result, colour in zip(others, colours, strict=True):
+            gain = result.judgements[data].gain_over(reference.judgements[data])
+            axes.plot([100 * gain.low, 100 * gain.high], [result.name] * 2, color=colour, linewidth=2)
+            axes.plot(100 * gain.value, result.name, "o", color=colour)
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set(xlabel="points of end-to-end hmean beside float", title=data)
+    sizes.barh(names, [result.num_mebibytes for result in others], color=colours)
+    sizes.axvline(reference.num_mebibytes, color="black", linewidth=0.8)
+    sizes.set(xlabel="MiB (the line: float)")
+    changes[0].invert_yaxis()
     _save(figure, path)
 
 

@@ -47,7 +47,7 @@ def compare_methods(results: Sequence[Result], baseline: str = "rtn") -> str:
 def _row(result: Result, reference: Result, timings: Timings) -> list[str]:
     cells = [
         result.name,
-        f"{sum(result.bytes.values()) / 2**20:.2f}",
+        f"{result.num_mebibytes:.2f}",
         f"{result.bytes.get('low_rank', 0) / 2**20:.2f}",
         _extra(result, reference),
     ]
