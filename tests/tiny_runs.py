@@ -21,14 +21,14 @@ TINY = ModelConfig(
     BackboneConfig(widths=(8, 16, 24, 32), blocks=(1, 1, 1, 1)),
     NeckConfig(16),
     RoiConfig(width=32, taps=(2, 1)),
-    RecognizerConfig(widths=(16, 16, 24, 32), context_layers=1, blocks=(0, 0, 0)),
+    RecognizerConfig(widths=(16, 16, 24, 32), context_layers=1, blocks=(0, 0, 0), context_blocks=0),
 )
 
 EASY = ModelConfig(
     BackboneConfig(widths=(16, 32, 48, 64), blocks=(1, 1, 1, 1)),
     NeckConfig(32),
     RoiConfig(width=32, taps=(2, 1)),
-    RecognizerConfig(widths=(32, 48, 64, 96), context_layers=1, blocks=(0, 1, 0)),
+    RecognizerConfig(widths=(32, 48, 64, 96), context_layers=1, blocks=(0, 1, 0), context_blocks=1),
 )
 
 

@@ -1,6 +1,7 @@
 """The parts of the network and their composition."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,11 +108,14 @@ def test_the_recogniser_halves_the_width(kind, num_regions, context_layers, kern
 @torch.no_grad()
 @pytest.mark.parametrize("kind", RECOGNIZERS)
 def test_new_blocks_leave_what_is_read(kind):
-    """They are there, two, none and one of them, and each is an identity until it is trained."""
+    """They are there, two, none and one of them, and with convolutions along the line two more; each is an identity
+    until it is trained."""
     torch.manual_seed(0)
-    plain = RECOGNIZERS[kind](RecognizerConfig((8, 8, 12, 16), kind=kind, blocks=(0, 0, 0)), 6, 5).eval()
-    deep = RECOGNIZERS[kind](RecognizerConfig((8, 8, 12, 16), kind=kind, blocks=(2, 0, 1)), 6, 5).eval()
-    assert [type(module) for module in deep.modules()].count(BasicBlock) == 3
+    along = 2 if kind == "fcr" else 0
+    config = RecognizerConfig((8, 8, 12, 16), kind=kind, blocks=(0, 0, 0), context_blocks=0)
+    plain = RECOGNIZERS[kind](config, 6, 5).eval()
+    deep = RECOGNIZERS[kind](replace(config, blocks=(2, 0, 1), context_blocks=along), 6, 5).eval()
+    assert sum(isinstance(module, BasicBlock) for module in deep.modules()) == 3 + along
     deep.load_state_dict(plain.state_dict(), strict=False)
     patches = torch.rand(2, 6, 8, 20)
     assert torch.equal(deep(patches), plain(patches))

@@ -24,6 +24,16 @@ class BasicBlock(TorchvisionBasicBlock):
         return self.relu(self.bn2(self.conv2(x)).add_(shortcut))
 
 
+class LineBlock(BasicBlock):
+    """A residual block that looks along a line: (N, C, H, W) to the same, `kernel` columns per convolution."""
+
+    def __init__(self, channels: int, kernel: int):
+        super().__init__(channels, channels)
+        self.conv1, self.conv2 = (
+            nn.Conv2d(channels, channels, (1, kernel), padding=(0, kernel // 2), bias=False) for _ in range(2)
+        )
+
+
 class AddedBranch(nn.Sequential):
     """Convolutions from `channels[0]` to `channels[-1]` whose output is added to something, at first as nothing: the
     last BatchNorm begins at zero, and no ReLU follows that would keep it there."""

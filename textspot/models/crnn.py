@@ -36,7 +36,8 @@ class RecurrentRecognizer(Recognizer):
 def matching_hidden_size(config: RecognizerConfig, num_classes: int) -> int:
     """The hidden size with which CRNN's number of parameters comes nearest to that of FCR."""
     width, layers = config.widths[-1], config.context_layers
-    wanted = layers * (width * width * config.context_kernel + 2 * width) + width * num_classes
+    convolutions = layers + 2 * config.context_blocks
+    wanted = convolutions * (width * width * config.context_kernel + 2 * width) + width * num_classes
 
     def surplus(hidden: int) -> int:
         inputs = width + (layers - 1) * 2 * hidden

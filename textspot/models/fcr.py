@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from textspot.models.convolution import AddedBranch, BasicBlock, conv_bn_relu
+from textspot.models.convolution import AddedBranch, BasicBlock, LineBlock, conv_bn_relu
 
 PATCH_HEIGHT = 8  # rows that the convolutions bring to one
 COLUMNS_PER_STEP = 2
@@ -34,6 +34,8 @@ class RecognizerConfig:
         context_layers: convolutions, or LSTMs, along the line once the height is 1.
         context_kernel: columns each of these convolutions sees.
         blocks: residual blocks at 8, 4 and 2 rows.
+        context_blocks: residual blocks of two such convolutions each that follow, so that the whole word is seen: what
+            letters usually stand beside each other helps with those that are blurred.
     """
 
     widths: tuple[int, int, int, int] = (64, 96, 128, 192)
@@ -41,6 +43,7 @@ class RecognizerConfig:
     context_kernel: int = 5
     kind: ReaderKind = "fcr"
     blocks: tuple[int, int, int] = (1, 1, 1)
+    context_blocks: int = 3
 
     def __post_init__(self) -> None:
         if self.context_kernel < 1 or self.context_kernel % 2 == 0:
@@ -108,4 +111,6 @@ class FullyConvolutionalRecognizer(Recognizer):
 
     def _build_context(self, config: RecognizerConfig, num_classes: int) -> tuple[nn.Module, int]:  # noqa: ARG002
         last, kernel = config.widths[-1], (1, config.context_kernel)
-        return nn.Sequential(*(conv_bn_relu(last, last, kernel) for _ in range(config.context_layers))), last
+        layers: list[nn.Module] = [conv_bn_relu(last, last, kernel) for _ in range(config.context_layers)]
+        layers += [LineBlock(last, config.context_kernel) for _ in range(config.context_blocks)]
+        return nn.Sequential(*layers), last
