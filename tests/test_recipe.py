@@ -65,7 +65,7 @@ EVERYTHING = Recipe(
     model=ModelConfig(
         BackboneConfig("resnet18", (8, 8, 16, 16), (1, 1, 2, 1), True),
         NeckConfig(16),
-        RoiConfig(8, 32, 0.2, "proportional", 12.0, 16, (2, 1)),
+        RoiConfig(8, 32, 0.2, "proportional", 12.0, 16, (1,)),
         RecognizerConfig((8, 8, 8, 8), 1, 3, "crnn", (1, 0, 2), 2),
         DetectorConfig("rfcn", (8.0, 20.0), (0.5,), 50),
         shared=False,

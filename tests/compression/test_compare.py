@@ -12,7 +12,6 @@ import pytest
 from matplotlib.axes import Axes
 
 from textspot.benchmark.timing import Ratio
-from textspot.compression import compare
 from textspot.compression.compare import (
     FLOAT,
     Comparison,
@@ -32,6 +31,7 @@ from textspot.data.lmdb_records import Reader
 from textspot.quant import build_method
 from textspot.quant.correction import CorrectionConfig
 from textspot.quant.layers import LayerConfig
+from textspot.runtime.export import export_onnx
 
 DETECTION, END_TO_END = "icdar2015/detection_iou", "icdar2015/end_to_end"
 
@@ -76,17 +76,22 @@ def test_another_quantiser_gets_the_same_graph_and_images(learned, images, tmp_p
     assert sum(node.input[1] not in integers for node in convolutions) == len(KEPT_FLOAT)
 
 
-def test_quantisers_of_others_have_no_simulation(learned, images, tmp_path, monkeypatch):
-    monkeypatch.setattr(compare, "run_toolkit", lambda *_: (tmp_path / "nncf-w8a8.onnx").touch())
-    monkeypatch.setattr(Comparison, "measure_float", lambda _: result(FLOAT, 4))
-    with pytest.raises(ValueError, match="nncf-w8a8 does not run in PyTorch: choose another runtime"):
-        build_comparison(learned, images, tmp_path, []).run([], ["nncf"])
-
-
-def test_a_quantiser_that_is_not_installed_is_named(learned, images, tmp_path, monkeypatch):
+def test_quantisers_of_others_that_cannot_be_used_are_refused_at_once(learned, images, tmp_path, monkeypatch):
+    comparison = build_comparison(learned, images, tmp_path, [])
+    with pytest.raises(ValueError, match="what quantize_static make does not run in PyTorch: choose another runtime"):
+        comparison.run([], ["quantize_static"])
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(ValueError, match="nncf is not installed: pip install nncf"):
-        run_toolkit("nncf", tmp_path / "float.onnx", learned[1], KEPT_FLOAT, images, tmp_path / "out.onnx")
+        comparison.run([], ["nncf"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_layer_to_keep_that_no_graph_has_is_named(learned, images, tmp_path):
+    export_onnx(learned[0], learned[1], tmp_path / "float.onnx")
+    with pytest.raises(ValueError, match=r"no convolution of the graph is called detector\.mask"):
+        run_toolkit(
+            "quantize_static", tmp_path / "float.onnx", learned[1], ["detector.mask"], images, tmp_path / "out.onnx"
+        )
 
 
 def test_what_was_measured_of_another_network_or_in_another_way_is_not_taken(learned, images, tmp_path, monkeypatch):

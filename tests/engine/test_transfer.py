@@ -116,12 +116,19 @@ def test_another_width_is_refused_unless_its_parts_begin_anew(tiny_recipe: Recip
 
 
 def test_a_deeper_network_starts_as_what_the_weights_are(tiny_recipe: Recipe, given: str) -> None:
-    recipe = tuned(tiny_recipe, given)
-    blocks = (3, *recipe.model.backbone.blocks[1:])
-    deeper = replace(recipe.model, backbone=replace(recipe.model.backbone, blocks=blocks))
-    deeper = replace(deeper, recognizer=replace(deeper.recognizer, blocks=(0, 1, 0)))
-    state, report = start(replace(recipe, model=deeper))
-    theirs, _ = load_model(find_weights(Path(given)))
+    plain = replace(tiny_recipe.model, roi=replace(tiny_recipe.model.roi, taps=(2,)))
+    file = find_weights(Path(given))
+    save_model(
+        file,
+        build_spotting_network(replace(tiny_recipe, model=plain)).state_dict(),
+        ModelCard(replace(tiny_recipe, model=plain).to_dict()),
+    )
+    backbone = replace(plain.backbone, blocks=(3, *plain.backbone.blocks[1:]))
+    reader = replace(plain.recognizer, blocks=(0, 1, 0), context_blocks=1)
+    deeper = replace(plain, backbone=backbone, recognizer=reader, roi=replace(plain.roi, taps=(1, 2)))
+    recipe = replace(tuned(tiny_recipe, given), model=deeper)
+    state, report = start(recipe)
+    theirs, _ = load_model(file)
     image = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)) * 255
     with torch.no_grad():
         for ours, expected in zip(
@@ -131,7 +138,12 @@ def test_a_deeper_network_starts_as_what_the_weights_are(tiny_recipe: Recipe, gi
     assert report[1].startswith(
         "parts the weights lack, which change nothing until they are trained: backbone.stages.0."
     )
-    assert "recognizer.patches.2.3." in report[1]
+    for part in ("recognizer.patches.2.3.", "recognizer.context.1.", "recognizer.taps.1."):
+        assert part in report[1]
+    with pytest.raises(CheckpointError, match=r"lacks backbone\.stages\.0\.1.*would keep what no image"):
+        start(replace(recipe, train=replace(recipe.train, freeze_statistics=True)))
+    _, report = start(replace(recipe, train=replace(recipe.train, reinitialize=("backbone",))))
+    assert not any("backbone.stages" in line for line in report)
 
 
 def test_another_normalisation_is_refused(tiny_recipe: Recipe, given: str) -> None:

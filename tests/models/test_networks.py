@@ -38,6 +38,7 @@ def build_images(count: int = 4) -> torch.Tensor:
         (lambda: VitConfig(width=48, heads=5), "width 48, depth 6 and 5 heads"),
         (lambda: VitConfig(width=20, heads=5), "a width that 8 and the number of heads divide"),
         (lambda: RecognizerConfig(context_layers=0, kind="crnn"), "context_layers is 0, expected at least 1"),
+        (lambda: RecognizerConfig(blocks=(0, -1, 0)), r"blocks \(0, -1, 0\), context_blocks 3 and context_layers 2"),
         (lambda: RecognizerConfig(context_kernel=4), "model.recognizer.context_kernel is 4, expected an odd number"),
         (lambda: ModelConfig(roi=RoiConfig(height=16)), "model.roi.height is 16, the recogniser takes 8 rows"),
         (lambda: RoiConfig(taps=(2, 2)), r"model.roi.taps is \(2, 2\), expected every stride once"),
@@ -119,8 +120,10 @@ def test_new_blocks_leave_what_is_read(kind):
     deep.load_state_dict(plain.state_dict(), strict=False)
     patches = torch.rand(2, 6, 8, 20)
     assert torch.equal(deep(patches), plain(patches))
-    nn.init.ones_(deep.patches[3][3].bn2.weight)
-    assert not torch.equal(deep(patches), plain(patches))
+    for block in [module for module in deep.modules() if isinstance(module, BasicBlock)]:
+        nn.init.ones_(block.bn2.weight)
+        assert not torch.equal(deep(patches), plain(patches))
+        nn.init.zeros_(block.bn2.weight)
 
 
 def test_a_look_at_the_image_begins_as_nothing_and_learns():
@@ -130,13 +133,13 @@ def test_a_look_at_the_image_begins_as_nothing_and_learns():
     logits = reader(patches, image)
     torch.testing.assert_close(logits, reader(patches, torch.rand(2, 3, 32, 80)))
     logits.square().sum().backward()
-    assert reader.taps[0][-1].weight.grad.abs().min() > 0
+    assert reader.taps["1"][-1].weight.grad.abs().min() > 0
 
 
 @torch.no_grad()
 def test_the_reader_looks_at_finer_maps_if_it_is_told_to(build_tiny):
     network = build_tiny().eval()
-    nn.init.ones_(network.recognizer.taps[1][-1].weight)
+    nn.init.ones_(network.recognizer.taps["1"][-1].weight)
     features, _ = network.detect(build_images())
     for number in range(2):
         finer = list(features.finer)
@@ -314,7 +317,7 @@ def test_both_recognisers_have_as_many_parameters(config, num_classes):
 
 
 def test_crnn_looks_along_the_whole_line():
-    """FCR sees a few columns; that is all in which they differ."""
+    """FCR sees some columns to both sides; that is all in which they differ."""
     patches = torch.rand(1, 6, 8, 64, generator=torch.Generator().manual_seed(0))
     changed = patches.clone()
     changed[..., 63] += 5

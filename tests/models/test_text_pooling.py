@@ -53,12 +53,14 @@ def test_a_patch_is_that_of_a_plain_loop(name, config):
     np.testing.assert_allclose(patches[0], pool_slowly(features, RIBBONS[name], config), atol=1e-4)
 
 
+@pytest.mark.parametrize("scale", [2, 4])
 @pytest.mark.parametrize("name", RIBBONS)
-def test_a_finer_map_is_pooled_at_as_many_more_rows_and_columns(name):
-    features = np.random.default_rng(0).normal(size=(3, 2 * H, 2 * W))
+def test_a_finer_map_is_pooled_at_as_many_more_rows_and_columns(name, scale):
+    features = np.random.default_rng(0).normal(size=(3, scale * H, scale * W))
     ribbon = torch.tensor(np.array(RIBBONS[name]), dtype=torch.float32)[None, None]
-    patches = TextPooling(RoiConfig(8, 16), STRIDE, scale=2)(torch.tensor(features, dtype=torch.float32)[None], ribbon)
-    expected = pool_slowly(features, RIBBONS[name], RoiConfig(16, 32), STRIDE // 2)
+    pooling = TextPooling(RoiConfig(8, 16), STRIDE, scale)
+    patches = pooling(torch.tensor(features, dtype=torch.float32)[None], ribbon)
+    expected = pool_slowly(features, RIBBONS[name], RoiConfig(8 * scale, 16 * scale), STRIDE // scale)
     np.testing.assert_allclose(patches[0], expected, atol=1e-4)
 
 

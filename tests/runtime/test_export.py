@@ -17,6 +17,7 @@ from tool_modules import TOOLS, import_tool
 import textspot
 from textspot.model_card import CheckpointError, ModelCard
 from textspot.quant.folding import fold_batchnorm
+from textspot.runtime.openvino_runtime import flatten_sampled_maps, open_core
 from textspot.runtime.protocol import graph_inputs
 from textspot.structures import Prediction
 
@@ -231,6 +232,15 @@ def test_openvino_samples_regions_in_float32_even_in_bf16(folder: Path) -> None:
     assert len(pairs) > 5
     errors = [np.abs(ours.text_logits[mine] - theirs.text_logits[other]).mean() for mine, other in pairs]
     assert np.median(errors) < 0.05 * np.abs(theirs.text_logits).mean()
+
+
+def test_openvino_flattens_the_maps_that_it_samples(folder: Path) -> None:
+    """A quantised network would change their layout as float32 otherwise: it reads the same, more slowly."""
+    model = open_core().read_model(folder / "spotter.onnx")
+    flatten_sampled_maps(model)
+    sampled = [node.input_value(0).get_node() for node in model.get_ops() if node.get_type_name() == "GridSample"]
+    assert [node.get_type_name() for node in sampled] == ["Reshape"] * 3
+    assert [node.input_value(0).get_node().get_type_name() for node in sampled] == ["Reshape"] * 3
 
 
 def test_threads_can_be_chosen(folder: Path) -> None:

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from textspot.checkpoint import save_quantized, write_atomically
 from textspot.compression.judge import Judgement, judge_spotter
 from textspot.compression.spotter import SpotterQuantConfig, quantize_spotter
-from textspot.compression.toolkits import run_toolkit
+from textspot.compression.toolkits import check_toolkits, run_toolkit
 from textspot.data.lmdb_records import Reader
 from textspot.engine.evaluate import score_reading
 from textspot.inference import Spotter, load
@@ -33,6 +33,7 @@ from textspot.runtime.export import export_onnx
 from textspot.runtime.torch_runtime import TorchRuntime
 
 FLOAT = "float"
+FORMAT = 2  # of what is kept; another one is measured again
 NUM_WORDS = 16  # read in an image whose multiplications are counted
 Say = Callable[[str], object]
 
@@ -154,7 +155,13 @@ class Comparison:
         return self.folder / f"{name}{suffix}"
 
     def run(self, variants: Sequence[Variant], toolkits: Sequence[str] = ()) -> list[Result]:
-        """The results of the float network, of every variant and of other quantisers by name, in this order."""
+        """The results of the float network, of every variant and of other quantisers by name, in this order.
+
+        A quantiser that is not installed, or a runtime in which its graphs do not run, is a ValueError at once.
+        """
+        check_toolkits(toolkits)
+        if toolkits and self.judges.runtime == "pytorch":
+            raise ValueError(f"what {' and '.join(toolkits)} make does not run in PyTorch: choose another runtime")
         results = [self._keep(FLOAT, self.measure_float)]
         results += [self._keep(variant.name, partial(self.measure, variant)) for variant in variants]
         return results + [self._keep(f"{name}-w8a8", partial(self.measure_toolkit, name)) for name in toolkits]
@@ -187,8 +194,6 @@ class Comparison:
         if self.judges.runtime != "pytorch":
             config = RuntimeConfig(self.judges.runtime, num_threads=self.judges.num_threads)
             spotter = load(self.file(name, ".onnx"), config)
-        elif network is None:
-            raise ValueError(f"{name} does not run in PyTorch: choose another runtime")
         judgements = {}
         for data, reader in self.judges.readers.items():
             self.say(f"{name}: {data}")
@@ -218,6 +223,7 @@ class Comparison:
         """What a result depends on."""
         weights = sum(float(tensor.double().abs().sum()) for tensor in self.network.state_dict().values())
         return {
+            "format": FORMAT,
             "weights": weights,
             "config": repr(self.config),
             "calibration": [int(image.sum()) for image in self.images],

@@ -51,7 +51,8 @@ class ReadImage:
 
 def engine_outputs(network: SpottingNetwork) -> tuple[str, ...]:
     """The modules whose outputs an integer engine has to have quantised, or it would compute what writes or reads them
-    in float: both sides of every sum, and every map that two modules read."""
+    in float: both sides of the sums of blocks and levels, what a tap adds to the patches, and every map that two
+    modules read."""
     names = []
     for name, module in network.named_modules():
         if isinstance(module, BasicBlock | Bottleneck):

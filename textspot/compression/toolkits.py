@@ -1,11 +1,12 @@
 """The quantisers that ship with the engines, on the same float graph and the same images: what ours stands beside.
 
-Both are used as their manuals say: 8 bits, a scale per channel of the weights, ranges from the images. Told which
-layers stay float, they quantise all other convolutions and the sums and resizes between them.
+Both quantise to 8 bits, with a scale per channel of the weights and ranges from the images. Told which layers stay
+float, they take all other convolutions and the sums and resizes between them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,19 @@ Graph = Any  # onnx.ModelProto
 def run_toolkit(
     name: str, float_file: Path, card: ModelCard, keep_float: Sequence[str], images: Sequence[np.ndarray], out: Path
 ) -> None:
-    """Quantise an exported float graph with the toolkit of that name, one of `TOOLKITS`, on images (H, W, 3) uint8;
-    what is not installed is a ValueError."""
+    """Quantise an exported float graph with the toolkit of that name, one of `TOOLKITS`, on images (H, W, 3) uint8."""
     inputs = [graph_inputs(image[None], card.threshold, card.postprocess.max_regions) for image in images]
-    try:
-        TOOLKITS[name](float_file, keep_float, inputs, out)
-    except ImportError as error:
-        raise ValueError(f"{name} is not installed: pip install {error.name}") from error
+    TOOLKITS[name](float_file, keep_float, inputs, out)
+
+
+def check_toolkits(names: Sequence[str]) -> None:
+    """What is not installed is a ValueError."""
+    for name in names:
+        package = {"quantize_static": "onnxruntime", "nncf": "nncf"}[name]
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise ValueError(f"{name} is not installed: pip install {package}") from error
 
 
 def _quantize_static(
@@ -78,6 +85,7 @@ def _quantized_nodes(graph: Graph, keep_float: Sequence[str]) -> list[str]:
     """The names of the convolutions that are to be quantised, and of the sums and resizes of their outputs."""
     producers = {output: node for node in graph.graph.node for output in node.output}
     chosen: dict[str, Any] = {}
+    found: set[str] = set()  # of the patterns
 
     def holds_map(tensor: str) -> bool:
         node = producers.get(tensor)
@@ -88,11 +96,15 @@ def _quantized_nodes(graph: Graph, keep_float: Sequence[str]) -> list[str]:
     for node in graph.graph.node:
         if node.op_type == "Conv":
             layer = node.input[1].removeprefix("network.").removesuffix(".weight")
-            if any(fnmatchcase(layer, pattern) for pattern in keep_float):
+            kept = [pattern for pattern in keep_float if fnmatchcase(layer, pattern)]
+            found.update(kept)
+            if kept:
                 continue
         elif node.op_type not in BETWEEN or not any(map(holds_map, node.input)):
             continue
         chosen[node.name] = node
+    if set(keep_float) - found:
+        raise ValueError(f"no convolution of the graph is called {' or '.join(sorted(set(keep_float) - found))}")
     return list(chosen)
 
 

@@ -34,7 +34,11 @@ def take_over(network: SpottingNetwork, recipe: Recipe, path: str) -> list[str]:
     if "recognizer" not in anew:
         for name in CLASSIFIER:
             tensors[name] = take_rows(fresh[name], tensors[name], classes)
-    new = new_parts(network, tensors)
+    new = tuple(prefix for prefix in new_parts(network, tensors) if prefix.split(".")[0] not in anew)
+    if recipe.train.freeze_statistics and any(prefix.startswith("backbone.") for prefix in new):
+        raise CheckpointError(
+            f"{path}: lacks {', '.join(new)} and train.freeze_statistics would keep what no image was measured by"
+        )
     kept = {name: tensor for name, tensor in tensors.items() if name.split(".")[0] not in anew}
     begin = {name: tensor for name, tensor in fresh.items() if name.split(".")[0] in anew or name.startswith(new)}
     try:
@@ -61,13 +65,10 @@ def shared_classes(charset: Charset, theirs: Charset) -> list[tuple[int, int]]:
 
 
 def new_parts(network: nn.Module, tensors: Collection[str]) -> tuple[str, ...]:
-    """The prefixes of those parts of a new network of which the named tensors hold nothing, and which change nothing
-    until they are trained: residual blocks and added branches."""
-    parts = [
-        f"{name}."
-        for name, module in network.named_modules()
-        if isinstance(module, AddedBranch) or (isinstance(module, BasicBlock) and not module.downsample)
-    ]
+    """The prefixes of those residual blocks and added branches of a new network of which the named tensors hold nothing
+    and which change nothing until they are trained."""
+    modules = network.named_modules()
+    parts = [f"{name}." for name, part in modules if isinstance(part, AddedBranch | BasicBlock) and part.is_neutral]
     return tuple(prefix for prefix in parts if not any(name.startswith(prefix) for name in tensors))
 
 

@@ -18,6 +18,11 @@ class BasicBlock(TorchvisionBasicBlock):
         super().__init__(*args, **kwargs)
         nn.init.zeros_(self.bn2.weight)
 
+    @property
+    def is_neutral(self) -> bool:
+        """Whether it gives what it takes."""
+        return self.downsample is None and not self.bn2.weight.any()
+
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
@@ -43,6 +48,11 @@ class AddedBranch(nn.Sequential):
         layers = [layer for (before, after), stride in steps for layer in conv_bn_relu(before, after, stride=stride)]
         super().__init__(*layers[:-1])
         nn.init.zeros_(self[-1].get_parameter("weight"))
+
+    @property
+    def is_neutral(self) -> bool:
+        """Whether it adds nothing."""
+        return not self[-1].get_parameter("weight").any()
 
 
 def conv_bn_relu(

@@ -34,8 +34,9 @@ class RecognizerConfig:
         context_layers: convolutions, or LSTMs, along the line once the height is 1.
         context_kernel: columns each of these convolutions sees.
         blocks: residual blocks at 8, 4 and 2 rows.
-        context_blocks: residual blocks of two such convolutions each that follow, so that the whole word is seen: what
-            letters usually stand beside each other helps with those that are blurred.
+        context_blocks: residual blocks of two such convolutions each that follow, so that many letters are seen at
+            once: which ones usually stand beside each other helps with those that are blurred. In `crnn` as many
+            parameters more for the LSTMs.
     """
 
     widths: tuple[int, int, int, int] = (64, 96, 128, 192)
@@ -50,6 +51,11 @@ class RecognizerConfig:
             raise ValueError(
                 f"model.recognizer.context_kernel is {self.context_kernel}, expected an odd number: an even one would "
                 "add a time step per layer"
+            )
+        if min(*self.blocks, self.context_blocks, self.context_layers) < 0:
+            raise ValueError(
+                f"model.recognizer has blocks {self.blocks}, context_blocks {self.context_blocks} and context_layers "
+                f"{self.context_layers}, expected numbers of 0 and more"
             )
         if self.kind == "crnn" and self.context_layers < 1:
             raise ValueError("model.recognizer.context_layers is 0, expected at least 1 for kind: crnn")
@@ -67,7 +73,9 @@ class Recognizer(nn.Module):
         self, config: RecognizerConfig, in_channels: int, num_classes: int, tap_channels: Mapping[int, int] = NO_TAPS
     ):
         super().__init__()
-        self.taps = nn.ModuleList(TAPS[stride](channels, in_channels) for stride, channels in tap_channels.items())
+        self.taps = nn.ModuleDict(
+            {str(tap): TAPS[tap](channels, in_channels) for tap, channels in tap_channels.items()}
+        )
         first, second, third, last = config.widths
         at_8, at_4, at_2 = (
             [BasicBlock(width, width) for _ in range(depth)]
@@ -100,7 +108,7 @@ class Recognizer(nn.Module):
         if self.training and patches.shape[0] == 0:
             touch = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() + patches.sum()
             return touch.new_zeros(0, patches.shape[3] // COLUMNS_PER_STEP, self.num_classes) + 0 * touch
-        for tap, fine in zip(self.taps, finer, strict=True):
+        for tap, fine in zip(self.taps.values(), finer, strict=True):
             patches = patches + tap(fine)
         logits = self.classifier(self.context(self.patches(patches)))
         return logits.squeeze(2).transpose(1, 2).float()

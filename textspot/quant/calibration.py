@@ -108,6 +108,8 @@ def freeze(network: nn.Module) -> None:
         for factor in (twin.factor_in, twin.factor_out):
             if factor is not None:
                 factor.data = factor.data.half().to(factor.dtype)
+                if not factor.isfinite().all():
+                    raise ValueError(f"{twin.name}: a low-rank factor is too large for float16")
     network.requires_grad_(False)
 
 
