@@ -43,6 +43,6 @@ def preprocess(image: np.ndarray, config: PreprocessConfig) -> tuple[np.ndarray,
     if shrink < 1:
         image = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_AREA)
     padded = np.empty((-new_height % MULTIPLE + new_height, -new_width % MULTIPLE + new_width, 3), dtype=np.uint8)
-    padded[:] = np.round(config.mean).astype(np.uint8)
     padded[:new_height, :new_width] = image
+    padded[new_height:] = padded[:new_height, new_width:] = np.round(config.mean).astype(np.uint8)
     return padded, np.array([new_width / width, new_height / height])
