@@ -108,15 +108,14 @@ def test_a_lexicon_corrects_what_is_read(spotter):
 
 
 def test_given_regions_are_read_as_they_are_when_found(tmp_path):
-    """Most of them: a region that is found has curved edges, the quad around it straight ones, and what is seen is
-    noise, pixel by pixel."""
+    """All but a few: a region that is found has curved edges, and the quad around it straight ones."""
     spotter = textspot.load(save_tiny_spotter(tmp_path / "model.safetensors", max_side=96))
     small, large = noise(64, 96), np.repeat(np.repeat(noise(64, 96), 2, axis=0), 2, axis=1)
     found = [i for i in spotter(small) if i.polygon.min() > 0 and (i.polygon < (96, 64)).all()]
     spotter.threshold, spotter.lexicon = 1.0, Lexicon(("SOMETHING",), "own", complete=True)  # neither matters
     read = spotter.read(small, [instance.polygon for instance in found])
     equal = [text == instance.text for (text, _), instance in zip(read, found, strict=True)]
-    assert sum(equal) > 0.6 * len(found) > 8
+    assert sum(equal) > 0.8 * len(found) > 8
     assert spotter.read(large, [2 * instance.polygon for instance in found]) == [
         (text, pytest.approx(score, abs=1e-4)) for text, score in read
     ]
