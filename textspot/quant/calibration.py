@@ -105,11 +105,13 @@ def freeze(network: nn.Module) -> None:
             quantizer.calibrated_grids()  # or an error that names it
     for twin in quantized_layers(network).values():
         set_codes(twin, weight_codes(twin))
-        for factor in (twin.factor_in, twin.factor_out):
+        for part in ("factor_in", "factor_out"):
+            factor = getattr(twin, part)
             if factor is not None:
-                factor.data = factor.data.half().to(factor.dtype)
-                if not factor.isfinite().all():
+                rounded = factor.detach().half().to(factor.dtype)
+                if not rounded.isfinite().all():
                     raise ValueError(f"{twin.name}: a low-rank factor is too large for float16")
+                setattr(twin, part, nn.Parameter(rounded, requires_grad=False))
     network.requires_grad_(False)
 
 
