@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from textspot.quant.matrix_form import (
-    COLUMNS_PER_IMAGE,
+    COLUMNS_PER_CALL,
     InputStatistics,
     by_input_channel,
     over_columns,
@@ -90,13 +90,13 @@ def test_statistics_add_up_over_calls(name):
 
 def test_of_large_images_a_sample_of_the_columns_stands_for_all():
     torch.manual_seed(0)
-    layer, x = nn.Conv2d(2, 4, 3, padding=1), torch.randn(1, 2, 128, 4 * COLUMNS_PER_IMAGE // 128)
-    x = x * torch.linspace(0.2, 2, x.shape[3])  # the columns are not alike: evenly spaced ones would see some only
+    layer, x = nn.Conv2d(2, 4, 3, padding=1), torch.randn(1, 2, COLUMNS_PER_CALL, 4)
+    x = x * torch.linspace(0.2, 2, x.shape[3])  # every fourth place would see one column only
     statistics = InputStatistics(layer)
     statistics.update(x)
     columns = unfold(layer, x).double()
     exact = columns @ columns.mT
-    assert (statistics.gram - exact).norm() < 0.1 * exact.norm()
+    assert (statistics.gram - exact).norm() < 0.15 * exact.norm()
     again = InputStatistics(layer)
     again.update(x)
     assert torch.equal(again.gram, statistics.gram)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from textspot.quant.observers import sample_places
 
-COLUMNS_PER_IMAGE = 4096  # that X X^T is summed over; all 60,000 of a map of 184 x 320 would take seconds a layer
+COLUMNS_PER_CALL = 2048  # that X X^T is summed over; all 60,000 of a map of 184 x 320 would take seconds a layer
 
 Layer = nn.Linear | nn.Conv2d
 
@@ -66,7 +66,7 @@ class InputStatistics:
     """What the methods want to know of a layer's inputs, over the whole calibration.
 
     absolute_sum and absolute_max (C,) float64 are of the input itself, over `count` tokens or positions; gram (G, J, J)
-    float64 is X X^T, of large images by a sample of their columns, if it is wanted at all; `examples` are the first
+    float64 is X X^T, of large inputs by a sample of their columns, if it is wanted at all; `examples` are the first
     `num_examples` inputs, one image of each.
     """
 
@@ -95,7 +95,7 @@ class InputStatistics:
         if self.with_gram:
             for image in images:
                 columns = unfold(self.layer, image)
-                places = sample_places(columns.shape[2], COLUMNS_PER_IMAGE).to(columns.device)
+                places = sample_places(columns.shape[2], max(1, COLUMNS_PER_CALL // len(images))).to(columns.device)
                 sample = columns[:, :, places].double()
                 self.gram += sample @ sample.mT * (columns.shape[2] / len(places))
         if len(self.examples) < self.num_examples:

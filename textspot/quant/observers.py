@@ -57,13 +57,14 @@ def fit_grid(values_RN: Tensor, config: QuantizerConfig) -> tuple[Tensor, Tensor
 
 
 def sample_places(count: int, most: int) -> Tensor:
-    """Indices of a random sample, the same for the same numbers: all of `count` places, or `most` of them.
+    """Indices of a random sample, the same for the same numbers: all of `count` places, or `most` of them, some perhaps
+    twice (a permutation of millions would take longer than the layer).
 
     Evenly spaced ones would see one column of an image whose width divides their distance.
     """
     if count <= most:
         return torch.arange(count)
-    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most]
+    return torch.randint(count, (most,), generator=torch.Generator().manual_seed(0))
 
 
 class Observer:
