@@ -33,7 +33,7 @@ from textspot.runtime.export import export_onnx
 from textspot.runtime.torch_runtime import TorchRuntime
 
 FLOAT = "float"
-FORMAT = 2  # of what is kept; another one is measured again
+FORMAT = 3  # of what is kept; another one is measured again
 NUM_WORDS = 16  # read in an image whose multiplications are counted
 Say = Callable[[str], object]
 

@@ -4,7 +4,8 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any, cast
 
 import numpy as np
@@ -19,7 +20,10 @@ from textspot.models.spotting_network import SpottingNetwork
 from textspot.preprocess import preprocess
 from textspot.progress import Track, untracked
 from textspot.quant import QuantConfig, calibrate, freeze, quantize
+from textspot.quant.affine import ENGINE_BITS, QuantizerConfig
+from textspot.quant.correction import CorrectionConfig
 from textspot.quant.layers import LayerConfig
+from textspot.quant.smoothing import SmoothingConfig
 
 # Words whose peaks are of equal score would be one, coordinates want more than 256 values, and these three cost little.
 KEPT_FLOAT = ("detector.score", "detector.geometry", "recognizer.classifier")
@@ -65,18 +69,27 @@ def engine_outputs(network: SpottingNetwork) -> tuple[str, ...]:
     return tuple(names)
 
 
+def default_layer() -> LayerConfig:
+    """Round to nearest in 8 bits, all ranges by least squared error."""
+    weight = QuantizerConfig(symmetric=True, granularity="channel", observer="mse")
+    return LayerConfig(weight, QuantizerConfig(observer="mse"))
+
+
 @dataclass(frozen=True)
 class SpotterQuantConfig:
     """How a spotter is quantised.
 
     Args:
         layer: how each of its layers is.
+        few_weights: where `layer` has less than 8 bits, layers of fewer weights than this keep 8, rounded to nearest.
+            They are those of the large maps, in `spotter-s` a tenth of the file and most of what is lost; 0 for none.
         overrides: glob over layer names to another way; of several that match, the last one counts.
         keep_float: globs of layers that stay as they are.
         engine: quantise what lies between layers too, so that ONNX Runtime and OpenVINO compute in integers.
     """
 
-    layer: LayerConfig = field(default_factory=LayerConfig)
+    layer: LayerConfig = field(default_factory=default_layer)
+    few_weights: int = 40_000
     overrides: dict[str, LayerConfig] = field(default_factory=dict)
     keep_float: tuple[str, ...] = KEPT_FLOAT
     engine: bool = True
@@ -87,8 +100,32 @@ def quantize_spotter(
 ) -> SpottingNetwork:
     """A quantised copy, calibrated on images (H, W, 3) uint8 as `read_calibration_images` gives them, and frozen."""
     outputs = engine_outputs(network) if config.engine and config.layer.activation is not None else ()
-    quantized = quantize(network, QuantConfig(config.layer, config.overrides, config.keep_float, outputs))
+    overrides = {**_keep_eight_bits(network, config), **config.overrides}
+    quantized = quantize(network, QuantConfig(config.layer, overrides, config.keep_float, outputs))
     with torch.inference_mode():
         calibrate(quantized, images, ReadImage(card))
     freeze(quantized)
     return cast(SpottingNetwork, quantized)
+
+
+def _keep_eight_bits(network: SpottingNetwork, config: SpotterQuantConfig) -> dict[str, LayerConfig]:
+    """The layers of few weights, of those that are quantised, by name."""
+    layer = config.layer
+    parts = [part for part in (layer.weight, layer.activation) if part]
+    if all(part.bits == ENGINE_BITS for part in parts):
+        return {}
+    weight, *activation = (replace(part, bits=ENGINE_BITS) for part in parts)
+    eight_bits = replace(
+        layer,
+        weight=weight,
+        activation=activation[0] if activation else None,
+        smoothing=SmoothingConfig(),
+        correction=CorrectionConfig(),
+    )
+    return {
+        name: eight_bits
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+        and module.weight.numel() < config.few_weights
+        and not any(fnmatchcase(name, glob) for glob in config.keep_float)
+    }
