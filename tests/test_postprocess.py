@@ -1,5 +1,7 @@
 """From regions to text instances."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import shapely
@@ -10,8 +12,10 @@ from textspot.geometry import box_to_quad, polygon_area, polygon_to_ribbon, quad
 from textspot.postprocess import PostprocessConfig, decode_instances, suppress
 from textspot.structures import TextInstance
 from textspot.text.charset import Charset
+from textspot.text.ctc import decode_best_path
 
 CHARSET = Charset("abc")
+DECODE = partial(decode_best_path, charset=CHARSET)
 CONFIG = PostprocessConfig(text_power=0.0)
 SIZE = (100, 200)
 QUAD = box_to_quad([10, 10, 50, 30])
@@ -34,13 +38,13 @@ def build_instance(polygon: np.ndarray, score: float) -> TextInstance:
 
 def test_no_regions():
     ribbons, logits = np.zeros((0, 2, 4, 2), np.float32), np.zeros((0, 16, 4), np.float32)
-    assert decode_instances(ribbons, np.zeros(0, np.float32), logits, SIZE, CHARSET, 0.5, CONFIG) == []
+    assert decode_instances(ribbons, np.zeros(0, np.float32), logits, SIZE, DECODE, 0.5, CONFIG) == []
     assert suppress([], 0.3) == []
 
 
 def test_an_instance_has_the_polygon_the_text_and_both_scores():
     (instance,) = decode_instances(
-        quad_to_ribbon(QUAD)[None], np.float32([0.75]), text_to_logits("ab"), SIZE, CHARSET, 0.5, CONFIG
+        quad_to_ribbon(QUAD)[None], np.float32([0.75]), text_to_logits("ab"), SIZE, DECODE, 0.5, CONFIG
     )
     np.testing.assert_allclose(instance.polygon, QUAD, atol=1e-5)
     assert (instance.text, instance.score) == ("ab", 0.75)
@@ -49,7 +53,7 @@ def test_an_instance_has_the_polygon_the_text_and_both_scores():
 
 def test_a_region_that_is_not_read_stays():
     (instance,) = decode_instances(
-        quad_to_ribbon(QUAD)[None], np.ones(1), text_to_logits(""), SIZE, CHARSET, 0.5, CONFIG
+        quad_to_ribbon(QUAD)[None], np.ones(1), text_to_logits(""), SIZE, DECODE, 0.5, CONFIG
     )
     assert instance.text == ""
 
@@ -57,16 +61,16 @@ def test_a_region_that_is_not_read_stays():
 def test_a_score_at_the_threshold_is_kept_and_a_slot_without_a_peak_never():
     ribbons = np.array([quad_to_ribbon(box_to_quad([60 * k, 0, 60 * k + 40, 20])) for k in range(3)])
     logits = text_to_logits("a", "b", "c")
-    found = decode_instances(ribbons, np.array([0.5, 0.51, 0.49]), logits, SIZE, CHARSET, 0.5, CONFIG)
+    found = decode_instances(ribbons, np.array([0.5, 0.51, 0.49]), logits, SIZE, DECODE, 0.5, CONFIG)
     assert [instance.text for instance in found] == ["b", "a"]
-    found = decode_instances(ribbons, np.array([0.0, 0.01, 0.0]), logits, SIZE, CHARSET, 0.0, CONFIG)
+    found = decode_instances(ribbons, np.array([0.0, 0.01, 0.0]), logits, SIZE, DECODE, 0.0, CONFIG)
     assert [instance.text for instance in found] == ["b"]
 
 
 def test_the_best_score_comes_first():
     ribbons = np.array([quad_to_ribbon(box_to_quad([60 * k, 0, 60 * k + 40, 20])) for k in range(3)])
     scores = np.array([0.6, 0.9, 0.7])
-    found = decode_instances(ribbons, scores, text_to_logits("a", "b", "c"), SIZE, CHARSET, 0.5, CONFIG)
+    found = decode_instances(ribbons, scores, text_to_logits("a", "b", "c"), SIZE, DECODE, 0.5, CONFIG)
     assert [(instance.text, instance.score) for instance in found] == [("b", 0.9), ("c", 0.7), ("a", 0.6)]
 
 
@@ -77,17 +81,17 @@ def test_the_reader_has_a_say_in_the_score():
     logits[[0, 2]] /= 4  # read with doubt
     doubt = np.exp(9 / 4) / (np.exp(9 / 4) + 3)
     config = PostprocessConfig(text_power=2.0)
-    first, second = decode_instances(ribbons, np.array([0.6, 0.7, 0.9, 0.8]), logits, SIZE, CHARSET, 0.5, config)
+    first, second = decode_instances(ribbons, np.array([0.6, 0.7, 0.9, 0.8]), logits, SIZE, DECODE, 0.5, config)
     assert (first.text, second.text) == ("ab", "b")
     assert first.score == pytest.approx(0.8 * first.text_score**2)
-    (third,) = decode_instances(ribbons[:1], np.array([0.8]), logits[:1], SIZE, CHARSET, 0.4, config)
+    (third,) = decode_instances(ribbons[:1], np.array([0.8]), logits[:1], SIZE, DECODE, 0.4, config)
     assert third.score == pytest.approx(0.8 * doubt**2)
 
 
 @pytest.mark.parametrize("points_per_edge", [2, 5])
 def test_points_per_edge(points_per_edge):
     config = PostprocessConfig(points_per_edge=points_per_edge)
-    (instance,) = decode_instances(CURVED[None], np.ones(1), text_to_logits("abc"), SIZE, CHARSET, 0.5, config)
+    (instance,) = decode_instances(CURVED[None], np.ones(1), text_to_logits("abc"), SIZE, DECODE, 0.5, config)
     assert instance.polygon.tolist() == ribbon_to_polygon(CURVED, points_per_edge).tolist()
     assert len(instance.polygon) == 2 * points_per_edge
 
@@ -95,7 +99,7 @@ def test_points_per_edge(points_per_edge):
 def find_boxes(*boxes: tuple[int, int, int, int]) -> list[TextInstance]:
     """What is kept of boxes `xyxy` that the network finds in an image of SIZE."""
     ribbons = np.array([quad_to_ribbon(box_to_quad(np.array(box))) for box in boxes])
-    return decode_instances(ribbons, np.ones(len(boxes)), text_to_logits(*["a"] * len(boxes)), SIZE, CHARSET, 0, CONFIG)
+    return decode_instances(ribbons, np.ones(len(boxes)), text_to_logits(*["a"] * len(boxes)), SIZE, DECODE, 0, CONFIG)
 
 
 @pytest.mark.parametrize("box", [(-30, 10, 20, 30), (190, 10, 220, 30), (10, -30, 50, 20), (10, 90, 50, 120)])
@@ -107,7 +111,7 @@ def test_what_is_found_in_the_padding_goes(box):
 
 def test_the_middle_of_a_bent_word_counts_not_that_of_its_control_points():
     lifted = CURVED - [0, 20]  # its middle lies at y = -3, the mean of its control points at 7, of its corners at 27
-    assert decode_instances(lifted[None], np.ones(1), text_to_logits("a"), SIZE, CHARSET, 0.5, CONFIG) == []
+    assert decode_instances(lifted[None], np.ones(1), text_to_logits("a"), SIZE, DECODE, 0.5, CONFIG) == []
 
 
 def test_polygons_end_where_the_image_ends():

@@ -19,7 +19,9 @@ from textspot.preprocess import preprocess
 from textspot.runtime.build import RuntimeConfig, build_runtime
 from textspot.runtime.protocol import Regions, Runtime
 from textspot.structures import Prediction, TextInstance
+from textspot.text.beam import decode_beam
 from textspot.text.ctc import decode_best_path
+from textspot.text.language import load_language
 from textspot.text.lexicon import Lexicon
 from textspot.tiling import Tile, cut_tiles, merge_tiles
 
@@ -71,15 +73,18 @@ class View:
 class Spotter:
     """A network with everything it takes to use it.
 
-    `threshold` in [0, 1] may be set; it starts as the one that was chosen on the validation images. `lexicon` may be
-    set too, to have texts corrected by it (how: see `text.lexicon` and `apply_lexicon`); the scores stay those of what
-    was read. Unless `tiling` is set to False, an image that would be shrunk to less than half is read tile by tile,
-    and a warning says so. What an instance's `score` and `text_score` mean: see `TextInstance`.
+    `threshold` in [0, 1] may be set; it starts as the one that was chosen on the validation images. `language` may be
+    set, to a `LanguageModel` that readings in doubt lean to (how: see `text.beam`) or to None; it starts as the one of
+    the weights. `lexicon` may be set, to have texts corrected by it (how: see `text.lexicon` and `apply_lexicon`); the
+    scores stay those of what was read. Unless `tiling` is set to False, an image that would be shrunk to less than half
+    is read tile by tile, and a warning says so. What an instance's `score` and `text_score` mean: see `TextInstance`.
     """
 
     def __init__(self, runtime: Runtime, card: ModelCard):
         self.runtime, self.card = runtime, card
         self.threshold = card.threshold
+        language = card.postprocess.language
+        self.language = load_language(language) if language else None
         self.lexicon: Lexicon | None = None
         self.tiling = True
 
@@ -141,7 +146,13 @@ class Spotter:
         read = getattr(self.runtime, "read", None)
         if read is None:
             raise ValueError(f"{self.runtime.name} reads only the regions it finds: load the model.safetensors")
-        return decode_best_path(read(pixels, ribbons), self.card.charset)
+        return self.decode_text(read(pixels, ribbons))
+
+    def decode_text(self, logits: np.ndarray) -> list[tuple[str, float]]:
+        """Text and `text_score` of each region of logits (K, T, C)."""
+        if self.language is None:
+            return decode_best_path(logits, self.card.charset)
+        return decode_beam(logits, self.card.charset, self.language)
 
     def _open_all(self, images: Sequence[ImageLike]) -> Iterator[tuple[int, View]]:
         """The views of the images, each with its image's number; tiles are announced."""
@@ -165,7 +176,7 @@ class Spotter:
             regions.scores,
             regions.text_logits,
             tile.size,
-            self.card.charset,
+            self.decode_text,
             self.threshold,
             self.card.postprocess,
         )

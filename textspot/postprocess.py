@@ -1,5 +1,6 @@
 """What the network gives, as text instances: pure functions of arrays. Legend: K regions, T time, C classes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -7,8 +8,8 @@ import shapely
 
 from textspot.geometry import bernstein, ribbon_to_polygon
 from textspot.structures import TextInstance
-from textspot.text.charset import Charset
-from textspot.text.ctc import decode_best_path
+
+DecodeText = Callable[[np.ndarray], list[tuple[str, float]]]  # logits (K, T, C) to texts and their scores
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,15 @@ class PostprocessConfig:
         points_per_edge: vertices of a polygon's upper and lower edge; 2 gives quads.
         text_power: how much the reader has a say in an instance's score: it is the detector's times `text_score` to
             this power; 0 leaves it to the detector. What is read with doubt is more often no text, or not that text.
+        language: a language that ships, such as `english`, to whose words readings in doubt lean; null takes the most
+            probable characters, whatever they spell.
     """
 
     max_regions: int = 100
     max_overlap: float = 0.3
     points_per_edge: int = 2
     text_power: float = 4.0
+    language: str | None = None
 
     def __post_init__(self) -> None:
         if self.max_regions < 1:
@@ -44,7 +48,7 @@ def decode_instances(
     scores: np.ndarray,
     text_logits: np.ndarray,
     size: tuple[int, int],
-    charset: Charset,
+    decode_text: DecodeText,
     threshold: float,
     config: PostprocessConfig,
 ) -> list[TextInstance]:
@@ -57,7 +61,7 @@ def decode_instances(
     """
     kept = (scores >= threshold) & (scores > 0)  # slots beyond the last peak have score 0; the reader raises none
     kept &= _centers_inside(ribbons, size)
-    texts = decode_best_path(text_logits[kept], charset)
+    texts = decode_text(text_logits[kept])
     instances = [
         TextInstance(ribbon_to_polygon(ribbon, config.points_per_edge), text, score, text_score)
         for ribbon, found, (text, text_score) in zip(ribbons[kept], scores[kept], texts, strict=True)

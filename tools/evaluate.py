@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jsonargparse import ArgumentParser, Namespace
@@ -21,9 +21,13 @@ from textspot.image_files import read_image
 from textspot.metrics import PROTOCOLS, Scores, score_files
 from textspot.progress import track
 from textspot.report import build_report, find_images, write_report
+from textspot.text.language import choose_language
 from textspot.text.lexicon import open_lexicon
 
-MODEL_OPTIONS = ("weights", "data", "threshold", "two_fold", "device")
+if TYPE_CHECKING:
+    from textspot.inference import Spotter
+
+MODEL_OPTIONS = ("weights", "data", "threshold", "two_fold", "language", "device")
 RECOGNITION = "recognition"  # reads the annotated regions, where the protocols judge what is found
 FILE_OPTIONS = ("gt", "results", "layout", "lenient", "confidences", "images")
 
@@ -63,6 +67,11 @@ def read_command_line(arguments: Sequence[str] | None) -> Namespace:
         action="store_true",
         default=None,
         help="as in training: the threshold that is best on one half of the images scores the other",
+    )
+    model.add_argument(
+        "--language",
+        type=str,
+        help="that readings in doubt lean to, instead of the weights': english, a file of words, none",
     )
     model.add_argument("--device", type=str, help="auto (the default) takes a GPU if there is one; or cpu, or cuda:0")
     model.add_argument(
@@ -115,7 +124,7 @@ def score(options: Namespace) -> tuple[Scores, Iterator[np.ndarray]]:
         from textspot.data.lmdb_records import Reader
         from textspot.engine.evaluate import score_dataset
 
-        spotter, reader = textspot.load(options.weights, options.device or "auto"), Reader(options.data)
+        spotter, reader = load_spotter(options), Reader(options.data)
         if options.threshold is not None:
             spotter.threshold = options.threshold
         elif spotter.card.threshold_protocol:
@@ -135,12 +144,20 @@ def score(options: Namespace) -> tuple[Scores, Iterator[np.ndarray]]:
     return scores, map(read_image, find_images(options.images, names) if options.images else [])
 
 
+def load_spotter(options: Namespace) -> "Spotter":
+    """The model, with the language that is asked for."""
+    spotter = textspot.load(options.weights, options.device or "auto")
+    if options.language is not None:
+        spotter.language = choose_language(options.language)
+    return spotter
+
+
 def score_recognition(options: Namespace) -> dict[str, float]:
     """How the annotated regions are read."""
     from textspot.data.lmdb_records import Reader
     from textspot.engine.evaluate import score_reading
 
-    spotter = textspot.load(options.weights, options.device or "auto")
+    spotter = load_spotter(options)
     return score_reading(spotter, Reader(options.data), options.min_length or 1, track)
 
 
@@ -150,7 +167,7 @@ def score_two_fold(options: Namespace) -> dict[str, float]:
     from textspot.engine.evaluate import LOWEST_THRESHOLD, THRESHOLD_PROTOCOL, predict_dataset
     from textspot.metrics.thresholds import select_threshold, two_fold
 
-    spotter = textspot.load(options.weights, options.device or "auto")
+    spotter = load_spotter(options)
     spotter.threshold = LOWEST_THRESHOLD
     predictions, ground_truths = predict_dataset(spotter, Reader(options.data), track)
     figures: dict[str, float] = {}

@@ -33,6 +33,7 @@ from textspot.prefetch import prefetch
 from textspot.runtime.build import RuntimeName
 from textspot.runtime.protocol import Precision
 from textspot.structures import Prediction
+from textspot.text.language import choose_language
 from textspot.text.lexicon import load_lexicon
 from textspot.visualize import draw_prediction
 
@@ -48,6 +49,8 @@ class Settings:
             weights), or an .onnx file that tools/export.py wrote.
         out: the folder that receives the results; images in it are never read.
         threshold: the score from which on an instance counts; without it, the one that is stored in the weights.
+        language: what readings in doubt lean to: `english`, a file of words, one per line, or `none`; without it, what
+            the weights say.
         lexicon: a file of words, one per line; a text that is near one of them becomes that word.
         runtime: `pytorch` runs weights, `onnxruntime` and `openvino` run an .onnx file; `auto` takes PyTorch for
             weights and ONNX Runtime for an .onnx file.
@@ -63,6 +66,7 @@ class Settings:
     weights: Path = Path("spotter-s")
     out: Path = Path("predictions")
     threshold: ClosedUnitInterval | None = None
+    language: str | None = None
     lexicon: Path | None = None
     runtime: RuntimeName = "auto"
     device: str = "auto"
@@ -92,6 +96,8 @@ def infer(patterns: Sequence[str], settings: Settings) -> bool:
     spotter.tiling = settings.tiling
     if settings.threshold is not None:
         spotter.threshold = settings.threshold
+    if settings.language is not None:
+        spotter.language = choose_language(settings.language)
     if settings.lexicon is not None:
         spotter.lexicon = load_lexicon(settings.lexicon, settings.lexicon.stem)
     places = place_outputs(images)

@@ -247,6 +247,18 @@ def test_a_lexicon_corrects_the_files(infer, capsys):
     assert capsys.readouterr().err == "error: words.txt: no words; expected one per line\n"
 
 
+def test_a_language_is_a_name_a_file_or_none(infer, capsys):
+    write_image("x.png", 64, 96)
+    Path("words.txt").write_text("zebra\nzebu\n")
+    texts = {}
+    for language in ("none", "english", "words.txt"):
+        assert infer("x.png", "--language", language) == 0
+        texts[language] = [instance["text"] for instance in read_json("x.json")["instances"]]
+    assert len({str(found) for found in texts.values()}) > 1  # noise is read with doubt
+    assert infer("x.png", "--language", "klingon") == 1
+    assert "error: klingon: neither a language that ships (english) nor a file" in capsys.readouterr().err
+
+
 def test_a_region_that_could_not_be_read_is_no_line_of_the_result_file(tmp_path):
     instances = [
         TextInstance(np.array([[0, 0], [9, 0], [9, 9], [0, 9]], np.float32), text, 0.5) for text in ("", "EXIT")

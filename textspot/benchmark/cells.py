@@ -17,7 +17,6 @@ from textspot.benchmark.stages import Stopwatch, as_torch, is_on_gpu, run_networ
 from textspot.benchmark.systems import System
 from textspot.benchmark.timing import measure_in_turn, warm_up
 from textspot.preprocess import PreprocessConfig, preprocess
-from textspot.text.ctc import decode_best_path
 
 RUNS_PER_ROUND = 3
 
@@ -87,7 +86,7 @@ def _time_cell(system: System, num_regions: int, pixels: np.ndarray) -> dict[str
         found = runtime.spot(pixels, 0.0, num_regions)
     with watch.stage("CTC decoding"):
         for regions in found:
-            decode_best_path(regions.text_logits, system.spotter.card.charset)
+            system.spotter.decode_text(regions.text_logits)
     return dict(watch.times)
 
 

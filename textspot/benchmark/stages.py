@@ -16,7 +16,6 @@ from textspot.benchmark.timing import Clock, time_call
 from textspot.image_files import read_image
 from textspot.inference import Spotter
 from textspot.runtime.protocol import Regions, Runtime
-from textspot.text.ctc import decode_best_path
 
 if TYPE_CHECKING:
     from textspot.runtime.torch_runtime import TorchRuntime
@@ -69,7 +68,7 @@ def time_stages(spotter: Spotter, file: Path) -> dict[str, float]:
 
 def decode_texts(spotter: Spotter, regions: Regions) -> list[tuple[str, float]]:
     """What is written in the regions whose score reaches the spotter's threshold."""
-    return decode_best_path(regions.text_logits[regions.scores >= spotter.threshold], spotter.card.charset)
+    return spotter.decode_text(regions.text_logits[regions.scores >= spotter.threshold])
 
 
 def run_network(

@@ -81,8 +81,8 @@ class SpotterQuantConfig:
 
     Args:
         layer: how each of its layers is.
-        few_weights: where `layer` has less than 8 bits, layers of fewer weights than this keep 8, rounded to nearest.
-            They are those of the large maps, in `spotter-s` a tenth of the file and most of what is lost; 0 for none.
+        few_weights: layers of fewer weights than this are rounded to nearest in 8 bits, whatever `layer` says. They are
+            those of the large maps: in `spotter-s` an eighth of the weights, and most of what 4 bits lose; 0 for none.
         overrides: glob over layer names to another way; of several that match, the last one counts.
         keep_float: globs of layers that stay as they are.
         engine: quantise what lies between layers too, so that ONNX Runtime and OpenVINO compute in integers.
@@ -100,7 +100,7 @@ def quantize_spotter(
 ) -> SpottingNetwork:
     """A quantised copy, calibrated on images (H, W, 3) uint8 as `read_calibration_images` gives them, and frozen."""
     outputs = engine_outputs(network) if config.engine and config.layer.activation is not None else ()
-    overrides = {**_keep_eight_bits(network, config), **config.overrides}
+    overrides = {**_round_small_layers(network, config), **config.overrides}
     quantized = quantize(network, QuantConfig(config.layer, overrides, config.keep_float, outputs))
     with torch.inference_mode():
         calibrate(quantized, images, ReadImage(card))
@@ -108,22 +108,18 @@ def quantize_spotter(
     return cast(SpottingNetwork, quantized)
 
 
-def _keep_eight_bits(network: SpottingNetwork, config: SpotterQuantConfig) -> dict[str, LayerConfig]:
-    """The layers of few weights, of those that are quantised, by name."""
+def _round_small_layers(network: SpottingNetwork, config: SpotterQuantConfig) -> dict[str, LayerConfig]:
+    """How the layers of few weights, of those that are quantised, are: by name."""
     layer = config.layer
-    parts = [part for part in (layer.weight, layer.activation) if part]
-    if all(part.bits == ENGINE_BITS for part in parts):
-        return {}
-    weight, *activation = (replace(part, bits=ENGINE_BITS) for part in parts)
-    eight_bits = replace(
+    rounded = replace(
         layer,
-        weight=weight,
-        activation=activation[0] if activation else None,
+        weight=replace(layer.weight, bits=ENGINE_BITS),
+        activation=layer.activation and replace(layer.activation, bits=ENGINE_BITS),
         smoothing=SmoothingConfig(),
         correction=CorrectionConfig(),
     )
     return {
-        name: eight_bits
+        name: rounded
         for name, module in network.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
         and module.weight.numel() < config.few_weights

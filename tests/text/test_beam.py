@@ -1,0 +1,95 @@
+"""Beam search with a language model, against all texts and all alignments."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from textspot.text.beam import decode_beam, log_softmax
+from textspot.text.charset import Charset
+from textspot.text.ctc import decode_best_path
+from textspot.text.language import LanguageModel, learn_language
+
+CHARSET = Charset("ab1")
+LANGUAGE = learn_language(["ab", "aab", "ba", "bb"], 3)
+
+
+def log_likelihood(log_prob_TC: np.ndarray, text: str) -> float:
+    """Of a text by all its alignments, by PyTorch's loss."""
+    tokens = CHARSET.encode(text)
+    loss = F.ctc_loss(
+        torch.from_numpy(log_prob_TC)[:, None],
+        torch.tensor([tokens]),
+        [len(log_prob_TC)],
+        [len(tokens)],
+        reduction="sum",
+    )
+    return -float(loss)
+
+
+def judge_text(text: str, language: LanguageModel, surprise: float) -> float:
+    """What the language adds to a text: of its runs of letters, the last one with its end."""
+    total, state = 0.0, language.start
+    for letter in language.letters_of(text):
+        if letter < 0:
+            state = language.start
+        else:
+            total += language.log_probabilities[state, letter] + surprise
+            state = language.next_states[state, letter]
+    ends_in_letter = bool(text) and language.letters_of(text)[-1] >= 0
+    return total + (language.log_probabilities[state, 0] + surprise if ends_in_letter else 0.0)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_beam_that_holds_everything_finds_the_best_of_all_texts(weight, seed):
+    rng = np.random.default_rng(seed)
+    logits = 2 * rng.standard_normal((3, 4, CHARSET.num_classes)).astype(np.float32)
+    texts = ["".join(letters) for length in range(5) for letters in product(CHARSET.characters, repeat=length)]
+    decoded = decode_beam(logits, CHARSET, LANGUAGE, weight, 1.5, width=400, branches=3)
+    for log_prob, (text, score) in zip(log_softmax(logits.astype(np.float64)), decoded, strict=True):
+        worth = {other: log_likelihood(log_prob, other) + weight * judge_text(other, LANGUAGE, 1.5) for other in texts}
+        assert text == max(worth, key=worth.get)
+        assert score == pytest.approx(np.exp(log_likelihood(log_prob, text) / 4), rel=1e-5)
+
+
+def test_regions_do_not_see_each_other():
+    logits = np.random.default_rng(0).standard_normal((5, 12, 4)).astype(np.float32)
+    together = decode_beam(logits, CHARSET, LANGUAGE)
+    for region, (text, score) in zip(logits, together, strict=True):
+        assert decode_beam(region[None], CHARSET, LANGUAGE) == [(text, pytest.approx(score))]
+    assert decode_beam(logits[:0], CHARSET, LANGUAGE) == []
+
+
+def of_path(charset: Charset, path: str, confidence: float, doubts: dict[int, str]) -> np.ndarray:
+    """Logits (1, T, C) that read as the path (`-` is the blank), at some steps only as likely as another character."""
+    logits = np.zeros((1, len(path), charset.num_classes), np.float32)
+    for step, character in enumerate(path):
+        logits[0, step, 0 if character == "-" else charset.encode(character)[0]] = confidence
+        if step in doubts:
+            logits[0, step, charset.encode(doubts[step])[0]] = confidence - 0.3
+    return logits
+
+
+def test_where_the_reader_is_in_doubt_the_language_decides():
+    charset = Charset("ABEHOTabehot015")
+    language = learn_language(["the", "hot", "boat", "heat"])
+    doubtful = of_path(charset, "B-O-B-T", 9, {4: "A"})
+    assert decode_best_path(doubtful, charset)[0][0] == "BOBT"
+    assert decode_beam(doubtful, charset, language)[0][0] == "BOAT"
+    sure = of_path(charset, "B-O-B-T", 9, {})
+    assert decode_beam(sure, charset, language)[0][0] == "BOBT"  # what was read with certainty stays, word or not
+    number = of_path(charset, "1-0-5", 9, {2: "O"})
+    assert decode_beam(number, charset, language)[0][0] == "105"
+    first = of_path(charset, "0-5", 9, {})  # classes that are also the places of a beam
+    assert decode_beam(first, charset, language)[0][0] == "05"
+
+
+def test_characters_that_the_language_does_not_have_are_read_as_without_it():
+    charset = Charset("日本語")
+    logits = 3 * np.random.default_rng(0).standard_normal((4, 6, 4)).astype(np.float32)
+    for weight in (0.0, 1.0):
+        decoded = decode_beam(logits, charset, LANGUAGE, weight, width=50, branches=3)
+        assert decoded == decode_beam(logits, charset, LANGUAGE, 0.0, width=50, branches=3)

@@ -1,0 +1,91 @@
+"""The language model of letters, against a slow reference."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textspot.text.language import NOT_A_LETTER, choose_language, learn_language, load_language
+
+WORDS = ["the", "then", "thorn", "horn", "horse", "Émile", "a", "aa"]
+
+
+def witten_bell(words: list[str], context: str, letter: str, num_letters: int) -> float:
+    """The interpolated probability of a letter (`$` ends a word) after a context (`^` begins it), by its definition."""
+    after = Counter()
+    for word in words:
+        padded = "^" * 9 + word + "$"
+        for place in range(9, len(padded)):
+            if padded[:place].endswith(context):
+                after[padded[place]] += 1
+    shorter = witten_bell(words, context[1:], letter, num_letters) if context else 1 / (num_letters + 1)
+    kinds, total = len(after), after.total()
+    return (after[letter] + kinds * shorter) / (total + kinds) if total else shorter
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.text("abc", min_size=1, max_size=6), min_size=1, max_size=8, unique=True),
+    st.text("abc", max_size=7),
+    st.integers(2, 5),
+)
+def test_a_word_is_as_likely_as_its_n_grams(words, word, order):
+    model = learn_language(words, order)
+    word = "".join(letter for letter in word if letter in model.letters)
+    expected = 0.0
+    for place, letter in enumerate(word + "$"):
+        context = ("^" * order + word[:place])[-(order - 1) :]
+        expected += np.log(witten_bell(words, context, letter, len(model.letters)))
+    assert model.log_probability(word) == pytest.approx(expected, rel=1e-4)
+
+
+def test_every_state_is_a_distribution_over_letters_and_the_end():
+    model = learn_language(WORDS)
+    np.testing.assert_allclose(np.exp(model.log_probabilities).sum(axis=1), 1, rtol=1e-5)
+    assert model.log_probabilities.shape == model.next_states.shape
+    assert 0 <= model.next_states.min() <= model.next_states.max() < len(model.next_states)
+
+
+def test_case_is_folded_and_what_is_no_letter_is_none():
+    model = learn_language(["Don't", "exit", "2nd", "Émile", ""])
+    assert model.letters == "".join(sorted("exitémile".replace("i", "").replace("e", "") + "ie"))
+    assert list(model.letters_of("XÉ1'ß")) == [
+        model.letters.index("x") + 1,
+        model.letters.index("é") + 1,
+        *[NOT_A_LETTER] * 3,
+    ]
+    assert model.log_probability("EXIT") == model.log_probability("exit")
+    with pytest.raises(ValueError, match="'7up' holds characters"):
+        model.log_probability("7up")
+
+
+def test_english_prefers_english():
+    english = load_language("english")
+    for word, other in (("restaurant", "restaurnat"), ("parking", "parklng"), ("open", "0pen".replace("0", "q"))):
+        assert english.log_probability(word) > english.log_probability(other) + 3
+
+
+def test_a_file_of_words(tmp_path):
+    file = tmp_path / "mine.txt"
+    file.write_text("\n".join(WORDS), encoding="utf-8")
+    assert choose_language(str(file)).log_probability("thorn") == learn_language(WORDS).log_probability("thorn")
+    assert choose_language("none") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"neither a language that ships \(english\) nor a file of words: .*No such file"),
+        (b"12\n%\n", "no word of letters alone"),
+        (b"\xff\xfe", "decode"),
+        ("\n".join(map(chr, range(0x4E00, 0x4F00))).encode(), "256 letters, expected at most 200"),
+    ],
+)
+def test_what_is_no_language(tmp_path, content, message):
+    file = tmp_path / "mine.txt"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ValueError, match=f"mine.txt: .*{message}"):
+        load_language(file)

@@ -1,0 +1,124 @@
+"""A language model of letters: how likely a letter is after those before it, learned from a list of words.
+
+An n-gram model with Witten and Bell's interpolation (Chen and Goodman 1999, "An empirical study of smoothing techniques
+for language modeling", 2.6), unrolled into a table: a state for each context that the words hold, a column for each
+letter, so that a step of decoding is a lookup. Case is folded.
+
+Legend: P places in the words, N letters before one, S states, L letters and 1; letter 0 is the end of a word, and in a
+context its beginning.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+ORDER = 5  # letters of an n-gram
+MOST_LETTERS = 200  # an alphabet: of each letter the table has a column
+NOT_A_LETTER = -1
+SHIPPED = Path(__file__).parent.parent / "languages"
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """The table of a model.
+
+    Args:
+        letters: those that it knows; `letters[i]` is letter i + 1.
+        log_probabilities: (S, L) float32, of each letter in each state.
+        next_states: (S, L) int32, the state after each letter; after a word's end it means nothing.
+        start: the state before a word.
+    """
+
+    letters: str
+    log_probabilities: np.ndarray
+    next_states: np.ndarray
+    start: int
+
+    def letters_of(self, characters: str) -> np.ndarray:
+        """The letter of each character (int64), or `NOT_A_LETTER`."""
+        known = {letter: number + 1 for number, letter in enumerate(self.letters)}
+        return np.array([known.get(character.casefold(), NOT_A_LETTER) for character in characters], dtype=np.int64)
+
+    def log_probability(self, word: str) -> float:
+        """Of a word and its end; one that holds anything but the model's letters is a ValueError."""
+        letters = self.letters_of(word)
+        if (letters == NOT_A_LETTER).any():
+            raise ValueError(f"{word!r} holds characters that the language model does not know")
+        state, total = self.start, 0.0
+        for letter in [*letters, 0]:
+            total += float(self.log_probabilities[state, letter])
+            state = self.next_states[state, letter]
+        return total
+
+
+def choose_language(name: str) -> LanguageModel | None:
+    """What a user asks for: `none`, or what `load_language` takes."""
+    return None if name == "none" else load_language(name)
+
+
+@lru_cache(maxsize=4)
+def load_language(name: str | Path) -> LanguageModel:
+    """The model of a language that ships, such as `english`, or of a UTF-8 file of words, one per line. Neither is a
+    ValueError."""
+    shipped = {file.stem: file for file in sorted(SHIPPED.glob("*.txt"))}
+    file = shipped.get(str(name), Path(name))
+    try:
+        return learn_language(file.read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError) as error:
+        known = ", ".join(shipped)
+        raise ValueError(f"{name}: neither a language that ships ({known}) nor a file of words: {error}") from error
+
+
+def learn_language(words: Iterable[str], order: int = ORDER) -> LanguageModel:
+    """The n-gram model of a list of words, `order` at least 2. Each counts once; those that hold anything but letters
+    do not. No word, or words of more than 200 letters, are a ValueError."""
+    words = sorted({word for word in (word.strip().casefold() for word in words) if word.isalpha()})
+    if not words:
+        raise ValueError("it holds no word of letters alone")
+    letters = "".join(sorted(set("".join(words))))
+    if len(letters) > MOST_LETTERS:
+        raise ValueError(f"its words hold {len(letters)} letters, expected at most {MOST_LETTERS}")
+    contexts_PN, letter_P = _list_places(words, letters, order)
+    base, longest = len(letters) + 1, order - 1
+    known: list[np.ndarray] = []  # by length the contexts, ascending, as numbers of that many digits
+    tables: list[np.ndarray] = []
+    for length in range(order):
+        code_P = contexts_PN[:, longest - length :] @ base ** np.arange(length)[::-1]
+        codes_S, place_P = np.unique(code_P, return_inverse=True)
+        count_SL = np.bincount(place_P * base + letter_P, minlength=len(codes_S) * base).reshape(-1, base)
+        kinds_S1 = (count_SL > 0).sum(axis=1, keepdims=True)
+        shorter_SL = tables[-1][_places_of(codes_S, known, length - 1, base)] if length else np.array([[1 / base]])
+        known.append(codes_S)
+        tables.append((count_SL + kinds_S1 * shorter_SL) / (count_SL.sum(axis=1, keepdims=True) + kinds_S1))
+    first = np.cumsum([0, *map(len, known)])  # state of each length
+    next_states: list[np.ndarray] = []
+    for length, codes_S in enumerate(known):
+        longer = min(length + 1, longest)
+        code_SL = (codes_S[:, None] * base + np.arange(base)) % base**longer
+        place_SL = np.searchsorted(known[longer], code_SL).clip(max=len(known[longer]) - 1)
+        shorter_SL = next_states[-1][_places_of(codes_S, known, length - 1, base)] if length else np.zeros((1, base))
+        next_states.append(np.where(known[longer][place_SL] == code_SL, first[longer] + place_SL, shorter_SL))
+    return LanguageModel(
+        letters,
+        np.log(np.concatenate(tables)).astype(np.float32),
+        np.concatenate(next_states).astype(np.int32),
+        int(first[longest]),  # of the longest contexts, beginnings alone come first
+    )
+
+
+def _list_places(words: Sequence[str], letters: str, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each letter and each end of a word the order - 1 letters before it (P, N), and itself (P,)."""
+    number = {letter: index + 1 for index, letter in enumerate(letters)}
+    beginning = [0] * (order - 1)
+    stream = [letter for word in words for letter in [*beginning, *map(number.__getitem__, word)]]
+    windows = np.lib.stride_tricks.sliding_window_view(np.array([*stream, 0]), order)
+    windows = windows[(windows[:, -2:] > 0).any(axis=1)]  # of the zeros after a word only the first is its end
+    return windows[:, :-1], windows[:, -1]
+
+
+def _places_of(codes: np.ndarray, known: Sequence[np.ndarray], length: int, base: int) -> np.ndarray:
+    """Where the contexts without their first letter, `length` long, stand among the known ones."""
+    return np.searchsorted(known[length], codes % base**length)
