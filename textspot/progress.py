@@ -1,7 +1,8 @@
 """Progress of long work: a bar on a terminal, plain lines elsewhere."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from rich.console import Console
 from rich.progress import track as bar
@@ -25,3 +26,15 @@ def track(items: Sequence[Item], description: str) -> Iterable[Item]:
 def untracked(items: Sequence[Item], _description: str) -> Iterable[Item]:
     """The items; stands for `track` where no progress is to be shown."""
     return items
+
+
+@dataclass(frozen=True)
+class TrackedPasses(Generic[Item]):
+    """Items that may be gone through several times, each time with its own progress."""
+
+    items: Sequence[Item]
+    description: str
+    track: Track
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self.track(self.items, self.description))

@@ -8,12 +8,13 @@ import torch
 from torch.nn import functional as F
 
 from textspot.text.beam import decode_beam, log_softmax
-from textspot.text.charset import Charset
+from textspot.text.charset import PRINTABLE_ASCII, Charset
 from textspot.text.ctc import decode_best_path
-from textspot.text.language import LanguageModel, learn_language
+from textspot.text.language import LanguageModel, learn_language, load_language
 
 CHARSET = Charset("ab1")
-LANGUAGE = learn_language(["ab", "aab", "ba", "bb"], 3)
+LANGUAGE_WORDS = ["ab", "aab", "ba", "bb"]
+LANGUAGE = learn_language(LANGUAGE_WORDS, 3)
 
 
 def log_likelihood(log_prob_TC: np.ndarray, text: str) -> float:
@@ -29,30 +30,34 @@ def log_likelihood(log_prob_TC: np.ndarray, text: str) -> float:
     return -float(loss)
 
 
-def judge_text(text: str, language: LanguageModel, surprise: float) -> float:
-    """What the language adds to a text: of its runs of letters, the last one with its end."""
+WEIGHT, SURPRISE, BONUS = 0.5, 1.5, 0.4
+
+
+def judge_text(text: str, language: LanguageModel) -> float:
+    """What the language adds to a text: of its runs of letters, the last one with its end; and if it is a word."""
     total, state = 0.0, language.start
     for letter in language.letters_of(text):
         if letter < 0:
             state = language.start
         else:
-            total += language.log_probabilities[state, letter] + surprise
+            total += language.log_probabilities[state, letter] + SURPRISE
             state = language.next_states[state, letter]
     ends_in_letter = bool(text) and language.letters_of(text)[-1] >= 0
-    return total + (language.log_probabilities[state, 0] + surprise if ends_in_letter else 0.0)
+    total += language.log_probabilities[state, 0] + SURPRISE if ends_in_letter else 0.0
+    return WEIGHT * total + BONUS * (text in LANGUAGE_WORDS)
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.5])
-@pytest.mark.parametrize("seed", range(6))
-def test_a_beam_that_holds_everything_finds_the_best_of_all_texts(weight, seed):
+@pytest.mark.parametrize("seed", range(12))
+def test_a_beam_that_holds_everything_finds_the_best_of_all_texts(seed):
     rng = np.random.default_rng(seed)
     logits = 2 * rng.standard_normal((3, 4, CHARSET.num_classes)).astype(np.float32)
     texts = ["".join(letters) for length in range(5) for letters in product(CHARSET.characters, repeat=length)]
-    decoded = decode_beam(logits, CHARSET, LANGUAGE, weight, 1.5, width=400, branches=3)
+    decoded = decode_beam(logits, CHARSET, LANGUAGE, WEIGHT, SURPRISE, BONUS, 0.8, width=400, branches=3)
     for log_prob, (text, score) in zip(log_softmax(logits.astype(np.float64)), decoded, strict=True):
-        worth = {other: log_likelihood(log_prob, other) + weight * judge_text(other, LANGUAGE, 1.5) for other in texts}
+        worth = {other: log_likelihood(log_prob, other) + judge_text(other, LANGUAGE) for other in texts}
         assert text == max(worth, key=worth.get)
-        assert score == pytest.approx(np.exp(log_likelihood(log_prob, text) / 4), rel=1e-5)
+        factor = 1 if text in LANGUAGE_WORDS else 0.8
+        assert score == pytest.approx(factor * np.exp(log_likelihood(log_prob, text) / 4), rel=1e-5)
 
 
 def test_regions_do_not_see_each_other():
@@ -83,6 +88,10 @@ def test_where_the_reader_is_in_doubt_the_language_decides():
     assert decode_beam(sure, charset, language)[0][0] == "BOBT"  # what was read with certainty stays, word or not
     number = of_path(charset, "1-0-5", 9, {2: "O"})
     assert decode_beam(number, charset, language)[0][0] == "105"
+    english = load_language("english")
+    print_ = Charset(PRINTABLE_ASCII)
+    for path, doubts, text in (("Se-n-inar", {3: "m"}, "Seminar"), ("'E-X-I-F'", {7: "T"}, "'EXIT'")):
+        assert decode_beam(of_path(print_, path, 9, doubts), print_, english)[0][0] == text
     first = of_path(charset, "0-5", 9, {})  # classes that are also the places of a beam
     assert decode_beam(first, charset, language)[0][0] == "05"
 
@@ -92,4 +101,4 @@ def test_characters_that_the_language_does_not_have_are_read_as_without_it():
     logits = 3 * np.random.default_rng(0).standard_normal((4, 6, 4)).astype(np.float32)
     for weight in (0.0, 1.0):
         decoded = decode_beam(logits, charset, LANGUAGE, weight, width=50, branches=3)
-        assert decoded == decode_beam(logits, charset, LANGUAGE, 0.0, width=50, branches=3)
+        assert decoded == decode_beam(logits, charset, LANGUAGE, 0.0, word_bonus=0.0, width=50, branches=3)

@@ -61,6 +61,12 @@ def test_case_is_folded_and_what_is_no_letter_is_none():
         model.log_probability("7up")
 
 
+def test_words_of_the_list_without_case_and_punctuation():
+    model = learn_language(["Exit", "Émile", "a"])
+    assert all(model.holds(text) for text in ("exit", "EXIT!", "'émile'"))
+    assert not any(model.holds(text) for text in ("", "exits", "a", "ex-it"))
+
+
 def test_english_prefers_english():
     english = load_language("english")
     for word, other in (("restaurant", "restaurnat"), ("parking", "parklng"), ("open", "0pen".replace("0", "q"))):

@@ -33,7 +33,7 @@ from textspot.runtime.export import export_onnx
 from textspot.runtime.torch_runtime import TorchRuntime
 
 FLOAT = "float"
-FORMAT = 3  # of what is kept; another one is measured again
+FORMAT = 4  # of what is kept; another one is measured again
 NUM_WORDS = 16  # read in an image whose multiplications are counted
 Say = Callable[[str], object]
 
@@ -175,7 +175,7 @@ class Comparison:
     def measure(self, variant: Variant) -> Result:
         """Quantise, save, export and judge."""
         config = replace(self.config, layer=variant.layer(self.config.layer))
-        quantized = quantize_spotter(self.network, self.card, config, self.images)
+        quantized = quantize_spotter(self.network, self.card, config, self.images, self.track)
         save_quantized(self.file(variant.name, ".safetensors"), quantized, self.card)
         export_onnx(quantized, self.card, self.file(variant.name, ".onnx"))
         return self._judge(variant.name, count_bytes(quantized), quantized)

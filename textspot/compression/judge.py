@@ -7,17 +7,15 @@ from typing import Any
 import numpy as np
 
 from textspot.data.lmdb_records import Reader
-from textspot.engine.evaluate import LOWEST_THRESHOLD, PROTOCOLS, THRESHOLD_PROTOCOL, predict_dataset
+from textspot.engine.evaluate import PROTOCOLS, THRESHOLD_PROTOCOL, score_dataset
 from textspot.inference import Spotter
 from textspot.metrics.bootstrap import Difference, count_credits, hmean_difference, pooled_hmean
-from textspot.metrics.thresholds import score_two_fold
 from textspot.progress import Track, untracked
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The credits (N, 4) of every image of a data set by protocol (see `count_credits`), each image at the threshold
-    that is best on the other half of the images."""
+    """The credits (N, 4) of every image of a data set by protocol (see `count_credits`)."""
 
     credits: Mapping[str, np.ndarray]
 
@@ -40,8 +38,6 @@ class Judgement:
 
 
 def judge_spotter(spotter: Spotter, reader: Reader, track: Track = untracked) -> Judgement:
-    """Judge a spotter on a data set; its threshold is set to where nothing is lost."""
-    spotter.threshold = LOWEST_THRESHOLD
-    predictions, ground_truths = predict_dataset(spotter, reader, track)
-    scored = {name: score_two_fold(name, predictions, ground_truths)[0] for name in PROTOCOLS}
-    return Judgement({name: count_credits(list(protocol.results.values())) for name, protocol in scored.items()})
+    """Judge a spotter on a data set at its threshold: what a user gets."""
+    scores = score_dataset(PROTOCOLS, spotter, reader, track=track)
+    return Judgement({protocol.name: count_credits(list(protocol.results.values())) for protocol in scores.protocols})

@@ -22,7 +22,8 @@ def to_markdown(results: Sequence[Result], timings: Timings) -> str:
     rows = [_row(result, reference, timings) for result in results]
     lines = [_line(columns), _line(["---"] * len(columns)), *map(_line, rows)]
     judged = ", ".join(sorted({result.judged_in for result in results}))
-    return "\n".join([*lines, "", f"End-to-end and detection hmean are those of the whole path in {judged}."])
+    how = f"End-to-end and detection hmean are those of the whole path in {judged}, at the threshold of the weights."
+    return "\n".join([*lines, "", how])
 
 
 def compare_methods(results: Sequence[Result], baseline: str = "rtn") -> str:

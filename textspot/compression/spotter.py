@@ -18,7 +18,7 @@ from textspot.model_card import ModelCard
 from textspot.models.convolution import AddedBranch
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.preprocess import preprocess
-from textspot.progress import Track, untracked
+from textspot.progress import Track, TrackedPasses, untracked
 from textspot.quant import QuantConfig, calibrate, freeze, quantize
 from textspot.quant.affine import ENGINE_BITS, QuantizerConfig
 from textspot.quant.correction import CorrectionConfig
@@ -96,14 +96,19 @@ class SpotterQuantConfig:
 
 
 def quantize_spotter(
-    network: SpottingNetwork, card: ModelCard, config: SpotterQuantConfig, images: Sequence[np.ndarray]
+    network: SpottingNetwork,
+    card: ModelCard,
+    config: SpotterQuantConfig,
+    images: Sequence[np.ndarray],
+    track: Track = untracked,
 ) -> SpottingNetwork:
-    """A quantised copy, calibrated on images (H, W, 3) uint8 as `read_calibration_images` gives them, and frozen."""
+    """A quantised copy, calibrated on images (H, W, 3) uint8 as `read_calibration_images` gives them, and frozen;
+    `track` shows progress, once or twice over the images."""
     outputs = engine_outputs(network) if config.engine and config.layer.activation is not None else ()
     overrides = {**_round_small_layers(network, config), **config.overrides}
     quantized = quantize(network, QuantConfig(config.layer, overrides, config.keep_float, outputs))
     with torch.inference_mode():
-        calibrate(quantized, images, ReadImage(card))
+        calibrate(quantized, TrackedPasses(images, "calibrating", track), ReadImage(card))
     freeze(quantized)
     return cast(SpottingNetwork, quantized)
 

@@ -52,22 +52,6 @@ def two_fold(
     thresholds, `".../threshold_even"` (applied to the even half, chosen on the odd one) and `".../threshold_odd"`. The
     order of the images decides the halves: keep it fixed. Raises `ValueError` for fewer than two images.
     """
-    protocol, thresholds = score_two_fold(protocol_name, predictions, ground_truths, lexicon)
-    return {
-        **protocol.compute(),
-        f"{protocol.name}/threshold_even": thresholds[0],
-        f"{protocol.name}/threshold_odd": thresholds[1],
-    }
-
-
-def score_two_fold(
-    protocol_name: str,
-    predictions: Sequence[Prediction],
-    ground_truths: Sequence[AnnotatedImage],
-    lexicon: AnyLexicon | None = None,
-) -> tuple[Protocol, tuple[float, float]]:
-    """What `two_fold` is the figures of: the protocol with the result of each image, by its position, and the
-    thresholds of the even and of the odd half."""
     _check_pairs(predictions, ground_truths)
     if len(predictions) < 2:
         raise ValueError(
@@ -80,7 +64,11 @@ def score_two_fold(
         threshold = threshold_odd if position % 2 else threshold_even
         (result,) = _score_at([threshold], protocol, prediction, ground_truth)
         protocol.add(str(position), result)
-    return protocol, (threshold_even, threshold_odd)
+    return {
+        **protocol.compute(),
+        f"{protocol.name}/threshold_even": threshold_even,
+        f"{protocol.name}/threshold_odd": threshold_odd,
+    }
 
 
 def average_precision(

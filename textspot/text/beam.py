@@ -4,7 +4,7 @@ A prefix is worth the probability of all alignments that spell it (Hannun et al.
 language says of its letters. Digits and punctuation are left to the reader: they count neither way, and a word begins
 after them.
 
-Legend: R regions, T time, C classes, B prefixes, K classes that may follow, N = B + B * K candidates.
+Legend: R regions, T time, C classes, B prefixes, K classes that may follow, N candidates.
 """
 
 from functools import partial
@@ -24,14 +24,17 @@ def decode_beam(
     language: LanguageModel,
     weight: float = 0.25,
     surprise: float = 2.4,
+    word_bonus: float = 1.0,
+    nonword: float = 0.93,
     width: int = 8,
     branches: int = 6,
 ) -> list[tuple[str, float]]:
-    """Per region of logits (R, T, C) the text and its score: the T-th root of the probability of all its alignments.
+    """Per region of logits (R, T, C) the text and its score: the T-th root of the probability of all its alignments,
+    times `nonword` if it is no word of the language, which is more often misread.
 
     A letter adds `weight` times (its log-probability + `surprise`) to the logarithm of that: one that is rarer than
-    `surprise`, in nats, costs, a more usual one helps. `width` prefixes are kept, and each goes on by the `branches`
-    most probable classes of a time step.
+    `surprise`, in nats, costs, a more usual one helps. A text that is a word of the language gains `word_bonus`.
+    `width` prefixes are kept, and each goes on by the `branches` most probable classes of a time step.
     """
     num_regions, num_steps, num_classes = logits_RTC.shape
     if not num_regions:
@@ -86,11 +89,15 @@ def decode_beam(
 
     end_RB = weight * (language.log_probabilities[state_RB, 0] + surprise)
     total_RB = np.logaddexp(blank_RB, label_RB)
-    best_R = (total_RB + language_RB + np.where(letter_C[last_RB] != NOT_A_LETTER, end_RB, 0.0)).argmax(axis=1)
-    scores_R = np.exp(np.minimum(total_RB[at[:, 0], best_R], 0.0) / num_steps)
-    return [
-        (charset.decode(tokens), float(score)) for tokens, score in zip(_spell(history, best_R), scores_R, strict=True)
-    ]
+    worth_RB = total_RB + language_RB + np.where(letter_C[last_RB] != NOT_A_LETTER, end_RB, 0.0)
+    close_RB = worth_RB >= worth_RB.max(axis=1, keepdims=True) - word_bonus  # the bonus lifts no other one to the top
+    region_N, place_N = np.nonzero(close_RB)
+    texts_N = [charset.decode(tokens) for tokens in _spell(history, region_N, place_N)]
+    is_word_N = np.array([language.holds(text) for text in texts_N])
+    worth_N = worth_RB[close_RB] + word_bonus * is_word_N
+    scores_N = np.exp(np.minimum(total_RB[close_RB], 0.0) / num_steps) * np.where(is_word_N, 1.0, nonword)
+    best_R = np.lexsort((worth_N, region_N))[np.append(np.diff(region_N) > 0, True)]  # of each region the last
+    return [(texts_N[number], float(scores_N[number])) for number in best_R]
 
 
 def _join(num_regions: int, stay_RB: np.ndarray, more_RBK: np.ndarray) -> np.ndarray:
@@ -98,13 +105,12 @@ def _join(num_regions: int, stay_RB: np.ndarray, more_RBK: np.ndarray) -> np.nda
     return np.concatenate([stay_RB, more_RBK.reshape(num_regions, -1)], axis=1)
 
 
-def _spell(history: list[tuple[np.ndarray, np.ndarray]], best_R: np.ndarray) -> list[list[int]]:
-    """The tokens of each region's chosen prefix."""
-    at, place_R = np.arange(len(best_R)), best_R
+def _spell(history: list[tuple[np.ndarray, np.ndarray]], region_N: np.ndarray, place_N: np.ndarray) -> list[list[int]]:
+    """The tokens of prefixes, by their regions and their places in the beam."""
     added = []
     for parent_RB, added_RB in reversed(history):
-        added.append(added_RB[at, place_R])
-        place_R = parent_RB[at, place_R]
+        added.append(added_RB[region_N, place_N])
+        place_N = parent_RB[region_N, place_N]
     return [[int(token) for token in tokens if token] for tokens in np.array(added[::-1]).T]
 
 

@@ -8,6 +8,7 @@ Legend: P places in the words, N letters before one, S states, L letters and 1; 
 context its beginning.
 """
 
+import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,12 +31,19 @@ class LanguageModel:
         log_probabilities: (S, L) float32, of each letter in each state.
         next_states: (S, L) int32, the state after each letter; after a word's end it means nothing.
         start: the state before a word.
+        words: those that it was learned from, folded.
     """
 
     letters: str
     log_probabilities: np.ndarray
     next_states: np.ndarray
     start: int
+    words: frozenset[str]
+
+    def holds(self, text: str) -> bool:
+        """Whether a text, without the punctuation around it, is a word of the list, of two letters or more."""
+        word = text.strip(string.punctuation).casefold()
+        return len(word) > 1 and word in self.words
 
     def letters_of(self, characters: str) -> np.ndarray:
         """The letter of each character (int64), or `NOT_A_LETTER`."""
@@ -106,6 +114,7 @@ def learn_language(words: Iterable[str], order: int = ORDER) -> LanguageModel:
         np.log(np.concatenate(tables)).astype(np.float32),
         np.concatenate(next_states).astype(np.int32),
         int(first[longest]),  # of the longest contexts, beginnings alone come first
+        frozenset(words),
     )
 
 
