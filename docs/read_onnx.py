@@ -3,7 +3,7 @@
 python docs/read_onnx.py spotter.onnx photo.jpg
 
 A start for a port to another language. `textspot.load("spotter.onnx")` does the same, and besides: exact suppression of
-overlapping regions, tiles of very large images, batches, lexicons.
+overlapping regions, tiles of very large images, batches, languages, lexicons.
 """
 
 import json

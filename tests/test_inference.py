@@ -1,14 +1,18 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
-from tiny_spotter import noise, save_tiny_spotter
+from tiny_spotter import TINY_RECIPE, build_tiny_card, noise, save_tiny_spotter
 
 import textspot
 from textspot.image_files import ImageError
+from textspot.inference import Spotter
 from textspot.model_card import CheckpointError
+from textspot.postprocess import PostprocessConfig
+from textspot.text.language import load_language
 from textspot.text.lexicon import Lexicon
 
 
@@ -105,6 +109,20 @@ def test_a_lexicon_corrects_what_is_read(spotter):
     assert longest not in texts(spotter(image))
     spotter.lexicon = None
     assert texts(spotter(image)) == texts(plain)
+
+
+def test_a_language_is_that_of_the_weights_until_it_is_set(spotter):
+    recipe = replace(TINY_RECIPE, postprocess=PostprocessConfig(text_power=0.0, language="english"))
+    english = Spotter(spotter.runtime, build_tiny_card(recipe))
+    assert spotter.language is None
+    assert english.language is load_language("english")
+    image = noise(64, 96)
+    as_it_is, leaning = spotter(image), english(image)
+    assert texts(as_it_is) != texts(leaning)
+    polygons = [instance.polygon for instance in as_it_is]
+    assert spotter.read(image, polygons) != english.read(image, polygons)
+    spotter.language, english.language = english.language, None
+    assert (texts(spotter(image)), texts(english(image))) == (texts(leaning), texts(as_it_is))
 
 
 def test_given_regions_are_read_as_they_are_when_found(tmp_path):

@@ -36,6 +36,12 @@ def build_instance(polygon: np.ndarray, score: float) -> TextInstance:
     return TextInstance(np.asarray(polygon, np.float32), "a", score)
 
 
+def test_a_language_that_does_not_ship_is_said_at_once():
+    assert PostprocessConfig(language="english").language == "english"
+    with pytest.raises(ValueError, match=r"postprocess\.language is 'englsh', expected null or one of english"):
+        PostprocessConfig(language="englsh")
+
+
 def test_no_regions():
     ribbons, logits = np.zeros((0, 2, 4, 2), np.float32), np.zeros((0, 16, 4), np.float32)
     assert decode_instances(ribbons, np.zeros(0, np.float32), logits, SIZE, DECODE, 0.5, CONFIG) == []

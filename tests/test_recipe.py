@@ -72,7 +72,7 @@ EVERYTHING = Recipe(
     ),
     loss=LossConfig(2.0, 0.5, 0.0, 3.0),
     preprocess=PreprocessConfig(640, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)),
-    postprocess=PostprocessConfig(20, 0.5, 4, 1.0),
+    postprocess=PostprocessConfig(20, 0.5, 4, 1.0, "english"),
     train=TrainConfig(steps=3, batch_size=2, accumulation=2, learning_rate=7e-4, precision="float32", compile=True),
 )
 

@@ -8,6 +8,7 @@ import shapely
 
 from textspot.geometry import bernstein, ribbon_to_polygon
 from textspot.structures import TextInstance
+from textspot.text.language import list_languages
 
 DecodeText = Callable[[np.ndarray], list[tuple[str, float]]]  # logits (K, T, C) to texts and their scores
 
@@ -39,6 +40,10 @@ class PostprocessConfig:
             raise ValueError(f"postprocess.max_overlap is {self.max_overlap}, expected a value in [0, 1]")
         if self.points_per_edge < 2:
             raise ValueError(f"postprocess.points_per_edge is {self.points_per_edge}, expected at least 2")
+        if self.language is not None and self.language not in list_languages():
+            raise ValueError(
+                f"postprocess.language is {self.language!r}, expected null or one of {', '.join(list_languages())}"
+            )
         if self.text_power < 0:
             raise ValueError(f"postprocess.text_power is {self.text_power}, expected at least 0")
 

@@ -37,4 +37,4 @@ class TrackedPasses(Generic[Item]):
     track: Track
 
     def __iter__(self) -> Iterator[Item]:
-        return iter(self.track(self.items, self.description))
+        yield from self.track(self.items, self.description)  # not before the first is asked for

@@ -174,7 +174,7 @@ def score_two_fold(options: Namespace) -> dict[str, float]:
     for protocol in options.protocol:
         figures |= two_fold(protocol, predictions, ground_truths)
     threshold, _ = select_threshold(THRESHOLD_PROTOCOL, predictions, ground_truths)
-    return {**figures, f"best threshold by {THRESHOLD_PROTOCOL}": threshold}
+    return {**figures, f"best threshold by {THRESHOLD_PROTOCOL}": max(threshold, LOWEST_THRESHOLD)}
 
 
 def print_figures(scores: Scores) -> None:
@@ -202,6 +202,9 @@ def evaluate(options: Namespace) -> int:
         if options.report:
             write_report(options.report, build_report(scores, images, options.report_width))
         figures = scores.to_dict()
+    if options.language is not None:
+        print(f"readings lean to: {options.language}")
+        figures["language"] = options.language
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return 0

@@ -97,15 +97,17 @@ def test_a_layer_to_keep_that_no_graph_has_is_named(learned, images, tmp_path):
 def test_what_was_measured_of_another_network_or_in_another_way_is_not_taken(learned, images, tmp_path, monkeypatch):
     monkeypatch.setattr(Comparison, "measure_float", lambda _: result(FLOAT, 4))
     network, *others = learned
-    for change in ("nothing", "rank", "weights", "images"):
+    card, *paths = others
+    for change in ("nothing", "rank", "weights", "images", "threshold"):
         said: list[str] = []
         layer = LayerConfig(correction=CorrectionConfig(rank=3 if change == "rank" else 32))
         other = copy.deepcopy(network)
         if change == "weights":
             other.detector.score.bias.data += 1
         chosen = images[:1] if change == "images" else images
-        build_comparison((other, *others), chosen, tmp_path, said, SpotterQuantConfig(layer)).run([])
-        build_comparison((other, *others), chosen, tmp_path, said, SpotterQuantConfig(layer)).run([])
+        judged = replace(card, threshold=0.3 if change == "threshold" else card.threshold)
+        for _ in range(2):
+            build_comparison((other, judged, *paths), chosen, tmp_path, said, SpotterQuantConfig(layer)).run([])
         assert said == ["float: measured before"], change
 
 
@@ -118,6 +120,19 @@ def test_corrections_cost_multiplications(learned, images):
         counts[method] = count_multiplications(quantized, images[0])
     assert counts["rtn"] == count_multiplications(network, images[0])
     assert 1.02 < counts["lorc"] / counts["rtn"] < 1.2
+
+
+def test_progress_of_a_calibration_that_goes_over_the_images_once_or_twice(learned, images):
+    network, card, *_ = learned
+    for method, passes in (("rtn", 1), ("aser", 2)):
+        said = []
+
+        def track(items, what, said=said):
+            said.append((len(items), what))
+            return items
+
+        quantize_spotter(network, card, SpotterQuantConfig(build_method(method), few_weights=0), images, track)
+        assert said == [(len(images), "calibrating")] * passes
 
 
 def test_a_variant_changes_of_its_template_bits_and_kinds_only():
@@ -153,7 +168,7 @@ def test_the_table_says_what_is_lost_and_how_fast_it_is():
     assert lines[2].startswith("| float | 1.25 | 0.25 | +0.0% | 1.000 | 1.000 |  | 1.000 | 80 |")
     assert "0.750 | 0.750 | -25.0 (-25.0 to -25.0) | 0.750 | 20 (4.00 (3.90 to 4.10)) |" in lines[3]
     assert "| +10.0% | 1.000 | 1.000 | +0.0 (+0.0 to +0.0) |" in lines[4]
-    assert lines[-1].endswith("in somewhere.")
+    assert lines[-1].endswith("in somewhere, at the threshold of the weights.")
     gains = compare_methods(results).splitlines()
     assert gains[2] == "| aser-w4a8 | rtn-w4a8 | val | +25.0 (+25.0 to +25.0) | yes | +10.0% |"
     assert compare_methods(results[:2]) == ""

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from textspot.text.beam import decode_beam, log_softmax
+from textspot.text.beam import BeamConfig, decode_beam, log_softmax
 from textspot.text.charset import PRINTABLE_ASCII, Charset
 from textspot.text.ctc import decode_best_path
 from textspot.text.language import LanguageModel, learn_language, load_language
@@ -52,11 +52,13 @@ def test_a_beam_that_holds_everything_finds_the_best_of_all_texts(seed):
     rng = np.random.default_rng(seed)
     logits = 2 * rng.standard_normal((3, 4, CHARSET.num_classes)).astype(np.float32)
     texts = ["".join(letters) for length in range(5) for letters in product(CHARSET.characters, repeat=length)]
-    decoded = decode_beam(logits, CHARSET, LANGUAGE, WEIGHT, SURPRISE, BONUS, 0.8, width=400, branches=3)
+    config = BeamConfig(WEIGHT, SURPRISE, BONUS, nonword=0.8, width=400, branches=3)
+    decoded = decode_beam(logits, CHARSET, LANGUAGE, config)
     for log_prob, (text, score) in zip(log_softmax(logits.astype(np.float64)), decoded, strict=True):
         worth = {other: log_likelihood(log_prob, other) + judge_text(other, LANGUAGE) for other in texts}
         assert text == max(worth, key=worth.get)
-        factor = 1 if text in LANGUAGE_WORDS else 0.8
+        is_number = len(text.replace("1", "")) < 2
+        factor = 1 if text in LANGUAGE_WORDS or is_number else 0.8
         assert score == pytest.approx(factor * np.exp(log_likelihood(log_prob, text) / 4), rel=1e-5)
 
 
@@ -99,6 +101,24 @@ def test_where_the_reader_is_in_doubt_the_language_decides():
 def test_characters_that_the_language_does_not_have_are_read_as_without_it():
     charset = Charset("日本語")
     logits = 3 * np.random.default_rng(0).standard_normal((4, 6, 4)).astype(np.float32)
-    for weight in (0.0, 1.0):
-        decoded = decode_beam(logits, charset, LANGUAGE, weight, width=50, branches=3)
-        assert decoded == decode_beam(logits, charset, LANGUAGE, 0.0, word_bonus=0.0, width=50, branches=3)
+    plain = decode_beam(logits, charset, LANGUAGE, BeamConfig(0.0, word_bonus=0.0, width=50))
+    assert decode_beam(logits, charset, LANGUAGE, BeamConfig(1.0, width=50)) == plain
+    assert {score <= 1 for _, score in plain} == {True}
+
+
+def test_few_prefixes_find_what_many_do_in_nearly_all_regions():
+    charset = Charset(PRINTABLE_ASCII)
+    logits = 3 * np.random.default_rng(0).standard_normal((200, 12, charset.num_classes)).astype(np.float32)
+    language = load_language("english")
+    few, many = (decode_beam(logits, charset, language, BeamConfig(width=width, branches=20)) for width in (8, 100))
+    assert np.mean([one == other for (one, _), (other, _) in zip(few, many, strict=True)]) > 0.6
+
+
+def test_numbers_are_not_discounted_and_words_that_are_none_are():
+    charset, language = Charset(PRINTABLE_ASCII), learn_language(["exit"])
+    scores = {}
+    for text in ("Exit", "105", "5A", "exix"):
+        (scores[text],) = decode_beam(of_path(charset, text, 20, {}), charset, language)
+        assert scores[text][0] == text
+    assert [scores[text][1] for text in ("Exit", "105", "5A")] == pytest.approx([1, 1, 1], abs=1e-3)
+    assert scores["exix"][1] == pytest.approx(BeamConfig().nonword, abs=1e-3)

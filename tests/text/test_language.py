@@ -1,5 +1,6 @@
 """The language model of letters, against a slow reference."""
 
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -67,6 +68,10 @@ def test_words_of_the_list_without_case_and_punctuation():
     assert not any(model.holds(text) for text in ("", "exits", "a", "ex-it"))
 
 
+def test_marks_belong_to_their_letters():
+    assert learn_language(["हिन्दी", "घर", "a1"]).words == {"हिन्दी", "घर"}
+
+
 def test_english_prefers_english():
     english = load_language("english")
     for word, other in (("restaurant", "restaurnat"), ("parking", "parklng"), ("open", "0pen".replace("0", "q"))):
@@ -75,7 +80,11 @@ def test_english_prefers_english():
 
 def test_a_file_of_words(tmp_path):
     file = tmp_path / "mine.txt"
-    file.write_text("\n".join(WORDS), encoding="utf-8")
+    file.write_text("one\n", encoding="utf-8")
+    assert load_language(file).words == {"one"}
+    composed = unicodedata.normalize("NFD", "\n".join(WORDS))
+    file.write_text(composed, encoding="utf-8-sig")  # as some editors save
+    assert load_language(file).words == {word.lower() for word in WORDS}
     assert choose_language(str(file)).log_probability("thorn") == learn_language(WORDS).log_probability("thorn")
     assert choose_language("none") is None
 

@@ -160,6 +160,23 @@ def test_thresholds_chosen_on_the_other_half(weights, data, tmp_path, capsys):
     assert "icdar2015/end_to_end/hmean" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "options", [[], ["--two_fold"], ["--protocol", "recognition"]], ids=["at once", "two-fold", "read"]
+)
+def test_a_language_changes_the_figures_and_is_named(weights, data, tmp_path, capsys, options):
+    """The annotations are what is read without one."""
+    words, figures = tmp_path / "words.txt", {}
+    words.write_text("zebra\nzebu\n")
+    for language in ("none", str(words)):
+        out = tmp_path / "out.json"
+        given = ["--weights", str(weights), "--data", str(data), "--json", str(out), "--language", language, *options]
+        assert evaluate_tool.main(given) == 0
+        assert f"readings lean to: {language}" in capsys.readouterr().out
+        figures[language] = json.loads(out.read_text())
+        assert figures[language].pop("language") == language
+    assert figures["none"] != figures[str(words)]
+
+
 def test_a_threshold_that_is_given(weights, data, tmp_path):
     out = tmp_path / "out.json"
     options = ["--weights", str(weights), "--data", str(data), "--json", str(out), "--threshold"]
@@ -284,6 +301,7 @@ def test_a_lexicon_of_a_model(weights, data, tmp_path):
         (["--lexicon_name", "strong"], "--lexicon_name names --lexicon, which is not given"),
         (["--report_width", "0"], "report_width"),
         (["--min_length", "3"], "--min_length is for --protocol recognition"),
+        (["--gt", "gt.zip", "--results", "res.zip", "--language", "english"], "not both"),
         (["--two_fold", "--threshold", "0.5"], "--two_fold has no use for threshold"),
         (["--protocol", "recognition", "ic13"], "'ic13'"),
         (["--protocol", "recognition", "icdar2015/end_to_end"], "no use for gt, results, icdar2015/end_to_end"),

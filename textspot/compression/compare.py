@@ -227,6 +227,8 @@ class Comparison:
             "weights": weights,
             "config": repr(self.config),
             "calibration": [int(image.sum()) for image in self.images],
+            "threshold": self.card.threshold,
+            "postprocess": repr(self.card.postprocess),
             "judged": {name: len(reader) for name, reader in self.judges.readers.items()},
             "runtime": self.judges.runtime,
         }

@@ -82,7 +82,7 @@ class SpotterQuantConfig:
     Args:
         layer: how each of its layers is.
         few_weights: layers of fewer weights than this are rounded to nearest in 8 bits, whatever `layer` says. They are
-            those of the large maps: in `spotter-s` an eighth of the weights, and most of what 4 bits lose; 0 for none.
+            those of the large maps: in `spotter-s` a tenth of the weights, and most of what 4 bits lose; 0 for none.
         overrides: glob over layer names to another way; of several that match, the last one counts.
         keep_float: globs of layers that stay as they are.
         engine: quantise what lies between layers too, so that ONNX Runtime and OpenVINO compute in integers.
@@ -105,8 +105,8 @@ def quantize_spotter(
     """A quantised copy, calibrated on images (H, W, 3) uint8 as `read_calibration_images` gives them, and frozen;
     `track` shows progress, once or twice over the images."""
     outputs = engine_outputs(network) if config.engine and config.layer.activation is not None else ()
-    overrides = {**_round_small_layers(network, config), **config.overrides}
-    quantized = quantize(network, QuantConfig(config.layer, overrides, config.keep_float, outputs))
+    small = _round_small_layers(network, config)
+    quantized = quantize(network, QuantConfig(config.layer, small | config.overrides, config.keep_float, outputs))
     with torch.inference_mode():
         calibrate(quantized, TrackedPasses(images, "calibrating", track), ReadImage(card))
     freeze(quantized)
@@ -128,5 +128,6 @@ def _round_small_layers(network: SpottingNetwork, config: SpotterQuantConfig) ->
         for name, module in network.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
         and module.weight.numel() < config.few_weights
+        and name not in config.overrides  # whose place among the overrides is the user's
         and not any(fnmatchcase(name, glob) for glob in config.keep_float)
     }

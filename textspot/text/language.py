@@ -11,10 +11,13 @@ context its beginning.
 import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
+from unicodedata import category
 
 import numpy as np
+
+from textspot.text.charset import normalize
 
 ORDER = 5  # letters of an n-gram
 MOST_LETTERS = 200  # an alphabet: of each letter the table has a column
@@ -42,7 +45,7 @@ class LanguageModel:
 
     def holds(self, text: str) -> bool:
         """Whether a text, without the punctuation around it, is a word of the list, of two letters or more."""
-        word = text.strip(string.punctuation).casefold()
+        word = _fold(text.strip(string.punctuation))
         return len(word) > 1 and word in self.words
 
     def letters_of(self, characters: str) -> np.ndarray:
@@ -62,28 +65,37 @@ class LanguageModel:
         return total
 
 
+def list_languages() -> list[str]:
+    """The names of the languages that ship."""
+    return sorted(file.stem for file in SHIPPED.glob("*.txt"))
+
+
 def choose_language(name: str) -> LanguageModel | None:
     """What a user asks for: `none`, or what `load_language` takes."""
     return None if name == "none" else load_language(name)
 
 
-@lru_cache(maxsize=4)
 def load_language(name: str | Path) -> LanguageModel:
     """The model of a language that ships, such as `english`, or of a UTF-8 file of words, one per line. Neither is a
     ValueError."""
-    shipped = {file.stem: file for file in sorted(SHIPPED.glob("*.txt"))}
-    file = shipped.get(str(name), Path(name))
+    if name in list_languages():
+        return _load_shipped(str(name))
     try:
-        return learn_language(file.read_text(encoding="utf-8").splitlines())
+        return learn_language(Path(name).read_text(encoding="utf-8-sig").splitlines())
     except (OSError, ValueError) as error:
-        known = ", ".join(shipped)
+        known = ", ".join(list_languages())
         raise ValueError(f"{name}: neither a language that ships ({known}) nor a file of words: {error}") from error
+
+
+@cache
+def _load_shipped(name: str) -> LanguageModel:
+    return learn_language((SHIPPED / f"{name}.txt").read_text(encoding="utf-8").splitlines())
 
 
 def learn_language(words: Iterable[str], order: int = ORDER) -> LanguageModel:
     """The n-gram model of a list of words, `order` at least 2. Each counts once; those that hold anything but letters
-    do not. No word, or words of more than 200 letters, are a ValueError."""
-    words = sorted({word for word in (word.strip().casefold() for word in words) if word.isalpha()})
+    (and the marks on them) do not. No word, or words of more than 200 letters, are a ValueError."""
+    words = sorted({word for word in map(_fold, words) if word and all(category(letter)[0] in "LM" for letter in word)})
     if not words:
         raise ValueError("it holds no word of letters alone")
     letters = "".join(sorted(set("".join(words))))
@@ -116,6 +128,11 @@ def learn_language(words: Iterable[str], order: int = ORDER) -> LanguageModel:
         int(first[longest]),  # of the longest contexts, beginnings alone come first
         frozenset(words),
     )
+
+
+def _fold(word: str) -> str:
+    """Composed and without case."""
+    return normalize(normalize(word).casefold())
 
 
 def _list_places(words: Sequence[str], letters: str, order: int) -> tuple[np.ndarray, np.ndarray]:
