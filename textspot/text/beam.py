@@ -39,6 +39,27 @@ class BeamConfig:
     branches: int = 6
 
 
+@dataclass(frozen=True)
+class _Beam:
+    """The prefixes of each region, arrays (R, B): logarithms of the probability of the alignments that end in a blank
+    and in the last character, what the language says, its state, the last class (0: none yet), a hash of the whole."""
+
+    blank: np.ndarray
+    label: np.ndarray
+    language: np.ndarray
+    state: np.ndarray
+    last: np.ndarray
+    hash: np.ndarray
+
+    @property
+    def total(self) -> np.ndarray:
+        """The logarithm of the probability of all alignments."""
+        return np.logaddexp(self.blank, self.label)
+
+
+History = list[tuple[np.ndarray, np.ndarray]]  # by step, (R, B): the prefix before, and the class added, 0 for none
+
+
 def decode_beam(
     logits_RTC: np.ndarray, charset: Charset, language: LanguageModel, config: BeamConfig | None = None
 ) -> list[tuple[str, float]]:
@@ -48,67 +69,88 @@ def decode_beam(
     num_regions, num_steps, num_classes = logits_RTC.shape
     if not num_regions:
         return []
-    width, branches = config.width, min(config.branches, num_classes - 1)
+    branches = min(config.branches, num_classes - 1)
     log_prob_RTC = log_softmax(logits_RTC.astype(np.float64))
     class_RTK = 1 + np.argpartition(-log_prob_RTC[:, :, 1:], branches - 1, axis=2)[:, :, :branches]
     letter_C = np.concatenate([[NOT_A_LETTER], language.letters_of(charset.characters)])
-    at = np.arange(num_regions)[:, None]
-
-    # The beam: alignments that end in a blank, and in the last character; what the language says; where it stands.
-    blank_RB = np.full((num_regions, width), NEVER)
-    label_RB = np.full_like(blank_RB, NEVER)
-    blank_RB[:, 0] = 0.0  # the empty prefix; the others are yet to come
-    language_RB = np.zeros_like(blank_RB)
-    state_RB = np.full(blank_RB.shape, language.start)
-    last_RB = np.zeros(blank_RB.shape, dtype=np.int64)
-    hash_RB = np.broadcast_to(-np.arange(width).astype(np.uint64), blank_RB.shape)
-    history: list[tuple[np.ndarray, np.ndarray]] = []  # by step the prefix before and the class added, 0 for none
-
+    beam = _start(num_regions, config.width, language)
+    history: History = []
     for step in range(num_steps):
-        log_prob_RC, class_R1K = log_prob_RTC[:, step], class_RTK[:, None, step]
-        total_RB = np.logaddexp(blank_RB, label_RB)
-        stay_RB = np.where(last_RB > 0, label_RB + log_prob_RC[at, last_RB], NEVER)
-        again_RBK = class_R1K == last_RB[:, :, None]  # one character twice wants a blank between
-        more_RBK = np.where(again_RBK, blank_RB[:, :, None], total_RB[:, :, None]) + log_prob_RC[at[:, None], class_R1K]
-        more_hash_RBK = _grow(hash_RB[:, :, None], class_R1K)
-        same_RBKB = more_hash_RBK[..., None] == hash_RB[:, None, None]  # what grows into a prefix of the beam is that
-        stay_RB = np.logaddexp(stay_RB, np.where(same_RBKB, more_RBK[..., None], NEVER).max(axis=(1, 2)))
-        more_RBK = np.where(same_RBKB.any(axis=3), NEVER, more_RBK)
-        letter_R1K = letter_C[class_R1K]
-        gain_RBK = language.log_probabilities[state_RB[:, :, None], letter_R1K] + config.surprise
-        gain_RBK = np.where(letter_R1K != NOT_A_LETTER, config.weight * gain_RBK, 0.0)
+        beam, came_from = _advance(beam, log_prob_RTC[:, step], class_RTK[:, None, step], letter_C, language, config)
+        history.append(came_from)
 
-        blank_RN = _join(total_RB + log_prob_RC[:, :1], np.full_like(more_RBK, NEVER))
-        label_RN = _join(stay_RB, more_RBK)
-        language_RN = _join(language_RB, language_RB[:, :, None] + gain_RBK)
-        worth_RN = np.logaddexp(blank_RN, label_RN) + language_RN
-        best_RB = np.argpartition(-worth_RN, width - 1, axis=1)[:, :width]
-        blank_RB, label_RB, language_RB = blank_RN[at, best_RB], label_RN[at, best_RB], language_RN[at, best_RB]
-
-        parent_RB, branch_RB = np.divmod(best_RB - width, branches)
-        grows_RB = best_RB >= width
-        parent_RB = np.where(grows_RB, parent_RB, best_RB)
-        added_RB = np.where(grows_RB, class_R1K[at, 0, branch_RB], 0)
-        before_RB, letter_RB = state_RB[at, parent_RB], letter_C[added_RB]
-        after_RB = np.where(letter_RB == NOT_A_LETTER, language.start, language.next_states[before_RB, letter_RB])
-        state_RB = np.where(grows_RB, after_RB, before_RB)
-        hash_RB = np.where(grows_RB, _grow(hash_RB[at, parent_RB], added_RB), hash_RB[at, parent_RB])
-        last_RB = np.where(grows_RB, added_RB, last_RB[at, parent_RB])
-        history.append((parent_RB, added_RB))
-
-    end_RB = config.weight * (language.log_probabilities[state_RB, 0] + config.surprise)
-    total_RB = np.logaddexp(blank_RB, label_RB)
-    worth_RB = total_RB + language_RB + np.where(letter_C[last_RB] != NOT_A_LETTER, end_RB, 0.0)
+    end_RB = config.weight * (language.log_probabilities[beam.state, 0] + config.surprise)
+    worth_RB = beam.total + beam.language + np.where(letter_C[beam.last] != NOT_A_LETTER, end_RB, 0.0)
     close_RB = worth_RB >= worth_RB.max(axis=1, keepdims=True) - config.word_bonus  # a bonus lifts no other to the top
     region_N, place_N = np.nonzero(close_RB)
     texts_N = [charset.decode(tokens) for tokens in _spell(history, region_N, place_N)]
     is_word_N = np.array([language.holds(text) for text in texts_N])
     is_number_N = np.array([(language.letters_of(text) != NOT_A_LETTER).sum() < 2 for text in texts_N])
     worth_N = worth_RB[close_RB] + config.word_bonus * is_word_N
-    scores_N = np.exp(np.minimum(total_RB[close_RB], 0.0) / num_steps)
+    scores_N = np.exp(np.minimum(beam.total[close_RB], 0.0) / num_steps)
     scores_N *= np.where(is_word_N | is_number_N, 1.0, config.nonword)
     best_R = np.lexsort((worth_N, region_N))[np.append(np.diff(region_N) > 0, True)]  # of each region the last
     return [(texts_N[number], float(scores_N[number])) for number in best_R]
+
+
+def _start(num_regions: int, width: int, language: LanguageModel) -> _Beam:
+    """The empty prefix; the others are yet to come, and their hashes are none that a prefix will soon have."""
+    never_RB = np.full((num_regions, width), NEVER)
+    blank_RB = never_RB.copy()
+    blank_RB[:, 0] = 0.0
+    return _Beam(
+        blank_RB,
+        never_RB,
+        np.zeros_like(never_RB),
+        np.full(never_RB.shape, language.start),
+        np.zeros(never_RB.shape, dtype=np.int64),
+        np.broadcast_to(-np.arange(width).astype(np.uint64), never_RB.shape),
+    )
+
+
+def _advance(
+    beam: _Beam,
+    log_prob_RC: np.ndarray,
+    class_R1K: np.ndarray,
+    letter_C: np.ndarray,
+    language: LanguageModel,
+    config: BeamConfig,
+) -> tuple[_Beam, tuple[np.ndarray, np.ndarray]]:
+    """The beam a time step later, and where its prefixes came from, as `History` has it."""
+    at, width = np.arange(len(log_prob_RC))[:, None], beam.blank.shape[1]
+    total_RB = beam.total
+    stay_RB = np.where(beam.last > 0, beam.label + log_prob_RC[at, beam.last], NEVER)
+    again_RBK = class_R1K == beam.last[:, :, None]  # one character twice wants a blank between
+    more_RBK = np.where(again_RBK, beam.blank[:, :, None], total_RB[:, :, None]) + log_prob_RC[at[:, None], class_R1K]
+    more_hash_RBK = _grow(beam.hash[:, :, None], class_R1K)
+    same_RBKB = more_hash_RBK[..., None] == beam.hash[:, None, None]  # what grows into a prefix of the beam is that
+    stay_RB = np.logaddexp(stay_RB, np.where(same_RBKB, more_RBK[..., None], NEVER).max(axis=(1, 2)))
+    more_RBK = np.where(same_RBKB.any(axis=3), NEVER, more_RBK)
+    letter_R1K = letter_C[class_R1K]
+    gain_RBK = config.weight * (language.log_probabilities[beam.state[:, :, None], letter_R1K] + config.surprise)
+    gain_RBK = np.where(letter_R1K != NOT_A_LETTER, gain_RBK, 0.0)
+
+    blank_RN = _join(total_RB + log_prob_RC[:, :1], np.full_like(more_RBK, NEVER))
+    label_RN = _join(stay_RB, more_RBK)
+    language_RN = _join(beam.language, beam.language[:, :, None] + gain_RBK)
+    worth_RN = np.logaddexp(blank_RN, label_RN) + language_RN
+    best_RB = np.argpartition(-worth_RN, width - 1, axis=1)[:, :width]
+
+    grows_RB = best_RB >= width
+    parent_RB, branch_RB = np.divmod(best_RB - width, class_R1K.shape[2])
+    parent_RB = np.where(grows_RB, parent_RB, best_RB)
+    added_RB = np.where(grows_RB, class_R1K[at, 0, branch_RB], 0)
+    state_RB, hash_RB, letter_RB = beam.state[at, parent_RB], beam.hash[at, parent_RB], letter_C[added_RB]
+    after_RB = np.where(letter_RB == NOT_A_LETTER, language.start, language.next_states[state_RB, letter_RB])
+    later = _Beam(
+        blank_RN[at, best_RB],
+        label_RN[at, best_RB],
+        language_RN[at, best_RB],
+        np.where(grows_RB, after_RB, state_RB),
+        np.where(grows_RB, added_RB, beam.last[at, parent_RB]),
+        np.where(grows_RB, _grow(hash_RB, added_RB), hash_RB),
+    )
+    return later, (parent_RB, added_RB)
 
 
 def _grow(hashes: np.ndarray, added: np.ndarray) -> np.ndarray:
@@ -121,7 +163,7 @@ def _join(stay_RB: np.ndarray, more_RBK: np.ndarray) -> np.ndarray:
     return np.concatenate([stay_RB, more_RBK.reshape(len(more_RBK), -1)], axis=1)
 
 
-def _spell(history: list[tuple[np.ndarray, np.ndarray]], region_N: np.ndarray, place_N: np.ndarray) -> list[list[int]]:
+def _spell(history: History, region_N: np.ndarray, place_N: np.ndarray) -> list[list[int]]:
     """The tokens of prefixes, by their regions and their places in the beam."""
     added = []
     for parent_RB, added_RB in reversed(history):
