@@ -3,7 +3,7 @@
 Legend: B images, K region slots of an image, R regions of a batch, T tokens, H W input, h w maps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Generic, NamedTuple, TypeVar
 
@@ -76,10 +76,17 @@ class Batch:
         return len(self.region_slot)
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch with its tensors on `device`."""
+        """The same batch with its tensors on `device`; out of pinned memory they are copied while the GPU computes."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in memory from which a GPU copies by itself; a DataLoader with `pin_memory` calls it."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        moved: dict = {name: value.to(device) for name, value in values.items() if isinstance(value, Tensor)}
-        return replace(self, targets=type(self.targets)(*(value.to(device) for value in self.targets)), **moved)
+        changed: dict = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
+        return replace(self, targets=type(self.targets)(*map(change, self.targets)), **changed)
 
 
 def collate(examples: Sequence[Example]) -> Batch:

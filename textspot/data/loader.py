@@ -32,15 +32,24 @@ class PositionSampler(Sampler[list[int]]):
 
 
 def build_loader(
-    stream: TrainingStream, start: int, stop: int, batch_size: int, num_workers: int, rank: int = 0, world_size: int = 1
+    stream: TrainingStream,
+    start: int,
+    stop: int,
+    batch_size: int,
+    num_workers: int,
+    rank: int = 0,
+    world_size: int = 1,
+    pin_memory: bool = False,
 ) -> DataLoader[Batch]:
-    """Batches `start` to `stop` of the stream. What a batch holds does not depend on the number of workers."""
+    """Batches `start` to `stop` of the stream, `pin_memory` for a GPU. What a batch holds does not depend on the number
+    of workers."""
     return DataLoader(
         stream,  # type: ignore[arg-type]  # a map-style dataset by behaviour
         batch_sampler=PositionSampler(start, stop, batch_size, rank, world_size),
         collate_fn=collate,
         num_workers=num_workers,
         worker_init_fn=_prepare_worker,
+        pin_memory=pin_memory,
         prefetch_factor=2 if num_workers else None,  # each batch lies in shared memory, which containers keep small
         generator=torch.Generator(),  # else the loader draws from the global one, and a resumed run from another place
     )

@@ -163,6 +163,7 @@ class Trainer:
             self.recipe.data.num_workers,
             self.world.rank,
             self.world.size,
+            pin_memory=self.world.device.type == "cuda",
         )
 
     def step(self, batches: Iterator[Batch]) -> tuple[Batch, TrainingOutput]:
