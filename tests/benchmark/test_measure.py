@@ -58,6 +58,28 @@ def test_every_stage_of_every_image_and_round(report):
     assert all(Timing.from_dict(timing).count == 6 and len(timing["rounds_ms"]) == 2 for timing in times.values())
 
 
+@pytest.mark.parametrize(("until", "kept"), [("timing numbers of regions", True), ("timing all images in turn", False)])
+def test_an_interrupted_benchmark_reports_what_was_measured(weights, photographs, until, kept):
+    def interrupt(words):
+        if words == until:
+            raise KeyboardInterrupt
+
+    systems, _ = load_systems([weights], ["pytorch"], ["float32"], RuntimeConfig(num_threads=1))
+    config = BenchmarkConfig(rounds=1, batch_sizes=(1,), starts=0)
+
+    def run():
+        return run_benchmark(systems, {}, find_images([photographs]), config, CellConfig(), interrupt)
+
+    if not kept:
+        with pytest.raises(KeyboardInterrupt):
+            run()
+        return
+    page = to_markdown(json.loads(json.dumps(run())))
+    assert "## Throughput" in page
+    assert "## The network alone" not in page
+    assert compare(run(), run())
+
+
 def test_stages_cover_the_total(report):
     times = report["systems"][NAME]["times"]
     together = sum(timing["mean_ms"] for name, timing in times.items() if name != "total")

@@ -102,6 +102,18 @@ def test_of_large_images_a_sample_of_the_columns_stands_for_all():
     assert torch.equal(again.gram, statistics.gram)
 
 
+def test_of_several_images_other_columns_are_sampled_each_time():
+    """Sixty-four times the same image: the sample is as good as one of all its columns, not of the few of one image."""
+    torch.manual_seed(0)
+    image = torch.randn(6, 60, 60)
+    layer = nn.Conv2d(6, 4, 1)
+    statistics = InputStatistics(layer)
+    statistics.update(image.expand(64, -1, -1, -1))
+    columns = unfold(layer, image[None])[0].double()
+    expected = 64 * columns @ columns.T
+    assert (statistics.gram[0] - expected).norm() < 0.1 * expected.norm()
+
+
 def test_a_few_examples_are_kept_and_no_gram_unless_wanted():
     layer, x = build("strided")
     statistics = InputStatistics(layer, with_gram=False, num_examples=3)

@@ -65,7 +65,10 @@ def run_benchmark(
     cells: CellConfig,
     say: Say = lambda _words: None,
 ) -> Report:
-    """Measure systems and peers, all warm, and give the report; `say` is told what is being done."""
+    """Measure systems and peers, all warm, and give the report; `say` is told what is being done.
+
+    Ctrl-C ends it with what was measured until then, once all images have been timed.
+    """
     results: dict[str, dict[str, Any]] = {name: system.describe() for name, system in systems.items()}
     results |= {name: {} for name in peers}
     photograph = read_image(images.files[0])
@@ -77,10 +80,15 @@ def run_benchmark(
         "timing fresh processes": lambda: _start_cold(systems, images.files, config),
     }
     busy_before = busy_cpus()
-    for words, measure in parts.items():
-        say(words)
-        for name, found in measure().items():
-            results[name] |= found
+    try:
+        for words, measure in parts.items():
+            say(words)
+            for name, found in measure().items():
+                results[name] |= found
+    except KeyboardInterrupt:
+        if any("times" not in result for result in results.values()):
+            raise
+        say("interrupted: the report holds what was measured until then")
     of_peers = {name: results.pop(name) for name in peers}
     for peer in of_peers.values():
         peer["ratios"] = {name: list(_ratio(result, peer)) for name, result in results.items()}

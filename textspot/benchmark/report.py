@@ -124,7 +124,7 @@ def _cell_rows(systems: Results) -> Rows:
     """GMAC are multiplications in thousand millions; the shares are of what the device does at most."""
     rows = [["", *CELL, "p50 ms", "p90", "CTC ms", "GMAC", "GMAC/s", "of matrix peak", "of copy peak"]]
     for name, one in systems.items():
-        for cell in one["cells"]:
+        for cell in one.get("cells", ()):
             network, decoding = (Timing.from_dict(cell["times"][what]) for what in ("network", "CTC decoding"))
             times = [f"{network.p50_ms:.1f}", f"{network.p90_ms:.1f}", f"{decoding.p50_ms:.2f}"]
             rows.append([name, *_describe_cell(cell), *times, *_utilisation(cell, one.get("ceilings"), network)])

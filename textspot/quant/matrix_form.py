@@ -93,10 +93,11 @@ class InputStatistics:
         self.absolute_max = torch.maximum(self.absolute_max, channels.amax(dim=1))
         images = x.split(1) if x.ndim == 4 else [x]  # all patches of a batch at once would take kernel-size times it
         if self.with_gram:
-            for image in images:
+            for number, image in enumerate(images):
                 columns = unfold(self.layer, image)
-                places = sample_places(columns.shape[2], max(1, COLUMNS_PER_CALL // len(images))).to(columns.device)
-                sample = columns[:, :, places].double()
+                most = max(1, COLUMNS_PER_CALL // len(images))
+                places = sample_places(columns.shape[2], most, seed=self.count + number)  # of each image other ones
+                sample = columns[:, :, places.to(columns.device)].double()
                 self.gram += sample @ sample.mT * (columns.shape[2] / len(places))
         if len(self.examples) < self.num_examples:
             self.examples.append(images[0].detach().clone())

@@ -1,10 +1,11 @@
 """Mixed precision: the cheapest choice of a precision per layer that costs the whole network no more than allowed."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from textspot.quant.layers import quantized_layers
 
@@ -95,17 +96,28 @@ def _raise_layers(searching: "_Search", choice: dict[str, int], order: list[str]
 
 
 class _Search:
-    """Scores each choice once."""
+    """Scores each network once; layers that two candidates share, as those with few weights, make no other network."""
 
     def __init__(self, candidates: Sequence[nn.Module], score: Score, floor: float):
         self.candidates, self._score, self.floor = candidates, score, floor
         self.scores: dict[tuple[int, ...], float] = {}
+        self._first_alike = {name: _first_alike(candidates, name) for name in quantized_layers(candidates[0])}
 
     def score(self, choice: dict[str, int]) -> float:
-        key = tuple(choice.values())
+        key = tuple(self._first_alike[name][number] for name, number in choice.items())
         if key not in self.scores:
             self.scores[key] = self._score(compose(self.candidates, choice))
         return self.scores[key]
 
     def accepts(self, choice: dict[str, int]) -> bool:
         return self.score(choice) >= self.floor
+
+
+def _first_alike(candidates: Sequence[nn.Module], name: str) -> list[int]:
+    """For each candidate the number of the first whose layer of that name is the same."""
+    states = [candidate.get_submodule(name).state_dict() for candidate in candidates]
+    return [next(number for number, other in enumerate(states) if _equal(state, other)) for state in states]
+
+
+def _equal(state: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return state.keys() == other.keys() and all(torch.equal(value, other[key]) for key, value in state.items())

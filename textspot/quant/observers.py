@@ -56,7 +56,7 @@ def fit_grid(values_RN: Tensor, config: QuantizerConfig) -> tuple[Tensor, Tensor
     return affine_parameters(*RANGES[config.observer](values_RN.float(), config), config)
 
 
-def sample_places(count: int, most: int) -> Tensor:
+def sample_places(count: int, most: int, seed: int = 0) -> Tensor:
     """Indices of a random sample, the same for the same numbers: all of `count` places, or `most` of them, some perhaps
     twice (a permutation of millions would take longer than the layer).
 
@@ -64,7 +64,7 @@ def sample_places(count: int, most: int) -> Tensor:
     """
     if count <= most:
         return torch.arange(count)
-    return torch.randint(count, (most,), generator=torch.Generator().manual_seed(0))
+    return torch.randint(count, (most,), generator=torch.Generator().manual_seed(seed))
 
 
 class Observer:
