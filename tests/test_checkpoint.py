@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_spotter import TINY_RECIPE, build_tiny_network, save_tiny_spotter
 
-from textspot.checkpoint import load_model, load_weights, save_model, write_atomically
+from textspot.checkpoint import load_mean, load_model, load_weights, save_model, write_atomically
 from textspot.model_card import CheckpointError, ModelCard
 from textspot.models.backbone import BackboneConfig
 from textspot.recipe import build_spotting_network
@@ -49,6 +49,29 @@ def test_what_is_saved_comes_back(tmp_path):
     assert not loaded.training
     for name, tensor in network.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name], tensor, rtol=0, atol=0)
+
+
+def test_the_mean_of_several_weights(tmp_path):
+    paths, states = [tmp_path / f"{number}.safetensors" for number in range(3)], []
+    for number, path in enumerate(paths):
+        torch.manual_seed(number)
+        states.append(build_spotting_network(TINY_RECIPE).state_dict())
+        card = ModelCard(TINY_RECIPE.to_dict(), 0.3 + number / 10, number, {"hmean": 0.5}, "x")
+        save_model(path, states[-1], card)
+    network, card = load_mean(paths)
+    for name, tensor in network.state_dict().items():
+        values = [state[name] for state in states]
+        torch.testing.assert_close(tensor, sum(values) / 3 if tensor.ndim else values[2])
+    assert (card.threshold, card.step, card.metrics, card.threshold_protocol) == (0.5, 2, {}, "")
+    assert load_mean(paths[:1])[1].metrics == {"hmean": 0.5}
+
+
+def test_of_different_networks_there_is_no_mean(weights, tmp_path):
+    other = dataclasses.replace(TINY_RECIPE, text=TextConfig("ABCDEFGHIK"))
+    path = tmp_path / "other.safetensors"
+    save_model(path, build_spotting_network(other).state_dict(), ModelCard(other.to_dict()))
+    with pytest.raises(CheckpointError, match=r"other\.safetensors: not the network of .*model\.safetensors"):
+        load_mean([weights, path])
 
 
 def test_keys_of_training_come_and_go(weights):

@@ -5,7 +5,8 @@ The metadata of the file is a `ModelCard`; the tensors are the weights as they a
 
 import glob
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from torch import nn
 from textspot.model_card import ANOTHER_VERSION, MODEL_FILE, CheckpointError, ModelCard
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.quant import storage as quant_storage
+from textspot.quant.layers import quantized_layers
 from textspot.quant.storage import FORMAT as QUANTIZED
 from textspot.recipe import build_spotting_network, network_recipe_from_dict
 
@@ -77,6 +79,32 @@ def load_model(path: Path) -> tuple[SpottingNetwork, ModelCard]:
         return _load_quantized(path, network), card
     load_weights(network, {name: _to_float32(tensor) for name, tensor in tensors.items()}, str(path))
     return network.eval(), card
+
+
+def load_mean(paths: Sequence[Path]) -> tuple[SpottingNetwork, ModelCard]:
+    """The network whose weights are the mean of those of several files, and the last one's card without its figures,
+    which are of another network; of one file what `load_model` gives.
+
+    The ends of runs that went on from one another lie in one valley, and the middle of it generalises better (Izmailov
+    et al. 2018, "Averaging weights leads to wider optima"; Wortsman et al. 2022, "Model soups"). Networks of other
+    parts or characters, and quantised ones, are a `CheckpointError`.
+    """
+    loaded = [load_model(path) for path in paths]
+    (network, card), first = loaded[-1], loaded[0][1]
+    if len(loaded) == 1:
+        return network, card
+    for path, (other, its_card) in zip(paths, loaded, strict=True):
+        if quantized_layers(other):
+            raise CheckpointError(f"{path}: quantised, and its weights lie on a grid: average before quantising")
+        if any(first.recipe[part] != its_card.recipe[part] for part in ("text", "model", "preprocess")):
+            raise CheckpointError(f"{path}: not the network of {paths[0]}, so that they have no mean")
+    states = [other.state_dict() for other, _ in loaded]
+    mean = {
+        name: torch.stack([state[name] for state in states]).mean(dim=0) if value.is_floating_point() else value
+        for name, value in states[-1].items()
+    }
+    load_weights(network, mean, ", ".join(map(str, paths)))
+    return network, replace(card, metrics={}, threshold_protocol="")
 
 
 def save_quantized(path: Path, network: nn.Module, card: ModelCard) -> None:

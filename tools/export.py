@@ -4,6 +4,7 @@ python tools/export.py --weights runs/quickstart --out spotter.onnx
 
 The suffix of --out says what is written: `.onnx` runs in ONNX Runtime and OpenVINO, in textspot without PyTorch;
 `.pt2` is a program of torch.export; `.safetensors` holds the weights without what was needed for training only.
+Of several --weights, the ends of runs that went on from one another, the mean is written.
 """
 
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import ClosedUnitInterval
 
-from textspot.checkpoint import load_model, save_model, save_quantized
+from textspot.checkpoint import load_mean, save_model, save_quantized
 from textspot.command_line import run_command
 from textspot.inference import find_weights
 from textspot.quant.layers import quantized_layers
@@ -26,7 +27,9 @@ SUFFIXES = (".onnx", ".pt2", ".safetensors")
 def read_command_line(arguments: Sequence[str] | None) -> Namespace:
     """The options; a combination that makes no sense ends the program."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", type=Path, required=True, help="a model.safetensors, or a run's folder")
+    parser.add_argument(
+        "--weights", type=Path, nargs="+", required=True, help="a model.safetensors, or a run's folder; or several"
+    )
     parser.add_argument("--out", type=Path, required=True, help=f"the file to write: {', '.join(SUFFIXES)}")
     parser.add_argument(
         "--half", action="store_true", help="store the weights of a .safetensors in float16; they load as float32"
@@ -42,9 +45,9 @@ def read_command_line(arguments: Sequence[str] | None) -> Namespace:
     return options
 
 
-def export(weights: Path, out: Path, half: bool, threshold: float | None) -> int:
+def export(weights: Sequence[Path], out: Path, half: bool, threshold: float | None) -> int:
     """Write the network of a weights file in the format of the suffix, and say how to use it."""
-    network, card = load_model(find_weights(weights))
+    network, card = load_mean([find_weights(path) for path in weights])
     card = card.for_use() if threshold is None else replace(card.for_use(), threshold=threshold)
     if out.suffix == ".onnx":
         export_onnx(network, card, out)
