@@ -19,7 +19,7 @@ from textspot.preprocess import preprocess
 from textspot.runtime.build import RuntimeConfig, build_runtime
 from textspot.runtime.protocol import Regions, Runtime
 from textspot.structures import Prediction, TextInstance
-from textspot.text.beam import decode_beam
+from textspot.text.beam import BeamConfig, decode_beam
 from textspot.text.ctc import decode_best_path
 from textspot.text.language import load_language
 from textspot.text.lexicon import Lexicon
@@ -74,7 +74,7 @@ class Spotter:
     """A network with everything it takes to use it.
 
     `threshold` in [0, 1] may be set; it starts as the one that was chosen on the validation images. `language` may be
-    set, to a `LanguageModel` that readings in doubt lean to (how: see `text.beam`) or to None; it starts as the one of
+    set, to a `LanguageModel` that readings in doubt lean to, as far as `beam` says, or to None; it starts as the one of
     the weights. `lexicon` may be set, to have texts corrected by it (how: see `text.lexicon` and `apply_lexicon`); the
     scores stay those of what was read. Unless `tiling` is set to False, an image that would be shrunk to less than half
     is read tile by tile, and a warning says so. What an instance's `score` and `text_score` mean: see `TextInstance`.
@@ -85,6 +85,7 @@ class Spotter:
         self.threshold = card.threshold
         language = card.postprocess.language
         self.language = load_language(language) if language else None
+        self.beam = BeamConfig()
         self.lexicon: Lexicon | None = None
         self.tiling = True
 
@@ -152,7 +153,7 @@ class Spotter:
         """Text and `text_score` of each region of logits (K, T, C)."""
         if self.language is None:
             return decode_best_path(logits, self.card.charset)
-        return decode_beam(logits, self.card.charset, self.language)
+        return decode_beam(logits, self.card.charset, self.language, self.beam)
 
     def _open_all(self, images: Sequence[ImageLike]) -> Iterator[tuple[int, View]]:
         """The views of the images, each with its image's number; tiles are announced."""

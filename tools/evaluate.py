@@ -21,6 +21,7 @@ from textspot.image_files import read_image
 from textspot.metrics import PROTOCOLS, Scores, score_files
 from textspot.progress import track
 from textspot.report import build_report, find_images, write_report
+from textspot.text.beam import BeamConfig
 from textspot.text.language import choose_language
 from textspot.text.lexicon import open_lexicon
 
@@ -34,6 +35,16 @@ FILE_OPTIONS = ("gt", "results", "layout", "lenient", "confidences", "images")
 
 def read_command_line(arguments: Sequence[str] | None) -> Namespace:
     """The options; a combination that makes no sense ends the program."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    complaints = find_complaints({name for name, value in options.items() if value is not None}, options.protocol)
+    if complaints:
+        parser.error("; ".join(complaints))
+    return options
+
+
+def build_parser() -> ArgumentParser:
+    """All options."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--protocol",
@@ -73,6 +84,7 @@ def read_command_line(arguments: Sequence[str] | None) -> Namespace:
         type=str,
         help="that readings in doubt lean to, instead of the weights': english, a file of words, none",
     )
+    parser.add_class_arguments(BeamConfig, "beam", help="How far they do")
     model.add_argument("--device", type=str, help="auto (the default) takes a GPU if there is one; or cpu, or cuda:0")
     model.add_argument(
         "--min_length", type=PositiveInt, help=f"characters of the shortest transcripts that count for {RECOGNITION}"
@@ -89,11 +101,7 @@ def read_command_line(arguments: Sequence[str] | None) -> Namespace:
         help="the results hold a confidence before each transcript: average precision is figured too",
     )
     files.add_argument("--images", type=Path, help="folder of the images, for --report")
-    options = parser.parse_args(arguments)
-    complaints = find_complaints({name for name, value in options.items() if value is not None}, options.protocol)
-    if complaints:
-        parser.error("; ".join(complaints))
-    return options
+    return parser
 
 
 def find_complaints(given: set[str], protocols: Sequence[str]) -> list[str]:
@@ -149,6 +157,7 @@ def load_spotter(options: Namespace) -> "Spotter":
     spotter = textspot.load(options.weights, options.device or "auto")
     if options.language is not None:
         spotter.language = choose_language(options.language)
+    spotter.beam = BeamConfig(**options.beam)
     return spotter
 
 

@@ -15,7 +15,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ from textspot.prefetch import prefetch
 from textspot.runtime.build import RuntimeName
 from textspot.runtime.protocol import Precision
 from textspot.structures import Prediction
+from textspot.text.beam import BeamConfig
 from textspot.text.language import choose_language
 from textspot.text.lexicon import load_lexicon
 from textspot.visualize import draw_prediction
@@ -51,6 +52,7 @@ class Settings:
         threshold: the score from which on an instance counts; without it, the one that is stored in the weights.
         language: what readings in doubt lean to: `english`, a file of words, one per line, or `none`; without it, what
             the weights say.
+        beam: how far they do.
         lexicon: a file of words, one per line; a text that is near one of them becomes that word.
         runtime: `pytorch` runs weights, `onnxruntime` and `openvino` run an .onnx file; `auto` takes PyTorch for
             weights and ONNX Runtime for an .onnx file.
@@ -67,6 +69,7 @@ class Settings:
     out: Path = Path("predictions")
     threshold: ClosedUnitInterval | None = None
     language: str | None = None
+    beam: BeamConfig = field(default_factory=BeamConfig)
     lexicon: Path | None = None
     runtime: RuntimeName = "auto"
     device: str = "auto"
@@ -98,6 +101,7 @@ def infer(patterns: Sequence[str], settings: Settings) -> bool:
         spotter.threshold = settings.threshold
     if settings.language is not None:
         spotter.language = choose_language(settings.language)
+    spotter.beam = settings.beam
     if settings.lexicon is not None:
         spotter.lexicon = load_lexicon(settings.lexicon, settings.lexicon.stem)
     places = place_outputs(images)
@@ -192,12 +196,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("images", nargs="+", type=str, help="files, folders (at any depth), patterns in quotes")
     parser.add_class_arguments(Settings)
-    options = parser.instantiate(parser.parse_args(arguments))
+    options = parser.parse_args(arguments)
     patterns = options.pop("images")
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)  # the second image of a size is worth its message too
         warnings.showwarning = _show_warning
-        return run_command(lambda: 0 if infer(patterns, Settings(**options)) else 1)
+        return run_command(lambda: 0 if infer(patterns, Settings(**parser.instantiate(options))) else 1)
 
 
 if __name__ == "__main__":

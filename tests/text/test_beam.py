@@ -114,6 +114,12 @@ def test_few_prefixes_find_what_many_do_in_nearly_all_regions():
     assert np.mean([one == other for (one, _), (other, _) in zip(few, many, strict=True)]) > 0.6
 
 
+@pytest.mark.parametrize("wrong", [{"width": 0}, {"branches": 0}, {"weight": -1.0}, {"nonword": 1.1}])
+def test_a_beam_that_makes_no_sense(wrong):
+    with pytest.raises(ValueError, match=r"expected .* found BeamConfig"):
+        BeamConfig(**wrong)
+
+
 def test_numbers_are_not_discounted_and_words_that_are_none_are():
     charset, language = Charset(PRINTABLE_ASCII), learn_language(["exit"])
     scores = {}

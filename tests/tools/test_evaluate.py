@@ -175,6 +175,9 @@ def test_a_language_changes_the_figures_and_is_named(weights, data, tmp_path, ca
         figures[language] = json.loads(out.read_text())
         assert figures[language].pop("language") == language
     assert figures["none"] != figures[str(words)]
+    indifferent = ["--beam.weight", "0", "--beam.word_bonus", "0", "--beam.nonword", "1"]
+    assert evaluate_tool.main([*given, *indifferent]) == 0
+    assert json.loads(out.read_text()) != figures[str(words)]
 
 
 def test_a_threshold_that_is_given(weights, data, tmp_path):

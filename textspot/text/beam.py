@@ -38,6 +38,12 @@ class BeamConfig:
     width: int = 8
     branches: int = 6
 
+    def __post_init__(self) -> None:
+        if min(self.weight, self.word_bonus) < 0 or not 0 <= self.nonword <= 1:
+            raise ValueError(f"expected weight and word_bonus of at least 0, and nonword in [0, 1], found {self}")
+        if min(self.width, self.branches) < 1:
+            raise ValueError(f"expected width and branches of at least 1, found {self}")
+
 
 @dataclass(frozen=True)
 class _Beam:
