@@ -30,7 +30,7 @@ from textspot.quant.attention import expose_attention, watch_attention
 from textspot.quant.datafree.classifier import PLAN_SEED, depth_weights
 from textspot.quant.datafree.image_space import ImageSpace
 from textspot.quant.datafree.priors import Mixtures, spread_of
-from textspot.quant.datafree.synthesis import Jitter, Synthesis, SynthesisConfig
+from textspot.quant.datafree.synthesis import Jitter, Synthesis, SynthesisConfig, compute_in
 from textspot.quant.datafree.terms import align_attention, total_variation
 from textspot.text.ctc import min_time_steps
 
@@ -378,7 +378,7 @@ def _to_tensors(layout: Layout, size: tuple[int, int]) -> RibbonTargets[Tensor]:
 
 
 # Layouts stay where they are; half of SARDFQ's steps, as an image of a spotter has many times a classifier's pixels.
-SPOTTER_SYNTHESIS = SynthesisConfig(steps=250, warmup_steps=50, roll=(0.0, 0.0), flip=False)
+SPOTTER_SYNTHESIS = SynthesisConfig(steps=250, warmup_steps=50, roll=(0.0, 0.0), flip=False, precision="bf16")
 
 
 def plan_spotter_synthesis(
@@ -395,4 +395,5 @@ def plan_spotter_synthesis(
     built = SpotterObjective(
         network, size, config.num_images, count_time_steps, objective or SpotterObjectiveConfig(), config.seed
     )
+    compute_in(config.precision, built.network, built.device)
     return Synthesis(built, built.space, config, str(built.device))

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -73,6 +73,7 @@ class Experiment:
         synthesis_steps: of each of the two rounds in which images are made.
         num_images: images to calibrate with.
         attention_weight: of attention priors alignment; the paper searches it between 1 and 1e5.
+        precision: of the passes in which images are made.
         observer: how the range of an activation is found.
         reconstruction: tune block by block after calibration.
         seeds: of the calibration images.
@@ -91,6 +92,7 @@ class Experiment:
     synthesis_steps: int = 500
     num_images: int = 32
     attention_weight: float = 1e4
+    precision: Literal["float32", "bf16"] = "bf16"
     observer: str = "mse"
     reconstruction: bool = True
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -220,8 +222,13 @@ def calibration_images(
         objective = dataclasses.replace(objective, attention=experiment.attention_weight)
     warmup = min(SynthesisConfig.warmup_steps, experiment.synthesis_steps // 5)
     config = SynthesisConfig(
-        experiment.num_images, seed, experiment.synthesis_steps, flip=False, warmup_steps=warmup
-    )  # mirrored characters are none
+        experiment.num_images,
+        seed,
+        experiment.synthesis_steps,
+        flip=False,  # mirrored characters are none
+        warmup_steps=warmup,
+        precision=experiment.precision,
+    )
     synthesis = plan_synthesis(network, SPACE, objective, config)
     file = folder / "images" / f"{source}_{seed}.pt"
     if file.exists():

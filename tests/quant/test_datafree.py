@@ -169,6 +169,22 @@ def test_the_seed_decides_and_how_many_pass_at_a_time_does_not():
     assert (other - first).abs().max() > 0.1
 
 
+@pytest.mark.parametrize("name", ["psaq", "sardfq"])
+@pytest.mark.parametrize("kind", others.BUILDERS)
+def test_in_bfloat16_the_terms_are_nearly_the_same(kind, name):
+    network, _ = others.build(kind)
+    histories = []
+    for precision in ("float32", "bf16"):
+        synthesis = plan_synthesis(network, space_of(kind), OBJECTIVES[name], replace(SHORT, precision=precision))
+        assert synthesis.run().dtype == torch.float32
+        histories.append(synthesis.history)
+    for term, value in histories[0][0].items():
+        assert histories[1][0][term] == pytest.approx(value, rel=0.02)
+    assert histories[0] != histories[1]
+    assert next(network.parameters()).dtype == torch.float32
+    assert network(torch.zeros(1, 3, *others.SIZES[kind])).dtype == torch.float32  # the given network is as it was
+
+
 def test_an_image_does_not_know_the_others():
     network, images = others.build("vit")
     objective = ClassifierObjective(network, space_of("vit"), 3, replace(ObjectiveConfig(), entropy=1.0))

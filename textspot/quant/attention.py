@@ -269,7 +269,8 @@ def attention_blocks(network: nn.Module) -> list[str]:
 
 @dataclass(frozen=True)
 class SeenAttention:
-    """One attention in one pass: probabilities (B * G, H, T, T) and the values they mix, (B * G, H, T, E)."""
+    """One attention in one pass: probabilities (B * G, H, T, T) and the values they mix, (B * G, H, T, E), in
+    float32."""
 
     twin: ExplicitAttention
     probabilities: Tensor
@@ -294,13 +295,13 @@ def watch_attention(network: nn.Module) -> Iterator[list[SeenAttention]]:
 
     def watch_softmax(twin: ExplicitAttention) -> Callable[[nn.Module, Any, Tensor], None]:
         def hook(_: nn.Module, _args: Any, output: Tensor) -> None:
-            pending[twin] = output
+            pending[twin] = output.float()
 
         return hook
 
     def watch_mix(twin: ExplicitAttention) -> Callable[[nn.Module, Any, Tensor], None]:
         def hook(_: nn.Module, _args: Any, output: Tensor) -> None:
-            seen.append(SeenAttention(twin, pending.pop(twin), output))
+            seen.append(SeenAttention(twin, pending.pop(twin), output.float()))
 
         return hook
 

@@ -13,7 +13,7 @@ from textspot.quant.attention import SeenAttention, expose_attention, watch_atte
 from textspot.quant.datafree.image_space import ImageSpace
 from textspot.quant.datafree.priors import Mixtures, PriorConfig
 from textspot.quant.datafree.semantics import Semantics, SemanticsConfig, crop
-from textspot.quant.datafree.synthesis import Jitter, Synthesis, SynthesisConfig
+from textspot.quant.datafree.synthesis import Jitter, Synthesis, SynthesisConfig, compute_in
 from textspot.quant.datafree.terms import align_attention, patch_entropy, soft_cross_entropy, total_variation
 
 PLAN_SEED = 7919  # what is to be shown is drawn apart from the noise it is made of
@@ -133,7 +133,7 @@ class ClassifierObjective:
         terms: dict[str, Tensor] = {}
         if self.weights.keys() & {"attention", "labels", "entropy"}:
             with watch_attention(self.network) as seen:
-                logits = self.network(jitter.apply(images))
+                logits = self.network(jitter.apply(images)).float()
             terms = self._attention_terms(seen, numbers, jitter)
             if "labels" in self.weights:
                 terms["labels"] = self._label_term(images, logits, numbers)
@@ -159,7 +159,7 @@ class ClassifierObjective:
         if not len(patches):
             return errors.sum()
         owner = (self.semantics.image_of_patch[patches] - numbers.start).to(logits.device)
-        patch_logits = self.network(crop(images, owner, self.semantics.boxes[patches]))
+        patch_logits = self.network(crop(images, owner, self.semantics.boxes[patches])).float()
         patch_errors = soft_cross_entropy(patch_logits, self.semantics.patch_targets[patches].to(logits))
         sums = errors.index_add(0, owner, patch_errors)
         counts = torch.ones_like(errors).index_add(0, owner, torch.ones_like(patch_errors))
@@ -174,5 +174,7 @@ def plan_synthesis(
 ) -> Synthesis:
     """A run that makes images for a network, by default SARDFQ's; `run()` makes them."""
     config = config or SynthesisConfig()
+    device = next(network.parameters()).device
     built = ClassifierObjective(network, space, config.num_images, objective or ObjectiveConfig(), config.seed)
-    return Synthesis(built, space, config, str(next(network.parameters()).device))
+    compute_in(config.precision, built.network, device)
+    return Synthesis(built, space, config, str(device))

@@ -8,10 +8,10 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from textspot.progress import Track, untracked
 from textspot.quant.datafree.image_space import ImageSpace
@@ -37,6 +37,8 @@ class SynthesisConfig:
         warmup_steps: the learning rate rises linearly over these, then falls to 0 as a cosine.
         betas: of Adam.
         images_per_pass: less memory, and the same images up to rounding.
+        precision: `bf16` computes the network in bfloat16, and the terms, and the images, in float32: on CPUs that have
+            it, two to three times as fast.
     """
 
     num_images: int = 32
@@ -48,6 +50,7 @@ class SynthesisConfig:
     warmup_steps: int = 100
     betas: tuple[float, float] = (0.5, 0.9)
     images_per_pass: int = 32
+    precision: Literal["float32", "bf16"] = "float32"
 
     def __post_init__(self) -> None:
         for name in ("num_images", "steps", "images_per_pass"):
@@ -112,6 +115,12 @@ class Objective(Protocol):
     def weights(self) -> Mapping[str, float]: ...
 
     def __call__(self, images: Tensor, numbers: range, jitter: Jitter) -> dict[str, Tensor]: ...
+
+
+def compute_in(precision: Literal["float32", "bf16"], network: nn.Module, device: torch.device) -> None:
+    """Have the passes of a network be computed so from now on, in place."""
+    if precision == "bf16":
+        network.forward = torch.autocast(device.type, torch.bfloat16)(network.forward)  # type: ignore[method-assign]
 
 
 class Synthesis:
