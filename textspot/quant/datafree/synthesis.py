@@ -120,7 +120,7 @@ class Objective(Protocol):
 def compute_in(precision: Literal["float32", "bf16"], network: nn.Module, device: torch.device) -> None:
     """Have the passes of a network be computed so from now on, in place."""
     if precision == "bf16":
-        network.forward = torch.autocast(device.type, torch.bfloat16)(network.forward)  # type: ignore[method-assign]
+        network.forward = torch.autocast(device.type, torch.bfloat16)(network.forward)
 
 
 class Synthesis:
