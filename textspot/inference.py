@@ -21,7 +21,7 @@ from textspot.runtime.protocol import Regions, Runtime
 from textspot.structures import Prediction, TextInstance
 from textspot.text.beam import BeamConfig, decode_beam
 from textspot.text.ctc import decode_best_path
-from textspot.text.language import load_language
+from textspot.text.language import choose_language, load_language
 from textspot.text.lexicon import Lexicon
 from textspot.tiling import Tile, cut_tiles, merge_tiles
 
@@ -148,6 +148,15 @@ class Spotter:
         if read is None:
             raise ValueError(f"{self.runtime.name} reads only the regions it finds: load the model.safetensors")
         return self.decode_text(read(pixels, ribbons))
+
+    def lean_to(self, language: str | None, beam: BeamConfig) -> None:
+        """Have readings in doubt lean to a language as users name it: one that ships, a file of words, `none`; None
+        leaves that of the weights. A beam other than the default is a ValueError where there is no language."""
+        if language is not None:
+            self.language = choose_language(language)
+        if self.language is None and beam != BeamConfig():
+            raise ValueError("beam says how far readings lean to a language, and there is none: choose one")
+        self.beam = beam
 
     def decode_text(self, logits: np.ndarray) -> list[tuple[str, float]]:
         """Text and `text_score` of each region of logits (K, T, C)."""

@@ -22,13 +22,12 @@ from textspot.metrics import PROTOCOLS, Scores, score_files
 from textspot.progress import track
 from textspot.report import build_report, find_images, write_report
 from textspot.text.beam import BeamConfig
-from textspot.text.language import choose_language
 from textspot.text.lexicon import open_lexicon
 
 if TYPE_CHECKING:
     from textspot.inference import Spotter
 
-MODEL_OPTIONS = ("weights", "data", "threshold", "two_fold", "language", "device")
+MODEL_OPTIONS = ("weights", "data", "threshold", "two_fold", "language", "beam", "device")
 RECOGNITION = "recognition"  # reads the annotated regions, where the protocols judge what is found
 FILE_OPTIONS = ("gt", "results", "layout", "lenient", "confidences", "images")
 
@@ -37,14 +36,17 @@ def read_command_line(arguments: Sequence[str] | None) -> Namespace:
     """The options; a combination that makes no sense ends the program."""
     parser = build_parser()
     options = parser.parse_args(arguments)
-    complaints = find_complaints({name for name, value in options.items() if value is not None}, options.protocol)
+    given = {name for name, value in options.items() if value is not None}
+    if options.beam != parser.get_defaults().beam:
+        given.add("beam")
+    complaints = find_complaints(given, options.protocol)
     if complaints:
         parser.error("; ".join(complaints))
     return options
 
 
 def build_parser() -> ArgumentParser:
-    """All options."""
+    """The options: of a model, of result files, of both."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--protocol",
@@ -84,7 +86,7 @@ def build_parser() -> ArgumentParser:
         type=str,
         help="that readings in doubt lean to, instead of the weights': english, a file of words, none",
     )
-    parser.add_class_arguments(BeamConfig, "beam", help="How far they do")
+    parser.add_class_arguments(BeamConfig, "beam", help="How far readings lean to the language")
     model.add_argument("--device", type=str, help="auto (the default) takes a GPU if there is one; or cpu, or cuda:0")
     model.add_argument(
         "--min_length", type=PositiveInt, help=f"characters of the shortest transcripts that count for {RECOGNITION}"
@@ -125,14 +127,14 @@ def find_complaints(given: set[str], protocols: Sequence[str]) -> list[str]:
     return complaints
 
 
-def score(options: Namespace) -> tuple[Scores, Iterator[np.ndarray]]:
+def score(options: Namespace, spotter: "Spotter | None") -> tuple[Scores, Iterator[np.ndarray]]:
     """The scores, and the images that were scored, each read when it is asked for."""
     lexicon = open_lexicon(options.lexicon, options.lexicon_name or "") if options.lexicon else None
-    if options.weights:
+    if spotter:
         from textspot.data.lmdb_records import Reader
         from textspot.engine.evaluate import score_dataset
 
-        spotter, reader = load_spotter(options), Reader(options.data)
+        reader = Reader(options.data)
         if options.threshold is not None:
             spotter.threshold = options.threshold
         elif spotter.card.threshold_protocol:
@@ -155,28 +157,24 @@ def score(options: Namespace) -> tuple[Scores, Iterator[np.ndarray]]:
 def load_spotter(options: Namespace) -> "Spotter":
     """The model, with the language that is asked for."""
     spotter = textspot.load(options.weights, options.device or "auto")
-    if options.language is not None:
-        spotter.language = choose_language(options.language)
-    spotter.beam = BeamConfig(**options.beam)
+    spotter.lean_to(options.language, BeamConfig(**options.beam))
     return spotter
 
 
-def score_recognition(options: Namespace) -> dict[str, float]:
+def score_recognition(options: Namespace, spotter: "Spotter") -> dict[str, float]:
     """How the annotated regions are read."""
     from textspot.data.lmdb_records import Reader
     from textspot.engine.evaluate import score_reading
 
-    spotter = load_spotter(options)
     return score_reading(spotter, Reader(options.data), options.min_length or 1, track)
 
 
-def score_two_fold(options: Namespace) -> dict[str, float]:
+def score_two_fold(options: Namespace, spotter: "Spotter") -> dict[str, float]:
     """Figures at thresholds that were not chosen on the images they are measured on."""
     from textspot.data.lmdb_records import Reader
     from textspot.engine.evaluate import LOWEST_THRESHOLD, THRESHOLD_PROTOCOL, predict_dataset
     from textspot.metrics.thresholds import select_threshold, two_fold
 
-    spotter = load_spotter(options)
     spotter.threshold = LOWEST_THRESHOLD
     predictions, ground_truths = predict_dataset(spotter, Reader(options.data), track)
     figures: dict[str, float] = {}
@@ -201,19 +199,21 @@ def print_figures(scores: Scores) -> None:
 
 def evaluate(options: Namespace) -> int:
     """Score, print, and write the files that are asked for."""
-    if RECOGNITION in options.protocol or options.two_fold:
-        figures: dict[str, Any] = score_two_fold(options) if options.two_fold else score_recognition(options)
+    spotter = load_spotter(options) if options.weights else None
+    if spotter and (RECOGNITION in options.protocol or options.two_fold):
+        judge = score_two_fold if options.two_fold else score_recognition
+        figures: dict[str, Any] = judge(options, spotter)
         for name, value in figures.items():
             print(f"{name:50} {value:9.4f}")
     else:
-        scores, images = score(options)
+        scores, images = score(options, spotter)
         print_figures(scores)
         if options.report:
             write_report(options.report, build_report(scores, images, options.report_width))
         figures = scores.to_dict()
-    if options.language is not None:
-        print(f"readings lean to: {options.language}")
-        figures["language"] = options.language
+    if spotter:
+        figures["language"] = spotter.language.name if spotter.language else "none"
+        print(f"readings lean to: {figures['language']}")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return 0

@@ -34,7 +34,6 @@ from textspot.runtime.build import RuntimeName
 from textspot.runtime.protocol import Precision
 from textspot.structures import Prediction
 from textspot.text.beam import BeamConfig
-from textspot.text.language import choose_language
 from textspot.text.lexicon import load_lexicon
 from textspot.visualize import draw_prediction
 
@@ -52,7 +51,7 @@ class Settings:
         threshold: the score from which on an instance counts; without it, the one that is stored in the weights.
         language: what readings in doubt lean to: `english`, a file of words, one per line, or `none`; without it, what
             the weights say.
-        beam: how far they do.
+        beam: how far readings lean to the language.
         lexicon: a file of words, one per line; a text that is near one of them becomes that word.
         runtime: `pytorch` runs weights, `onnxruntime` and `openvino` run an .onnx file; `auto` takes PyTorch for
             weights and ONNX Runtime for an .onnx file.
@@ -99,9 +98,7 @@ def infer(patterns: Sequence[str], settings: Settings) -> bool:
     spotter.tiling = settings.tiling
     if settings.threshold is not None:
         spotter.threshold = settings.threshold
-    if settings.language is not None:
-        spotter.language = choose_language(settings.language)
-    spotter.beam = settings.beam
+    spotter.lean_to(settings.language, settings.beam)
     if settings.lexicon is not None:
         spotter.lexicon = load_lexicon(settings.lexicon, settings.lexicon.stem)
     places = place_outputs(images)

@@ -108,6 +108,25 @@ def test_what_two_candidates_share_is_not_judged_twice_and_not_raised():
     assert len(set(judged)) == len(judged) == found.num_scored
 
 
+def test_candidates_that_differ_in_activations_alone_are_different_networks():
+    network, inputs = build_toy("linear")
+    candidates = []
+    for bits in (2, 8):
+        quantized = quantize(network, QuantConfig(build_method("rtn", 8, bits)))
+        calibrate(quantized, inputs)
+        candidates.append(quantized)
+    scores = []
+
+    def score(candidate: nn.Module) -> float:
+        scores.append(-relative_error(candidate, network, inputs) if candidate is not network else 0.0)
+        return scores[-1]
+
+    found = search(candidates, network, ["0", "3", "5"], score, max_drop=0.05)
+    assert found.choice == {"0": 1, "3": 1, "5": 1}
+    assert found.score == score(candidates[1])
+    assert scores[1] < -0.1
+
+
 def test_where_nothing_suffices_everything_is_raised():
     candidates, network, _ = build_candidates("linear")
     found = search(candidates, network, ["0", "3", "5"], lambda candidate: float(candidate is network), 0.5)

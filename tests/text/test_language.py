@@ -33,7 +33,7 @@ def witten_bell(words: list[str], context: str, letter: str, num_letters: int) -
     st.integers(2, 5),
 )
 def test_a_word_is_as_likely_as_its_n_grams(words, word, order):
-    model = learn_language(words, order)
+    model = learn_language(words, order=order)
     word = "".join(letter for letter in word if letter in model.letters)
     expected = 0.0
     for place, letter in enumerate(word + "$"):

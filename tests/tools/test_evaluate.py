@@ -124,7 +124,7 @@ def test_a_model_against_what_it_finds_itself(weights, data, tmp_path, capsys):
     out = tmp_path / "out.json"
     assert evaluate_tool.main(["--weights", str(weights), "--data", str(data), "--json", str(out)]) == 0
     report = json.loads(out.read_text())
-    assert report.keys() == BOTH | {"per_image", "threshold", "repairs"}
+    assert report.keys() == BOTH | {"per_image", "threshold", "repairs", "language"}
     for protocol in BOTH:
         assert report[protocol] == PERFECT
         assert report["per_image"][protocol] == {f"{number}.png": PERFECT for number in range(3)}
@@ -156,7 +156,10 @@ def test_thresholds_chosen_on_the_other_half(weights, data, tmp_path, capsys):
     assert evaluate_tool.main(options) == 0
     figures = json.loads(out.read_text())
     expected = validate(textspot.load(weights), Reader(data))
-    assert figures == expected.figures | {"best threshold by icdar2015/end_to_end": expected.threshold}
+    assert figures == expected.figures | {
+        "best threshold by icdar2015/end_to_end": expected.threshold,
+        "language": "none",
+    }
     assert "icdar2015/end_to_end/hmean" in capsys.readouterr().out
 
 
@@ -177,7 +180,7 @@ def test_a_language_changes_the_figures_and_is_named(weights, data, tmp_path, ca
     assert figures["none"] != figures[str(words)]
     indifferent = ["--beam.weight", "0", "--beam.word_bonus", "0", "--beam.nonword", "1"]
     assert evaluate_tool.main([*given, *indifferent]) == 0
-    assert json.loads(out.read_text()) != figures[str(words)]
+    assert json.loads(out.read_text()) != figures[str(words)] | {"language": str(words)}
 
 
 def test_a_threshold_that_is_given(weights, data, tmp_path):
@@ -305,6 +308,7 @@ def test_a_lexicon_of_a_model(weights, data, tmp_path):
         (["--report_width", "0"], "report_width"),
         (["--min_length", "3"], "--min_length is for --protocol recognition"),
         (["--gt", "gt.zip", "--results", "res.zip", "--language", "english"], "not both"),
+        (["--gt", "gt.zip", "--results", "res.zip", "--beam.weight", "3"], "not both"),
         (["--two_fold", "--threshold", "0.5"], "--two_fold has no use for threshold"),
         (["--protocol", "recognition", "ic13"], "'ic13'"),
         (["--protocol", "recognition", "icdar2015/end_to_end"], "no use for gt, results, icdar2015/end_to_end"),

@@ -257,6 +257,8 @@ def test_a_language_is_a_name_a_file_or_none(infer, capsys):
     assert len({str(found) for found in texts.values()}) == 3  # noise is read with doubt
     assert infer("x.png", "--language", "english", "--beam.weight", "2") == 0
     assert [instance["text"] for instance in read_json("x.json")["instances"]] != texts["english"]
+    assert infer("x.png", "--beam.weight", "2") == 1
+    assert "there is none: choose one" in capsys.readouterr().err
     assert infer("x.png", "--language", "klingon") == 1
     assert "error: klingon: neither a language that ships (english) nor a file" in capsys.readouterr().err
 

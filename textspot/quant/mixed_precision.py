@@ -1,13 +1,14 @@
 """Mixed precision: the cheapest choice of a precision per layer that costs the whole network no more than allowed."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from textspot.quant.layers import quantized_layers
+from textspot.quant.layers import activation_quantizers, quantized_layers
 
 Score = Callable[[nn.Module], float]
 
@@ -114,10 +115,19 @@ class _Search:
 
 
 def _first_alike(candidates: Sequence[nn.Module], name: str) -> list[int]:
-    """For each candidate the number of the first whose layer of that name is the same."""
-    states = [candidate.get_submodule(name).state_dict() for candidate in candidates]
-    return [next(number for number, other in enumerate(states) if _equal(state, other)) for state in states]
+    """For each candidate the number of the first whose layer of that name computes the same."""
+    layers = [candidate.get_submodule(name) for candidate in candidates]
+    return [next(number for number, other in enumerate(layers) if _compute_the_same(layer, other)) for layer in layers]
 
 
-def _equal(state: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
-    return state.keys() == other.keys() and all(torch.equal(value, other[key]) for key, value in state.items())
+def _compute_the_same(layer: nn.Module, other: nn.Module) -> bool:
+    if _settings(layer) != _settings(other):
+        return False
+    state, its_state = layer.state_dict(), other.state_dict()
+    return state.keys() == its_state.keys() and all(torch.equal(value, its_state[key]) for key, value in state.items())
+
+
+def _settings(layer: nn.Module) -> list[Any]:
+    """What a layer's state does not hold."""
+    grids = [(quantizer.config, quantizer.grids) for quantizer in activation_quantizers(layer)]
+    return [type(layer), getattr(layer, "config", None), grids]

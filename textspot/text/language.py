@@ -35,6 +35,7 @@ class LanguageModel:
         next_states: (S, L) int32, the state after each letter; after a word's end it means nothing.
         start: the state before a word.
         words: those that it was learned from, folded.
+        name: that of the language, or of the file.
     """
 
     letters: str
@@ -42,6 +43,7 @@ class LanguageModel:
     next_states: np.ndarray
     start: int
     words: frozenset[str]
+    name: str = "a list of words"
 
     def holds(self, text: str) -> bool:
         """Whether a text, without the punctuation around it, is a word of the list, of two letters or more."""
@@ -81,7 +83,7 @@ def load_language(name: str | Path) -> LanguageModel:
     if name in list_languages():
         return _load_shipped(str(name))
     try:
-        return learn_language(Path(name).read_text(encoding="utf-8-sig").splitlines())
+        return learn_language(Path(name).read_text(encoding="utf-8-sig").splitlines(), str(name))
     except (OSError, ValueError) as error:
         known = ", ".join(list_languages())
         raise ValueError(f"{name}: neither a language that ships ({known}) nor a file of words: {error}") from error
@@ -89,13 +91,15 @@ def load_language(name: str | Path) -> LanguageModel:
 
 @cache
 def _load_shipped(name: str) -> LanguageModel:
-    return learn_language((SHIPPED / f"{name}.txt").read_text(encoding="utf-8").splitlines())
+    return learn_language((SHIPPED / f"{name}.txt").read_text(encoding="utf-8").splitlines(), name)
 
 
-def learn_language(words: Iterable[str], order: int = ORDER) -> LanguageModel:
+def learn_language(words: Iterable[str], name: str = LanguageModel.name, order: int = ORDER) -> LanguageModel:
     """The n-gram model of a list of words, `order` at least 2. Each counts once; those that hold anything but letters
     (and the marks on them) do not. No word, or words of more than 200 letters, are a ValueError."""
-    words = sorted({word for word in map(_fold, words) if word and all(category(letter)[0] in "LM" for letter in word)})
+    folded = _fold("\n".join(words))
+    no_letters = {character for character in set(folded) if category(character)[0] not in "LM"}
+    words = sorted({word for word in map(str.strip, folded.split("\n")) if word and no_letters.isdisjoint(word)})
     if not words:
         raise ValueError("it holds no word of letters alone")
     letters = "".join(sorted(set("".join(words))))
@@ -127,6 +131,7 @@ def learn_language(words: Iterable[str], order: int = ORDER) -> LanguageModel:
         np.concatenate(next_states).astype(np.int32),
         int(first[longest]),  # of the longest contexts, beginnings alone come first
         frozenset(words),
+        name,
     )
 
 
