@@ -180,7 +180,7 @@ def test_all_terms_together(kind):
 def test_an_image_learns_its_own_words():
     """Gradients of one image's terms reach no other; statistics, which all share, are off."""
     network = build_tiny_network()
-    objective = SpotterObjective(network, SIZE, 3, STEPS, replace(CONFIG, statistics=0))
+    objective = SpotterObjective(network, SIZE, replace(SHORT, num_images=3), STEPS, replace(CONFIG, statistics=0))
     images = torch.randn(3, 3, *SIZE, generator=torch.Generator().manual_seed(0))
     together = objective(images, range(3), Jitter())
     alone = [objective(images[k : k + 1], range(k, k + 1), Jitter()) for k in range(3)]
@@ -219,7 +219,9 @@ def test_distance_of_statistics_by_hand():
 
 @torch.no_grad()
 def test_attention_priors_are_hills_at_the_words():
-    objective = SpotterObjective(build_tiny_network(VIT_RECIPE), SIZE, 4, STEPS, replace(CONFIG, background=0.0))
+    objective = SpotterObjective(
+        build_tiny_network(VIT_RECIPE), SIZE, replace(SHORT, num_images=4), STEPS, replace(CONFIG, background=0.0)
+    )
     with watch_attention(objective.network) as seen:
         objective.network.encode(torch.zeros(4, 3, *SIZE))
     assert objective.block_weights == [0, 1]
@@ -239,12 +241,12 @@ def test_what_cannot_be():
     network = build_tiny_network()
     with pytest.raises(ValueError, match=r"set synthesis\.roll to 0"):
         plan_spotter_synthesis(network, SIZE, STEPS, CONFIG, replace(SHORT, roll=(0.1,)))
-    objective = SpotterObjective(network, SIZE, 1, STEPS, CONFIG)
+    objective = SpotterObjective(network, SIZE, replace(SHORT, num_images=1), STEPS, CONFIG)
     with pytest.raises(ValueError, match=r"set synthesis\.roll to 0"):
         objective(torch.zeros(1, 3, *SIZE), range(1), Jitter(1))
     recipe = replace(TINY_RECIPE, model=replace(TINY_RECIPE.model, detector=DetectorConfig("rfcn")))
     with pytest.raises(ValueError, match=r"model\.detector\.kind: ribbon"):
-        SpotterObjective(build_spotting_network(recipe), SIZE, 1, STEPS, CONFIG)
+        SpotterObjective(build_spotting_network(recipe), SIZE, replace(SHORT, num_images=1), STEPS, CONFIG)
     for values, message in (
         ({"words": (3, 2)}, "layout.words is 3 to 2"),
         ({"length": (0, 2)}, "layout.length is 0 to 2"),

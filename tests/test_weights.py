@@ -50,14 +50,12 @@ def test_weights_name_no_folder_of_the_machine_that_trained_them(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_large_drawn_words_are_read(name):
-    renderer = Renderer(
-        RendererConfig(256, 384, words_per_image=(3, 3), min_text_height=28, degrade=0.0, empty_share=0.0)
-    )
+    renderer = Renderer(LARGE)
     samples = [renderer.render(5, index) for index in range(6)]
     predictions = textspot.load(name).predict([sample.image for sample in samples])
     read = {(number, text.lower()) for number, found in enumerate(predictions) for _, text, _ in found}
     written = {(number, text.lower()) for number, sample in enumerate(samples) for text in sample.transcripts}
-    assert len(read & written) >= 0.3 * len(written)
+    assert len(read & written) >= 0.8 * len(written)
 
 
 def test_a_name_that_does_not_ship_is_an_error_that_lists_those_that_do():

@@ -86,17 +86,19 @@ def load_mean(paths: Sequence[Path]) -> tuple[SpottingNetwork, ModelCard]:
     which are of another network; of one file what `load_model` gives.
 
     The ends of runs that went on from one another lie in one valley, and the middle of it generalises better (Izmailov
-    et al. 2018, "Averaging weights leads to wider optima"; Wortsman et al. 2022, "Model soups"). Networks of other
+    et al. 2018, "Averaging weights leads to wider optima"; Wortsman et al. 2022, "Model soups"). The statistics of
+    BatchNorm are averaged too, not measured again (ours): of such neighbours they differ little. Networks of other
     parts or characters, and quantised ones, are a `CheckpointError`.
     """
     loaded = [load_model(path) for path in paths]
-    (network, card), first = loaded[-1], loaded[0][1]
+    network, card = loaded[-1]
     if len(loaded) == 1:
         return network, card
-    for path, (other, its_card) in zip(paths, loaded, strict=True):
+    recipes = [network_recipe_from_dict(its_card.recipe, "recipe") for _, its_card in loaded]
+    for path, (other, _), recipe in zip(paths, loaded, recipes, strict=True):
         if quantized_layers(other):
             raise CheckpointError(f"{path}: quantised, and its weights lie on a grid: average before quantising")
-        if any(first.recipe[part] != its_card.recipe[part] for part in ("text", "model", "preprocess")):
+        if recipe != recipes[0]:
             raise CheckpointError(f"{path}: not the network of {paths[0]}, so that they have no mean")
     states = [other.state_dict() for other, _ in loaded]
     mean = {

@@ -30,7 +30,7 @@ from textspot.quant.attention import expose_attention, watch_attention
 from textspot.quant.datafree.classifier import PLAN_SEED, depth_weights
 from textspot.quant.datafree.image_space import ImageSpace
 from textspot.quant.datafree.priors import Mixtures, spread_of
-from textspot.quant.datafree.synthesis import Jitter, Synthesis, SynthesisConfig, compute_in
+from textspot.quant.datafree.synthesis import Jitter, Synthesis, SynthesisConfig
 from textspot.quant.datafree.terms import align_attention, total_variation
 from textspot.text.ctc import min_time_steps
 
@@ -242,20 +242,18 @@ class SpotterObjective:
     Args:
         network: with the detector `ribbon` and BatchNorms that are not folded; it is copied.
         size: height and width of the images in pixels, divisible by 32.
-        num_images: of the whole run.
+        synthesis: the run's; its seed is that of what the images are to show, too.
         count_time_steps: how many steps of the reader's time axis a ribbon fills: `ModelConfig.count_time_steps`.
         config: terms.
-        seed: of what the images are to show.
     """
 
     def __init__(
         self,
         network: SpottingNetwork,
         size: tuple[int, int],
-        num_images: int,
+        synthesis: SynthesisConfig,
         count_time_steps: Callable[[np.ndarray], int],
         config: SpotterObjectiveConfig,
-        seed: int = 0,
     ):
         if not isinstance(network.detector, RibbonHead):
             raise ValueError(
@@ -265,7 +263,8 @@ class SpotterObjective:
         self.network: Any = expose_attention(network) if has_attention else copy.deepcopy(network).eval()
         self.network.requires_grad_(False)
         self.space = ImageSpace(size, *_normalization(network), highest=255.0)
-        self.config = config
+        self.synthesis, self.config = synthesis, config
+        num_images, seed = synthesis.num_images, synthesis.seed
         names = ("layout", "transcripts", "statistics", "variation", *(["attention"] if has_attention else []))
         self.weights = {name: getattr(config, name) for name in names if getattr(config, name)}
         rng, chance = np.random.default_rng(seed + PLAN_SEED), torch.Generator().manual_seed(seed + PLAN_SEED)
@@ -320,7 +319,8 @@ class SpotterObjective:
 
     def _network_terms(self, images: Tensor, numbers: range) -> dict[str, Tensor]:
         ribbons, region_slot = self._regions(numbers)
-        with watch_statistics(self.network) as statistics, watch_attention(self.network) as seen:
+        autocast = self.synthesis.autocast(self.device)
+        with watch_statistics(self.network) as statistics, watch_attention(self.network) as seen, autocast:
             output = self.network(self.space.to_pixels(images), ribbons, region_slot)
         terms = {}
         if "layout" in self.weights:
@@ -392,8 +392,5 @@ def plan_spotter_synthesis(
     `space.to_pixels` of the run gives what the network takes."""
     if config.flip or any(config.roll):
         raise ValueError("a layout says where words are: set synthesis.roll to 0 in every round, and flip to false")
-    built = SpotterObjective(
-        network, size, config.num_images, count_time_steps, objective or SpotterObjectiveConfig(), config.seed
-    )
-    compute_in(config.precision, built.network, built.device)
+    built = SpotterObjective(network, size, config, count_time_steps, objective or SpotterObjectiveConfig())
     return Synthesis(built, built.space, config, str(built.device))

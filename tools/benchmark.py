@@ -28,7 +28,7 @@ from textspot.benchmark.plot import draw_stages
 from textspot.benchmark.report import compare, load_report, to_markdown
 from textspot.benchmark.soak import soak
 from textspot.benchmark.systems import load_systems
-from textspot.command_line import run_command
+from textspot.command_line import INTERRUPTED, run_command
 from textspot.data.lmdb_records import Reader
 from textspot.progress import track
 from textspot.runtime.build import RuntimeConfig, RuntimeName
@@ -73,11 +73,7 @@ def run(options: Namespace) -> int:
         return 0
     with tempfile.TemporaryDirectory() as folder:
         images = open_images(options, Path(folder))
-        if options.soak:
-            soak_systems(options, images)
-        else:
-            benchmark(options, images)
-    return 0
+        return soak_systems(options, images) if options.soak else benchmark(options, images)
 
 
 def open_images(options: Namespace, folder: Path) -> ImageSet:
@@ -92,19 +88,21 @@ def open_systems(options: Namespace):
     return load_systems(options.weights, options.runtime, options.precision, config)
 
 
-def soak_systems(options: Namespace, images: ImageSet) -> None:
+def soak_systems(options: Namespace, images: ImageSet) -> int:
     """Print how much memory each system takes over many images."""
     for name, system in open_systems(options)[0].items():
         print(f"{name}: {soak(system.spotter, images.files, options.soak, track=track)}")
+    return 0
 
 
-def benchmark(options: Namespace, images: ImageSet) -> None:
-    """Measure, print the tables, and write what is asked for."""
+def benchmark(options: Namespace, images: ImageSet) -> int:
+    """Measure, print the tables, and write what is asked for, also when that was interrupted."""
     systems, left_out = open_systems(options)
     with ExitStack() as stack:
         peers = {command: stack.enter_context(Peer(command)) for command in options.peer}
         report = run_benchmark(systems, peers, images, options.measure, options.cells, say)
-    report["left_out"] = left_out
+    interrupted = bool(report["left_out"])
+    report["left_out"] = left_out + report["left_out"]
     page = to_markdown(report)
     print(page)
     if options.out:
@@ -112,6 +110,7 @@ def benchmark(options: Namespace, images: ImageSet) -> None:
         (options.out / "benchmark.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         (options.out / "benchmark.md").write_text(f"{page}\n![stages](stages.png)\n", encoding="utf-8")
         Image.fromarray(draw_stages(report)).save(options.out / "stages.png")
+    return INTERRUPTED if interrupted else 0
 
 
 def say(words: str) -> None:

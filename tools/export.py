@@ -57,6 +57,11 @@ def export(weights: Sequence[Path], out: Path, half: bool, threshold: float | No
         save_quantized(out, network, card)
     else:
         save_model(out, network.state_dict(), card, half)
+    if len(weights) > 1 and threshold is None:
+        print(
+            f"the score threshold, {card.threshold:.3f}, is that of {weights[-1]}, not of the mean: choose one with "
+            "tools/evaluate.py --two_fold, and store it with --threshold"
+        )
     print(f"{out}: {out.stat().st_size / 2**20:.1f} MiB")
     if out.suffix != ".pt2":
         print(f"read a photograph with it:\n  python tools/infer.py --weights {out} YOUR_PHOTO.jpg")

@@ -49,6 +49,7 @@ def report(weights, photographs, tmp_path_factory):
 
 def test_a_report_comes_back_from_json(report):
     assert json.loads(json.dumps(report)) == report
+    assert report["left_out"] == []
     assert report["images"] == {"count": 3, "sizes": {"64 x 96": 2, "96 x 128": 1}}
 
 
@@ -77,6 +78,7 @@ def test_an_interrupted_benchmark_reports_what_was_measured(weights, photographs
     page = to_markdown(json.loads(json.dumps(run())))
     assert "## Throughput" in page
     assert "## The network alone" not in page
+    assert "- timing numbers of regions: interrupted" in page
     assert compare(run(), run())
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import textspot
-from textspot.checkpoint import load_model, save_quantized
+from textspot.checkpoint import load_mean, load_model, save_quantized
 from textspot.compression.spotter import (
     KEPT_FLOAT,
     ReadImage,
@@ -87,6 +87,12 @@ def test_saved_and_loaded_it_reads_the_same_and_takes_a_quarter(learned, quantiz
     weights = sum(layer.weight.numel() for layer in quantized_layers(quantized).values())
     assert counts["weights"] == weights
     assert (tmp_path / "model.safetensors").stat().st_size < 0.4 * file.stat().st_size
+
+
+def test_quantised_networks_have_no_mean(learned, quantized, tmp_path):
+    save_quantized(tmp_path / "model.safetensors", quantized, learned[1])
+    with pytest.raises(CheckpointError, match="quantised, and its weights lie on a grid"):
+        load_mean([learned[2], tmp_path / "model.safetensors"])
 
 
 def test_a_quantised_file_that_was_cut_short(learned, quantized, tmp_path):

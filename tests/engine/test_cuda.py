@@ -53,4 +53,6 @@ def test_a_run_on_a_gpu_goes_on_where_it_stopped(tiny_recipe: Recipe):
     assert train(half).finished
     whole = train(replace(half, train=replace(half.train, steps=12)))
     assert whole.finished
+    events = map(json.loads, (Path(half.run) / "log.jsonl").read_text().splitlines())
+    assert [event["step"] for event in events if event["event"] == "train"] == [3, 6, 9, 12]
     assert all(np.isfinite(list(whole.figures.values())))

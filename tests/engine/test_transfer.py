@@ -71,6 +71,12 @@ def test_everything_is_taken_over_where_the_recipes_agree(tiny_recipe: Recipe, g
     ]
 
 
+def test_another_language_is_reported(tiny_recipe: Recipe, given: str) -> None:
+    english = replace(tiny_recipe, postprocess=replace(tiny_recipe.postprocess, language="english"))
+    _, report = start(tuned(english, given))
+    assert report[2:] == ["readings leaned to no language, and lean to english here: see postprocess.language"]
+
+
 @pytest.mark.parametrize(
     ("characters", "shared", "new", "left"),
     [

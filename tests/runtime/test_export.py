@@ -266,6 +266,14 @@ def test_weights_for_use(folder: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert textspot.load(out).threshold == 0.65
 
 
+def test_the_mean_of_weights(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    out = tmp_path / "mean.safetensors"
+    other = save_tiny_spotter(tmp_path / "other.safetensors", threshold=0.25)
+    assert export_tool.main(["--weights", str(folder), str(other), "--out", str(out)]) == 0
+    assert "the score threshold, 0.250, is that of " in capsys.readouterr().out
+    assert textspot.load(out).threshold == 0.25
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [(["--out", "x.tflite"], "expected a name that ends in .onnx"), (["--out", "x.onnx", "--half"], "--half is for")],

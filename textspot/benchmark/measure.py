@@ -88,7 +88,9 @@ def run_benchmark(
     except KeyboardInterrupt:
         if any("times" not in result for result in results.values()):
             raise
-        say("interrupted: the report holds what was measured until then")
+        not_measured = list(parts)[list(parts).index(words) :]
+    else:
+        not_measured = []
     of_peers = {name: results.pop(name) for name in peers}
     for peer in of_peers.values():
         peer["ratios"] = {name: list(_ratio(result, peer)) for name, result in results.items()}
@@ -100,6 +102,7 @@ def run_benchmark(
         "rounds": config.rounds,
         "systems": results,
         "peers": of_peers,
+        "left_out": [f"{words}: interrupted" for words in not_measured],
     }
 
 

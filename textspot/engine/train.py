@@ -336,7 +336,7 @@ def next_batch(batches: Iterator[Batch]) -> Batch:
     except ValueError as error:
         raise ValueError(str(error).rstrip().splitlines()[-1]) from error
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        if not any(part in str(error) for part in ("DataLoader worker", "Pin memory thread")):
             raise
         raise ValueError(
             f"a process that prepares images died ({str(error).splitlines()[0]}). Is memory, or shared memory "

@@ -55,6 +55,9 @@ def take_over(network: SpottingNetwork, recipe: Recipe, path: str) -> list[str]:
         report.append(f"parts the weights lack, which change nothing until they are trained: {', '.join(new)}")
     if "recognizer" not in anew:
         report += _compare_charsets(charset, theirs, len(classes) - 1)
+    before, now = card.postprocess.language or "no language", recipe.postprocess.language or "no language"
+    if before != now:
+        report.append(f"readings leaned to {before}, and lean to {now} here: see postprocess.language")
     return report
 
 

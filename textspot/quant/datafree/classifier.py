@@ -13,7 +13,7 @@ from textspot.quant.attention import SeenAttention, expose_attention, watch_atte
 from textspot.quant.datafree.image_space import ImageSpace
 from textspot.quant.datafree.priors import Mixtures, PriorConfig
 from textspot.quant.datafree.semantics import Semantics, SemanticsConfig, crop
-from textspot.quant.datafree.synthesis import Jitter, Synthesis, SynthesisConfig, compute_in
+from textspot.quant.datafree.synthesis import Jitter, Synthesis, SynthesisConfig
 from textspot.quant.datafree.terms import align_attention, patch_entropy, soft_cross_entropy, total_variation
 
 PLAN_SEED = 7919  # what is to be shown is drawn apart from the noise it is made of
@@ -97,14 +97,13 @@ class ClassifierObjective:
     Args:
         network: any that `expose_attention` knows, from images (B, 3, H, W) to logits (B, C); it is copied.
         space: its images.
-        num_images: of the whole run.
+        synthesis: the run's; its seed is that of what the images are to show, too.
         config: terms.
-        seed: of what the images are to show.
     """
 
-    def __init__(self, network: nn.Module, space: ImageSpace, num_images: int, config: ObjectiveConfig, seed: int = 0):
+    def __init__(self, network: nn.Module, space: ImageSpace, synthesis: SynthesisConfig, config: ObjectiveConfig):
         self.network = expose_attention(network).requires_grad_(False)
-        self.space, self.config = space, config
+        self.space, self.synthesis, self.config = space, synthesis, config
         chosen = {
             "attention": config.attention,
             "labels": config.labels,
@@ -113,9 +112,9 @@ class ClassifierObjective:
         }
         self.weights = {name: weight for name, weight in chosen.items() if weight}
         heads, num_classes = self._look()
-        chance = torch.Generator().manual_seed(seed + PLAN_SEED)
-        self.semantics = Semantics.draw(num_images, num_classes, space.size, config.semantics, chance)
-        self.priors = [Mixtures.draw(num_images, count, config.priors, chance) for count in heads]
+        chance = torch.Generator().manual_seed(synthesis.seed + PLAN_SEED)
+        self.semantics = Semantics.draw(synthesis.num_images, num_classes, space.size, config.semantics, chance)
+        self.priors = [Mixtures.draw(synthesis.num_images, count, config.priors, chance) for count in heads]
         self.block_weights = depth_weights(len(heads), config.deep_half, config.depth_weights)
 
     @torch.no_grad()
@@ -128,12 +127,17 @@ class ClassifierObjective:
             raise ValueError("the network gives something other than logits (B, C): it is no classifier")
         return [attention.twin.num_heads for attention in seen], logits.shape[1]
 
+    def _classify(self, images: Tensor) -> Tensor:
+        """Logits (B, C) in float32."""
+        with self.synthesis.autocast(images.device):
+            return self.network(images).float()
+
     def __call__(self, images: Tensor, numbers: range, jitter: Jitter) -> dict[str, Tensor]:
         """The terms that are on; see `Objective`."""
         terms: dict[str, Tensor] = {}
         if self.weights.keys() & {"attention", "labels", "entropy"}:
             with watch_attention(self.network) as seen:
-                logits = self.network(jitter.apply(images)).float()
+                logits = self._classify(jitter.apply(images))
             terms = self._attention_terms(seen, numbers, jitter)
             if "labels" in self.weights:
                 terms["labels"] = self._label_term(images, logits, numbers)
@@ -159,7 +163,7 @@ class ClassifierObjective:
         if not len(patches):
             return errors.sum()
         owner = (self.semantics.image_of_patch[patches] - numbers.start).to(logits.device)
-        patch_logits = self.network(crop(images, owner, self.semantics.boxes[patches])).float()
+        patch_logits = self._classify(crop(images, owner, self.semantics.boxes[patches]))
         patch_errors = soft_cross_entropy(patch_logits, self.semantics.patch_targets[patches].to(logits))
         sums = errors.index_add(0, owner, patch_errors)
         counts = torch.ones_like(errors).index_add(0, owner, torch.ones_like(patch_errors))
@@ -174,7 +178,5 @@ def plan_synthesis(
 ) -> Synthesis:
     """A run that makes images for a network, by default SARDFQ's; `run()` makes them."""
     config = config or SynthesisConfig()
-    device = next(network.parameters()).device
-    built = ClassifierObjective(network, space, config.num_images, objective or ObjectiveConfig(), config.seed)
-    compute_in(config.precision, built.network, device)
-    return Synthesis(built, space, config, str(device))
+    built = ClassifierObjective(network, space, config, objective or ObjectiveConfig())
+    return Synthesis(built, space, config, str(next(network.parameters()).device))

@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from textspot.progress import Track, untracked
 from textspot.quant.datafree.image_space import ImageSpace
 
+Precision = Literal["float32", "bf16"]
 SEEDS_PER_RUN = 1_000_003  # more than any run has steps, and a prime
 
 
@@ -50,7 +51,7 @@ class SynthesisConfig:
     warmup_steps: int = 100
     betas: tuple[float, float] = (0.5, 0.9)
     images_per_pass: int = 32
-    precision: Literal["float32", "bf16"] = "float32"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         for name in ("num_images", "steps", "images_per_pass"):
@@ -60,6 +61,10 @@ class SynthesisConfig:
             raise ValueError(f"synthesis.roll is {self.roll}, expected a share in [0, 1) for each round, and one round")
         if self.learning_rate <= 0 or self.warmup_steps < 0 or self.seed < 0:
             raise ValueError("synthesis: expected a learning_rate above 0, and warmup_steps and seed of at least 0")
+
+    def autocast(self, device: torch.device) -> torch.autocast:
+        """Around a pass of the network."""
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     @property
     def total_steps(self) -> int:
@@ -117,12 +122,6 @@ class Objective(Protocol):
     def __call__(self, images: Tensor, numbers: range, jitter: Jitter) -> dict[str, Tensor]: ...
 
 
-def compute_in(precision: Literal["float32", "bf16"], network: nn.Module, device: torch.device) -> None:
-    """Have the passes of a network be computed so from now on, in place."""
-    if precision == "bf16":
-        network.forward = torch.autocast(device.type, torch.bfloat16)(network.forward)
-
-
 class Synthesis:
     """A run, from noise to images; its state can be saved and loaded at any step.
 
@@ -164,7 +163,7 @@ class Synthesis:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a state; one of another config is a `ValueError`."""
-        if state["config"] != _plain(self.config):
+        if {"precision": "float32"} | state["config"] != _plain(self.config):
             raise ValueError(
                 f"the images were begun with {state['config']}, and are to be continued with {_plain(self.config)}: "
                 "continue with the same settings, or begin anew"
