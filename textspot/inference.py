@@ -166,7 +166,8 @@ class Spotter:
 
     def _open_all(self, images: Sequence[ImageLike]) -> Iterator[tuple[int, View]]:
         """The views of the images, each with its image's number; tiles are announced."""
-        for number, views in enumerate(prefetch(self._open, images)):
+        opened = prefetch(self._open, images) if len(images) > 1 else map(self._open, images)
+        for number, views in enumerate(opened):
             if len(views) > 1:
                 name = _name(images[number]) or f"image {number + 1}"
                 tile, num_tiles = views[-1].tile, len(views) - 1

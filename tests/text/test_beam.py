@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from textspot.text.beam import BeamConfig, decode_beam, log_softmax
+from textspot.text.beam import BeamConfig, decode_beam, softmax
 from textspot.text.charset import PRINTABLE_ASCII, Charset
 from textspot.text.ctc import decode_best_path
 from textspot.text.language import LanguageModel, learn_language, load_language
@@ -36,13 +36,13 @@ WEIGHT, SURPRISE, BONUS = 0.5, 1.5, 0.4
 def judge_text(text: str, language: LanguageModel) -> float:
     """What the language adds to a text: of its runs of letters, the last one with its end; and if it is a word."""
     total, state = 0.0, language.start
-    for letter in language.letters_of(text):
+    for letter in map(language.letter_of, text):
         if letter < 0:
             state = language.start
         else:
             total += language.log_probabilities[state, letter] + SURPRISE
             state = language.next_states[state, letter]
-    ends_in_letter = bool(text) and language.letters_of(text)[-1] >= 0
+    ends_in_letter = bool(text) and language.letter_of(text[-1]) >= 0
     total += language.log_probabilities[state, 0] + SURPRISE if ends_in_letter else 0.0
     return WEIGHT * total + BONUS * (text in LANGUAGE_WORDS)
 
@@ -52,9 +52,9 @@ def test_a_beam_that_holds_everything_finds_the_best_of_all_texts(seed):
     rng = np.random.default_rng(seed)
     logits = 2 * rng.standard_normal((3, 4, CHARSET.num_classes)).astype(np.float32)
     texts = ["".join(letters) for length in range(5) for letters in product(CHARSET.characters, repeat=length)]
-    config = BeamConfig(WEIGHT, SURPRISE, BONUS, nonword=0.8, width=400, branches=3)
+    config = BeamConfig(WEIGHT, SURPRISE, BONUS, nonword=0.8, width=400, cutoff=0.0)
     decoded = decode_beam(logits, CHARSET, LANGUAGE, config)
-    for log_prob, (text, score) in zip(log_softmax(logits.astype(np.float64)), decoded, strict=True):
+    for log_prob, (text, score) in zip(np.log(softmax(logits.astype(np.float64))), decoded, strict=True):
         worth = {other: log_likelihood(log_prob, other) + judge_text(other, LANGUAGE) for other in texts}
         assert text == max(worth, key=worth.get)
         is_number = len(text.replace("1", "")) < 2
@@ -106,15 +106,15 @@ def test_characters_that_the_language_does_not_have_are_read_as_without_it():
     assert {score <= 1 for _, score in plain} == {True}
 
 
-def test_few_prefixes_find_what_many_do_in_nearly_all_regions():
+@pytest.mark.parametrize(("fewer", "more"), [({}, {"width": 100}), ({}, {"cutoff": 0.0})])
+def test_few_prefixes_and_classes_find_what_many_do_in_nearly_all_regions(fewer, more):
     charset = Charset(PRINTABLE_ASCII)
-    logits = 3 * np.random.default_rng(0).standard_normal((200, 12, charset.num_classes)).astype(np.float32)
-    language = load_language("english")
-    few, many = (decode_beam(logits, charset, language, BeamConfig(width=width, branches=20)) for width in (8, 100))
-    assert np.mean([one == other for (one, _), (other, _) in zip(few, many, strict=True)]) > 0.6
+    logits = 5 * np.random.default_rng(0).standard_normal((60, 12, charset.num_classes)).astype(np.float32)
+    few, many = (decode_beam(logits, charset, load_language("english"), BeamConfig(**each)) for each in (fewer, more))
+    assert np.mean([one == other for (one, _), (other, _) in zip(few, many, strict=True)]) > 0.8
 
 
-@pytest.mark.parametrize("wrong", [{"width": 0}, {"branches": 0}, {"weight": -1.0}, {"nonword": 1.1}])
+@pytest.mark.parametrize("wrong", [{"width": 0}, {"cutoff": 1.0}, {"weight": -1.0}, {"nonword": 1.1}])
 def test_a_beam_that_makes_no_sense(wrong):
     with pytest.raises(ValueError, match=r"expected .* found BeamConfig"):
         BeamConfig(**wrong)

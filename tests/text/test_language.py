@@ -52,7 +52,7 @@ def test_every_state_is_a_distribution_over_letters_and_the_end():
 def test_case_is_folded_and_what_is_no_letter_is_none():
     model = learn_language(["Don't", "exit", "2nd", "Émile", ""])
     assert model.letters == "".join(sorted("exitémile".replace("i", "").replace("e", "") + "ie"))
-    assert list(model.letters_of("XÉ1'ß")) == [
+    assert list(map(model.letter_of, "XÉ1'ß")) == [
         model.letters.index("x") + 1,
         model.letters.index("é") + 1,
         *[NOT_A_LETTER] * 3,

@@ -1,21 +1,19 @@
-"""CTC decoding that listens to a language model: prefix beam search, all regions at once.
+"""CTC decoding that listens to a language model: prefix beam search.
 
-A prefix is worth the probability of all alignments that spell it (Hannun et al. 2014, arXiv 1408.2873), and what the
+A prefix is worth the probability of all alignments that spell it (Hannun et al. 2014, arXiv 1408.2873), times what the
 language says of its letters. Digits and punctuation are left to the reader: they count neither way, and a word begins
 after them.
 
-Legend: R regions, T time, C classes, B prefixes, K classes that may follow, N candidates.
+Legend: R regions, T time, C classes, N probabilities that are looked at.
 """
 
 from dataclasses import dataclass
+from math import exp
 
 import numpy as np
 
 from textspot.text.charset import Charset
 from textspot.text.language import NOT_A_LETTER, LanguageModel
-
-NEVER = -1e9  # the logarithm of no probability: -inf - -inf would be NaN
-HASH_BASE = np.uint64(1_000_003)
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,8 @@ class BeamConfig:
         word_bonus: nats that a text gains which is a word of the list.
         nonword: factor of the score of a text of letters that is no word, which is more often misread.
         width: prefixes that are kept.
-        branches: the most probable classes of a time step by which each goes on.
+        cutoff: a class that is less probable than this in a time step is not looked at there, nor a prefix that is
+            worth less than this share of the best one.
     """
 
     weight: float = 0.25
@@ -36,34 +35,16 @@ class BeamConfig:
     word_bonus: float = 1.0
     nonword: float = 0.93
     width: int = 8
-    branches: int = 6
+    cutoff: float = 0.01
 
     def __post_init__(self) -> None:
         if min(self.weight, self.word_bonus) < 0 or not 0 <= self.nonword <= 1:
             raise ValueError(f"expected weight and word_bonus of at least 0, and nonword in [0, 1], found {self}")
-        if min(self.width, self.branches) < 1:
-            raise ValueError(f"expected width and branches of at least 1, found {self}")
+        if self.width < 1 or not 0 <= self.cutoff < 1:
+            raise ValueError(f"expected a width of at least 1 and a cutoff in [0, 1), found {self}")
 
 
-@dataclass(frozen=True)
-class _Beam:
-    """The prefixes of each region, arrays (R, B): logarithms of the probability of the alignments that end in a blank
-    and in the last character, what the language says, its state, the last class (0: none yet), a hash of the whole."""
-
-    blank: np.ndarray
-    label: np.ndarray
-    language: np.ndarray
-    state: np.ndarray
-    last: np.ndarray
-    hash: np.ndarray
-
-    @property
-    def total(self) -> np.ndarray:
-        """The logarithm of the probability of all alignments."""
-        return np.logaddexp(self.blank, self.label)
-
-
-History = list[tuple[np.ndarray, np.ndarray]]  # by step, (R, B): the prefix before, and the class added, 0 for none
+Step = tuple[float, list[tuple[str, float]]]  # of a time step: the probability of a blank, and of the characters
 
 
 def decode_beam(
@@ -72,113 +53,77 @@ def decode_beam(
     """Per region of logits (R, T, C), T at least 1, the text and its score: the T-th root of the probability of all its
     alignments, less if it is no word."""
     config = config or BeamConfig()
-    num_regions, num_steps, num_classes = logits_RTC.shape
-    if not num_regions:
-        return []
-    branches = min(config.branches, num_classes - 1)
-    log_prob_RTC = log_softmax(logits_RTC.astype(np.float64))
-    class_RTK = 1 + np.argpartition(-log_prob_RTC[:, :, 1:], branches - 1, axis=2)[:, :, :branches]
-    letter_C = np.concatenate([[NOT_A_LETTER], language.letters_of(charset.characters)])
-    beam = _start(num_regions, config.width, language)
-    history: History = []
-    for step in range(num_steps):
-        beam, came_from = _advance(beam, log_prob_RTC[:, step], class_RTK[:, None, step], letter_C, language, config)
-        history.append(came_from)
-
-    end_RB = config.weight * (language.log_probabilities[beam.state, 0] + config.surprise)
-    worth_RB = beam.total + beam.language + np.where(letter_C[beam.last] != NOT_A_LETTER, end_RB, 0.0)
-    close_RB = worth_RB >= worth_RB.max(axis=1, keepdims=True) - config.word_bonus  # a bonus lifts no other to the top
-    region_N, place_N = np.nonzero(close_RB)
-    texts_N = [charset.decode(tokens) for tokens in _spell(history, region_N, place_N)]
-    is_word_N = np.array([language.holds(text) for text in texts_N])
-    is_number_N = np.array([(language.letters_of(text) != NOT_A_LETTER).sum() < 2 for text in texts_N])
-    worth_N = worth_RB[close_RB] + config.word_bonus * is_word_N
-    scores_N = np.exp(np.minimum(beam.total[close_RB], 0.0) / num_steps)
-    scores_N *= np.where(is_word_N | is_number_N, 1.0, config.nonword)
-    best_R = np.lexsort((worth_N, region_N))[np.append(np.diff(region_N) > 0, True)]  # of each region the last
-    return [(texts_N[number], float(scores_N[number])) for number in best_R]
+    return [_decode(steps, language, config) for steps in _list_steps(logits_RTC, charset, config.cutoff)]
 
 
-def _start(num_regions: int, width: int, language: LanguageModel) -> _Beam:
-    """The empty prefix; the others are yet to come, and their hashes are none that a prefix will soon have."""
-    never_RB = np.full((num_regions, width), NEVER)
-    blank_RB = never_RB.copy()
-    blank_RB[:, 0] = 0.0
-    return _Beam(
-        blank_RB,
-        never_RB,
-        np.zeros_like(never_RB),
-        np.full(never_RB.shape, language.start),
-        np.zeros(never_RB.shape, dtype=np.int64),
-        np.broadcast_to(-np.arange(width).astype(np.uint64), never_RB.shape),
-    )
+def _list_steps(logits_RTC: np.ndarray, charset: Charset, cutoff: float) -> list[list[Step]]:
+    """Of each region the steps."""
+    probability_RTC = softmax(logits_RTC.astype(np.float64))
+    regions: list[list[Step]] = [[(blank, []) for blank in row] for row in probability_RTC[:, :, 0].tolist()]
+    place_N = np.nonzero(probability_RTC[:, :, 1:] >= cutoff)
+    likely_N = probability_RTC[:, :, 1:][place_N]
+    for region, step, number, likely in zip(*(found.tolist() for found in (*place_N, likely_N)), strict=True):
+        regions[region][step][1].append((charset.characters[number], likely))
+    return regions
 
 
-def _advance(
-    beam: _Beam,
-    log_prob_RC: np.ndarray,
-    class_R1K: np.ndarray,
-    letter_C: np.ndarray,
-    language: LanguageModel,
-    config: BeamConfig,
-) -> tuple[_Beam, tuple[np.ndarray, np.ndarray]]:
-    """The beam a time step later, and where its prefixes came from, as `History` has it."""
-    at, width = np.arange(len(log_prob_RC))[:, None], beam.blank.shape[1]
-    total_RB = beam.total
-    stay_RB = np.where(beam.last > 0, beam.label + log_prob_RC[at, beam.last], NEVER)
-    again_RBK = class_R1K == beam.last[:, :, None]  # one character twice wants a blank between
-    more_RBK = np.where(again_RBK, beam.blank[:, :, None], total_RB[:, :, None]) + log_prob_RC[at[:, None], class_R1K]
-    more_hash_RBK = _grow(beam.hash[:, :, None], class_R1K)
-    same_RBKB = more_hash_RBK[..., None] == beam.hash[:, None, None]  # what grows into a prefix of the beam is that
-    stay_RB = np.logaddexp(stay_RB, np.where(same_RBKB, more_RBK[..., None], NEVER).max(axis=(1, 2)))
-    more_RBK = np.where(same_RBKB.any(axis=3), NEVER, more_RBK)
-    letter_R1K = letter_C[class_R1K]
-    gain_RBK = config.weight * (language.log_probabilities[beam.state[:, :, None], letter_R1K] + config.surprise)
-    gain_RBK = np.where(letter_R1K != NOT_A_LETTER, gain_RBK, 0.0)
+def _decode(steps: list[Step], language: LanguageModel, config: BeamConfig) -> tuple[str, float]:
+    """Text and score of a region. Without arrays: in most steps one class or two are probable."""
+    beam = {"": (1.0, 0.0)}  # of a prefix's alignments, the probability of those that end in a blank, and of the others
+    opinions = {"": (1.0, language.start)}  # of the language: its factor, and its state
+    best = 1.0
+    for blank, characters in steps:
+        probability = dict(characters)
+        later: dict[str, list[float]] = {}
+        for prefix, (in_blank, in_character) in beam.items():
+            total, last = in_blank + in_character, prefix[-1:]
+            stays = later.setdefault(prefix, [0.0, 0.0])
+            stays[0] = total * blank
+            stays[1] += in_character * probability.get(last, 0.0)
+            least = config.cutoff * best / opinions[prefix][0]
+            for character, likely in characters:
+                grows = likely * (in_blank if character == last else total)  # one twice wants a blank between
+                if grows < least:
+                    continue
+                text = prefix + character
+                if text in later:
+                    later[text][1] += grows
+                else:
+                    later[text] = [0.0, grows]
+                    if text not in opinions:
+                        opinions[text] = _judge(character, *opinions[prefix], language, config)
+        worth = {prefix: sum(parts) * opinions[prefix][0] for prefix, parts in later.items()}
+        kept = sorted(worth, key=worth.__getitem__, reverse=True)[: config.width]
+        best = worth[kept[0]]
+        beam = {prefix: (later[prefix][0], later[prefix][1]) for prefix in kept if worth[prefix] >= config.cutoff * best}
 
-    blank_RN = _join(total_RB + log_prob_RC[:, :1], np.full_like(more_RBK, NEVER))
-    label_RN = _join(stay_RB, more_RBK)
-    language_RN = _join(beam.language, beam.language[:, :, None] + gain_RBK)
-    worth_RN = np.logaddexp(blank_RN, label_RN) + language_RN
-    best_RB = np.argpartition(-worth_RN, width - 1, axis=1)[:, :width]
-
-    grows_RB = best_RB >= width
-    parent_RB, branch_RB = np.divmod(best_RB - width, class_R1K.shape[2])
-    parent_RB = np.where(grows_RB, parent_RB, best_RB)
-    added_RB = np.where(grows_RB, class_R1K[at, 0, branch_RB], 0)
-    state_RB, hash_RB, letter_RB = beam.state[at, parent_RB], beam.hash[at, parent_RB], letter_C[added_RB]
-    after_RB = np.where(letter_RB == NOT_A_LETTER, language.start, language.next_states[state_RB, letter_RB])
-    later = _Beam(
-        blank_RN[at, best_RB],
-        label_RN[at, best_RB],
-        language_RN[at, best_RB],
-        np.where(grows_RB, after_RB, state_RB),
-        np.where(grows_RB, added_RB, beam.last[at, parent_RB]),
-        np.where(grows_RB, _grow(hash_RB, added_RB), hash_RB),
-    )
-    return later, (parent_RB, added_RB)
+    is_word = {text: language.holds(text) for text in beam}
+    for text in beam:
+        if text and language.letter_of(text[-1]) != NOT_A_LETTER:
+            worth[text] *= _favour(opinions[text][1], 0, language, config)
+        worth[text] *= exp(config.word_bonus * is_word[text])
+    text = max(beam, key=worth.__getitem__)
+    score = min(sum(beam[text]), 1.0) ** (1 / len(steps))
+    is_number = sum(language.letter_of(character) != NOT_A_LETTER for character in text) < 2
+    return text, score if is_word[text] or is_number else config.nonword * score
 
 
-def _grow(hashes: np.ndarray, added: np.ndarray) -> np.ndarray:
-    """The hashes (uint64, wrapping around) of prefixes with one more class."""
-    return hashes * HASH_BASE + added.astype(np.uint64)
+def _judge(
+    character: str, factor: float, state: int, language: LanguageModel, config: BeamConfig
+) -> tuple[float, int]:
+    """The language's factor and state after one more character."""
+    letter = language.letter_of(character)
+    if letter == NOT_A_LETTER:
+        return factor, language.start
+    return factor * _favour(state, letter, language, config), language.next_states.item(state, letter)
 
 
-def _join(stay_RB: np.ndarray, more_RBK: np.ndarray) -> np.ndarray:
-    """Candidates (R, N): the prefixes as they are, then all that grow."""
-    return np.concatenate([stay_RB, more_RBK.reshape(len(more_RBK), -1)], axis=1)
+def _favour(state: int, letter: int, language: LanguageModel, config: BeamConfig) -> float:
+    """The factor of one letter."""
+    return exp(config.weight * (language.log_probabilities.item(state, letter) + config.surprise))
 
 
-def _spell(history: History, region_N: np.ndarray, place_N: np.ndarray) -> list[list[int]]:
-    """The tokens of prefixes, by their regions and their places in the beam."""
-    added = []
-    for parent_RB, added_RB in reversed(history):
-        added.append(added_RB[region_N, place_N])
-        place_N = parent_RB[region_N, place_N]
-    return [[int(token) for token in tokens if token] for tokens in np.array(added[::-1]).T]
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: np.ndarray) -> np.ndarray:
     """Over the last axis."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)

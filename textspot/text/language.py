@@ -11,7 +11,7 @@ context its beginning.
 import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from unicodedata import category
 
@@ -50,15 +50,18 @@ class LanguageModel:
         word = _fold(text.strip(string.punctuation))
         return len(word) > 1 and word in self.words
 
-    def letters_of(self, characters: str) -> np.ndarray:
-        """The letter of each character (int64), or `NOT_A_LETTER`."""
-        known = {letter: number + 1 for number, letter in enumerate(self.letters)}
-        return np.array([known.get(character.casefold(), NOT_A_LETTER) for character in characters], dtype=np.int64)
+    def letter_of(self, character: str) -> int:
+        """The number of a character's letter, or `NOT_A_LETTER`."""
+        return self._numbers.get(character.casefold(), NOT_A_LETTER)
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {letter: number + 1 for number, letter in enumerate(self.letters)}
 
     def log_probability(self, word: str) -> float:
         """Of a word and its end; one that holds anything but the model's letters is a ValueError."""
-        letters = self.letters_of(word)
-        if (letters == NOT_A_LETTER).any():
+        letters = [self.letter_of(character) for character in word]
+        if NOT_A_LETTER in letters:
             raise ValueError(f"{word!r} holds characters that the language model does not know")
         state, total = self.start, 0.0
         for letter in [*letters, 0]:
