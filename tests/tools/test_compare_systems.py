@@ -1,0 +1,54 @@
+"""The systems side by side: each is trained once, and a second call only times them again."""
+
+import json
+
+import pytest
+import yaml
+
+from tests.tiny_runs import tiny_recipe
+from tests.tool_modules import import_tool
+from textspot.models.spotting_network import ModelConfig
+from textspot.recipe import read_command_line
+
+tool = import_tool("compare_systems")
+
+
+@pytest.mark.slow
+def test_systems_are_trained_once_and_stand_beside_each_other(tmp_path, capsys, monkeypatch):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(tiny_recipe(tmp_path).to_dict()), encoding="utf-8")
+    arguments = ["--config", str(recipe), "--out", str(tmp_path / "out"), "--rounds", "1", "--side", "128"]
+    arguments += ["--systems", "ribbon_fcr", "ribbon_separate_crnn@0.5", "--seeds", "0", "1", "--words", "1", "2"]
+    arguments += ["--images", "1"]
+    assert tool.main(arguments) == 0
+    page = (tmp_path / "out" / "systems.md").read_text()
+    assert page in capsys.readouterr().out
+    rows = [line for line in page.splitlines() if line.startswith(("| ribbon_fcr", "| ribbon_separate_crnn@0.5"))]
+    assert [row.split(" | ")[-1] for row in rows] == ["2 |", "2 |"]  # seeds
+    assert "| 1 | 2 |" in page
+    assert (tmp_path / "out" / "systems.png").stat().st_size > 0
+    figures = json.loads((tmp_path / "out" / "ribbon_separate_crnn@0.5" / "1" / "figures.json").read_text())
+    assert figures["seed"] == figures["recipe"]["seed"] == 1
+    assert figures["recipe"]["model"]["shared"] is False
+
+    monkeypatch.setattr(tool, "train", lambda _: pytest.fail("trained again"))
+    assert tool.main(arguments) == 0
+    assert tool.main([*arguments, "--train.steps", "13"]) == 1
+    assert "holds another recipe's run: choose another --out" in capsys.readouterr().err
+
+
+def test_a_name_says_what_the_network_is():
+    base = read_command_line(["--config", "configs/rfcn_fcr.yaml"]).model
+    assert tool.Choice.of("rfcn_fcr").model(base) == base
+    for name in ("crnn", "separate_fcr", "separate_crnn"):
+        assert tool.Choice.of(f"rfcn_{name}").model(base) == read_command_line([f"--config=configs/rfcn_{name}.yaml"]).model
+    assert tool.Choice.of("ribbon_fcr").model(base).backbone == ModelConfig().backbone
+    assert tool.Choice.of("rfcn_crnn@0.5").model(base).recognizer.widths == (32, 48, 64, 96)
+
+
+@pytest.mark.parametrize("name", ["fcr", "rfcn_lstm", "rfcn_fcr@half", "rfcn_fcr@0", "rfcn_fcr@1e9", "rfcn_fcr@nan"])
+def test_a_name_that_says_nothing(name, tmp_path, capsys):
+    arguments = ["--config", "configs/rfcn_fcr.yaml", "--out", str(tmp_path / "out"), "--systems", name]
+    assert tool.main(arguments) == 1
+    assert f"no system is called {name!r}; expected one of ribbon_fcr" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,206 @@
+"""What Sui et al. 2018 claim, measured: trains their systems side by side and prints how well and how fast each reads.
+
+    python tools/compare_systems.py --config configs/rfcn_fcr.yaml --out runs/systems
+
+A system is a detector (`rfcn`, `ribbon`), `separate` if detector and reader share no convolutions, and a reader (`fcr`,
+`crnn`), such as `rfcn_fcr` or `ribbon_separate_crnn`; `@0.5` behind it halves the reader's channels. All learn from the
+same images for as many steps, once for each seed. Any key of the recipe is an option. What was measured lies in the
+folder: run the same command again to continue.
+"""
+
+import argparse
+import dataclasses
+import json
+import statistics
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from textspot.benchmark.cells import CellConfig, measure_cells
+from textspot.benchmark.systems import System, load_systems
+from textspot.benchmark.timing import Timing, ratio_in_turn
+from textspot.checkpoint import write_atomically
+from textspot.command_line import INTERRUPTED, run_command
+from textspot.data.lmdb_records import Reader
+from textspot.engine.evaluate import PROTOCOLS, score_reading
+from textspot.engine.train import train
+from textspot.inference import load
+from textspot.models.spotting_network import DETECTORS, RECOGNIZERS, ModelConfig
+from textspot.progress import track
+from textspot.recipe import Recipe, read_command_line
+from textspot.runtime.build import RuntimeConfig
+
+SEPARATE = "separate"
+MOST_SCALE = 16
+FIGURES = {
+    "detection": f"{PROTOCOLS[0]}/hmean",
+    "end-to-end": f"{PROTOCOLS[1]}/hmean",
+    "words read": "recognition/word_accuracy",
+    "1 - NED": "recognition/one_minus_ned",
+}
+NAMES = [
+    f"{detector}_{shared}{reader}"
+    for detector, shared, reader in product(DETECTORS, ("", f"{SEPARATE}_"), RECOGNIZERS)
+]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A system by its parts; `scale` is that of the reader's channels."""
+
+    detector: str
+    shared: bool
+    reader: str
+    scale: float
+
+    @classmethod
+    def of(cls, name: str) -> "Choice":
+        """Of its name; one that says something else is a ValueError."""
+        words, _, scale = name.partition("@")
+        try:
+            if words not in NAMES or not 0 < float(scale or 1) <= MOST_SCALE:
+                raise ValueError(name)
+        except ValueError:
+            expected = f"one of {', '.join(NAMES)}, perhaps with the likes of @0.5 behind it, at most {MOST_SCALE}"
+            raise ValueError(f"no system is called {name!r}; expected {expected}") from None
+        detector, *_, reader = words.split("_")
+        return cls(detector, SEPARATE not in words, reader, float(scale or 1))
+
+    def model(self, base: ModelConfig) -> ModelConfig:
+        """The network: that of the recipe if it has this detector, else the default one with it."""
+        if self.detector != base.detector.kind:
+            base = ModelConfig(detector=replace(base.detector, kind=self.detector))  # type: ignore[arg-type]
+        widths = tuple(8 * max(1, round(self.scale * width / 8)) for width in base.recognizer.widths)
+        reader = replace(base.recognizer, kind=self.reader, widths=widths)  # type: ignore[arg-type]
+        return replace(base, recognizer=reader, shared=self.shared)
+
+
+def train_systems(recipe: Recipe, names: Sequence[str], seeds: Sequence[int], out: Path) -> Iterator[dict[str, Any]]:
+    """The figures of every system and seed, one by one, and where its weights are; what is there is not done again."""
+    for seed, name in product(seeds, names):  # one seed of all comes before the next
+        folder = out / name / str(seed)
+        file = folder / "figures.json"
+        one = replace(recipe, seed=seed, run=str(folder), model=Choice.of(name).model(recipe.model))
+        settings = one.to_dict()
+        if file.exists():
+            kept = json.loads(file.read_text(encoding="utf-8"))
+            if kept.pop("recipe") != settings:
+                raise ValueError(f"{folder} holds another recipe's run: choose another --out")
+            yield kept
+            continue
+        print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
+        result = train(one)
+        if not result.finished:
+            raise KeyboardInterrupt
+        weights = folder / "last" / "model.safetensors"
+        reading = score_reading(load(weights), Reader(Path(recipe.data.validation.path)), track=track)
+        figures = {what: (result.figures | reading)[key] for what, key in FIGURES.items()}
+        cell = {"system": name, "seed": seed, "weights": str(weights), **figures}
+        page = json.dumps({**cell, "recipe": settings})
+        write_atomically(file, lambda temporary, page=page: temporary.write_text(page, encoding="utf-8"))
+        yield cell
+
+
+def measure_costs(
+    cells: Sequence[Mapping[str, Any]], recipe: Recipe, rounds: int, config: CellConfig
+) -> dict[str, dict[str, Any]]:
+    """Of each system, with the weights of one seed, what `measure_cells` gives, in turn on a validation image."""
+    files = {cell["system"]: Path(cell["weights"]) for cell in cells}
+    systems: dict[str, System] = {}
+    for name, file in files.items():
+        found, _ = load_systems([file], ["pytorch"], ["float32"], RuntimeConfig())
+        systems[name] = next(iter(found.values()))
+    return measure_cells(systems, Reader(Path(recipe.data.validation.path)).sample(0).image, rounds, config)
+
+
+def format_figures(cells: Sequence[Mapping[str, Any]], costs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Markdown: of each system the mean over the seeds and their standard deviation, and what it costs."""
+    first = next(iter(costs.values()))["cells"][0]
+    height, width = first["size"]
+    words = first["num_regions"]
+    head = [*FIGURES, "parameters", f"GMAC, {height} x {width} px and {words} words", "seeds"]
+    lines = [f"| system | {' | '.join(head)} |", "|---" * (len(head) + 1) + "|"]
+    for name, cost in costs.items():
+        of_system = [cell for cell in cells if cell["system"] == name]
+        columns = []
+        for what in FIGURES:
+            values = [cell[what] for cell in of_system]
+            spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+            columns.append(f"{statistics.mean(values):.3f}{spread}")
+        gmac = sum(cost["cells"][0]["multiplications"].values()) / 1e9
+        columns += [f"{cost['parameters'] / 1e6:.2f} M", f"{gmac:.2f}", str(len(of_system))]
+        lines.append(f"| {name} | {' | '.join(columns)} |")
+    return "\n".join(lines)
+
+
+def format_times(costs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Markdown: milliseconds of the whole network, and how many times as long as the first system, with the lowest and
+    the highest of the rounds."""
+    reference, *_ = costs.values()
+    lines = [f"| images | words in each | {' | '.join(costs)} |", "|---" * (len(costs) + 2) + "|"]
+    for number, cell in enumerate(reference["cells"]):
+        base = Timing.from_dict(cell["times"]["network"])
+        columns = [f"{base.p50_ms:.1f} ms"]
+        for cost in list(costs.values())[1:]:
+            timing = Timing.from_dict(cost["cells"][number]["times"]["network"])
+            columns.append(f"{timing.p50_ms:.1f} ms, {ratio_in_turn(base, timing)}")
+        lines.append(f"| {cell['num_images']} | {cell['num_regions']} | {' | '.join(columns)} |")
+    return "\n".join(lines)
+
+
+def plot(cells: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """The figures of every system, a dot for each seed."""
+    from matplotlib.figure import Figure  # an extra
+
+    names = list(dict.fromkeys(cell["system"] for cell in cells))
+    figure = Figure(figsize=(12, 0.4 * len(names) + 1.5), layout="constrained")
+    for what, axes in zip(FIGURES, figure.subplots(1, len(FIGURES), sharey=True), strict=True):
+        for name in names:
+            values = [cell[what] for cell in cells if cell["system"] == name]
+            axes.barh(name, statistics.mean(values), color="lightsteelblue")
+            axes.plot(values, [name] * len(values), "o", color="black", markersize=4)
+        axes.set(xlabel=what)
+        axes.set_xlim(left=0)
+    axes.invert_yaxis()
+    write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=90))
+
+
+def compare(options: argparse.Namespace, recipe: Recipe) -> int:
+    """Train what is missing, time all, and print the page."""
+    for name in options.systems:
+        Choice.of(name)  # before anything is trained
+    cells = list(train_systems(recipe, options.systems, options.seeds, options.out))
+    config = CellConfig((options.side,), tuple(options.words), tuple(options.images))
+    costs = measure_costs(cells, recipe, options.rounds, config)
+    steps = f"{recipe.train.steps} steps of {recipe.train.batch_size} images"
+    threads = f"{torch.get_num_threads()} CPU threads"
+    page = f"{steps}; times: {threads}, in turn, medians\n\n{format_figures(cells, costs)}\n\n{format_times(costs)}\n"
+    print(page)
+    write_atomically(options.out / "systems.md", lambda file: file.write_text(page, encoding="utf-8"))
+    plot(cells, options.out / "systems.png")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of everything that is made")
+    parser.add_argument("--systems", nargs="+", default=NAMES, metavar="NAME", help=f"of {', '.join(NAMES)}")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of weights and order of the images")
+    parser.add_argument("--side", type=int, default=640, help="pixels of the longer side of the image that is timed")
+    parser.add_argument("--words", nargs="+", type=int, default=[10, 1, 50], help="that are read in it")
+    parser.add_argument("--images", nargs="+", type=int, default=[1, 8], help="of a batch that is timed")
+    parser.add_argument("--rounds", type=int, default=5, help="of the timing")
+    options, of_recipe = parser.parse_known_args(arguments)
+    recipe = read_command_line(of_recipe)
+    return run_command(lambda: compare(options, recipe), "interrupted: the same command continues")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
