@@ -9,12 +9,12 @@ folder: run the same command again to continue.
 """
 
 import argparse
-import dataclasses
 import json
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from textspot.benchmark.cells import CellConfig, measure_cells
 from textspot.benchmark.systems import System, load_systems
 from textspot.benchmark.timing import Timing, ratio_in_turn
 from textspot.checkpoint import write_atomically
-from textspot.command_line import INTERRUPTED, run_command
+from textspot.command_line import run_command
 from textspot.data.lmdb_records import Reader
 from textspot.engine.evaluate import PROTOCOLS, score_reading
 from textspot.engine.train import train
@@ -44,8 +44,7 @@ FIGURES = {
     "1 - NED": "recognition/one_minus_ned",
 }
 NAMES = [
-    f"{detector}_{shared}{reader}"
-    for detector, shared, reader in product(DETECTORS, ("", f"{SEPARATE}_"), RECOGNIZERS)
+    f"{detector}_{shared}{reader}" for detector, shared, reader in product(DETECTORS, ("", f"{SEPARATE}_"), RECOGNIZERS)
 ]
 
 
@@ -98,12 +97,17 @@ def train_systems(recipe: Recipe, names: Sequence[str], seeds: Sequence[int], ou
         if not result.finished:
             raise KeyboardInterrupt
         weights = folder / "last" / "model.safetensors"
-        reading = score_reading(load(weights), Reader(Path(recipe.data.validation.path)), track=track)
+        reading = score_reading(load(weights), open_validation(recipe), track=track)
         figures = {what: (result.figures | reading)[key] for what, key in FIGURES.items()}
         cell = {"system": name, "seed": seed, "weights": str(weights), **figures}
         page = json.dumps({**cell, "recipe": settings})
-        write_atomically(file, lambda temporary, page=page: temporary.write_text(page, encoding="utf-8"))
+        write_atomically(file, partial(Path.write_text, data=page, encoding="utf-8"))
         yield cell
+
+
+def open_validation(recipe: Recipe) -> Reader:
+    """The images that the recipe is judged by."""
+    return Reader(Path(str(recipe.data.validation.path)))
 
 
 def measure_costs(
@@ -115,7 +119,7 @@ def measure_costs(
     for name, file in files.items():
         found, _ = load_systems([file], ["pytorch"], ["float32"], RuntimeConfig())
         systems[name] = next(iter(found.values()))
-    return measure_cells(systems, Reader(Path(recipe.data.validation.path)).sample(0).image, rounds, config)
+    return measure_cells(systems, open_validation(recipe).sample(0).image, rounds, config)
 
 
 def format_figures(cells: Sequence[Mapping[str, Any]], costs: Mapping[str, Mapping[str, Any]]) -> str:

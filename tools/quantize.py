@@ -32,6 +32,7 @@ from textspot.inference import find_weights
 from textspot.progress import track
 from textspot.quant.methods import METHODS
 from textspot.runtime.build import RuntimeName
+from textspot.runtime.protocol import Precision
 
 NUM_TIMED = 8  # images that the engines are timed on
 
@@ -61,6 +62,9 @@ def build_parser() -> ArgumentParser:
     parser.add_argument(
         "--runtime", type=RuntimeName, default="onnxruntime", help="what reads them; pytorch simulates integers"
     )
+    parser.add_argument(
+        "--precision", type=Precision, default="float32", help="of what stays float in a quantised network"
+    )
     parser.add_argument("--engines", action="store_true", help="time every network beside the float one in each engine")
     parser.add_argument("--sensitivity", type=Literal["stages", "layers"], help="where the first network loses")
     parser.add_argument(
@@ -83,7 +87,8 @@ def quantize(options: Namespace) -> int:
         images = make_calibration_images(network, card, options.data_free, options.datafree, options.out, track)
     else:
         images = read_calibration_images(Reader(options.calibration), options.images, card, track)
-    judges = Judges({str(path): Reader(path) for path in options.judge}, options.runtime, options.threads)
+    readers = {str(path): Reader(path) for path in options.judge}
+    judges = Judges(readers, options.runtime, options.precision, options.threads)
     comparison = Comparison(network, card, options.quant, images, judges, options.out, track, say)
     results = comparison.run(variants, options.toolkits)
     timings: Timings = {}

@@ -76,6 +76,24 @@ def test_another_quantiser_gets_the_same_graph_and_images(learned, images, tmp_p
     assert sum(node.input[1] not in integers for node in convolutions) == len(KEPT_FLOAT)
 
 
+@pytest.mark.slow
+def test_only_what_is_quantised_is_read_in_another_precision(learned, images, tmp_path):
+    pytest.importorskip("openvino")
+    network, card, _, data = learned
+    judges = Judges({"two": Reader(data)}, "openvino", "bf16", num_threads=1)
+    comparison = Comparison(network, card, SpotterQuantConfig(), images, judges, tmp_path)
+    results = comparison.run(read_variants(["rtn"], ["w8a8"]))
+    assert [result.judged_in for result in results] == ["openvino (float32)", "openvino (bf16)"]
+    assert results[1].judgements["two"].hmeans()[END_TO_END] == 1.0
+
+
+def test_pytorch_simulates_in_float32_alone(learned, images, tmp_path):
+    network, card, _, data = learned
+    judges = Judges({"two": Reader(data)}, "pytorch", "bf16")
+    with pytest.raises(ValueError, match="precision is 'bf16', expected float32: PyTorch simulates the integers"):
+        Comparison(network, card, SpotterQuantConfig(), images, judges, tmp_path).run([])
+
+
 def test_quantisers_of_others_that_cannot_be_used_are_refused_at_once(learned, images, tmp_path, monkeypatch):
     comparison = build_comparison(learned, images, tmp_path, [])
     with pytest.raises(ValueError, match="what quantize_static make does not run in PyTorch: choose another runtime"):

@@ -41,7 +41,10 @@ def test_a_name_says_what_the_network_is():
     base = read_command_line(["--config", "configs/rfcn_fcr.yaml"]).model
     assert tool.Choice.of("rfcn_fcr").model(base) == base
     for name in ("crnn", "separate_fcr", "separate_crnn"):
-        assert tool.Choice.of(f"rfcn_{name}").model(base) == read_command_line([f"--config=configs/rfcn_{name}.yaml"]).model
+        assert (
+            tool.Choice.of(f"rfcn_{name}").model(base)
+            == read_command_line([f"--config=configs/rfcn_{name}.yaml"]).model
+        )
     assert tool.Choice.of("ribbon_fcr").model(base).backbone == ModelConfig().backbone
     assert tool.Choice.of("rfcn_crnn@0.5").model(base).recognizer.widths == (32, 48, 64, 96)
 

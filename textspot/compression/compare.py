@@ -30,10 +30,11 @@ from textspot.quant.layers import LayerConfig
 from textspot.quant.methods import METHODS, build_method
 from textspot.runtime.build import RuntimeConfig, RuntimeName
 from textspot.runtime.export import export_onnx
+from textspot.runtime.protocol import Precision
 from textspot.runtime.torch_runtime import TorchRuntime
 
 FLOAT = "float"
-FORMAT = 4  # of what is kept; another one is measured again
+FORMAT = 5  # of what is kept; another one is measured again
 NUM_WORDS = 16  # read in an image whose multiplications are counted
 Say = Callable[[str], object]
 
@@ -89,8 +90,8 @@ class Result:
     """What became of a network at one precision.
 
     `bytes` is by part as `quant.count_bytes` has it; `multiplications` is of the network alone on one image with 16
-    words; `judged_in` names the runtime; `judgements` are by data set, `reading` is `recognition/...` of annotated
-    regions by data set, in PyTorch, and empty for what exists as a graph alone.
+    words; `judged_in` names runtime and precision; `judgements` are by data set, `reading` is `recognition/...` of
+    annotated regions by data set, in PyTorch, and empty for what exists as a graph alone.
     """
 
     name: str
@@ -122,12 +123,16 @@ class Judges:
 
     Args:
         readers: data sets by name; the first also says how annotated regions are read.
-        runtime: of the whole path: `onnxruntime`, in integers where it can, or `pytorch`, which simulates them.
+        runtime: of the whole path: `onnxruntime` or `openvino`, in integers where they can, or `pytorch`, which
+            simulates them.
+        precision: of what stays float in a quantised network; the float one, which they stand beside, is read in
+            float32.
         num_threads: CPU threads; 0 takes the CPUs that this process may use.
     """
 
     readers: Mapping[str, Reader]
     runtime: RuntimeName = "onnxruntime"
+    precision: Precision = "float32"
     num_threads: int = 0
 
 
@@ -160,6 +165,10 @@ class Comparison:
         A quantiser that is not installed, or a runtime in which its graphs do not run, is a ValueError at once.
         """
         check_toolkits(toolkits)
+        if self.judges.runtime == "pytorch" and self.judges.precision != "float32":
+            raise ValueError(
+                f"precision is {self.judges.precision!r}, expected float32: PyTorch simulates the integers"
+            )
         if toolkits and self.judges.runtime == "pytorch":
             raise ValueError(f"what {' and '.join(toolkits)} make does not run in PyTorch: choose another runtime")
         results = [self._keep(FLOAT, self.measure_float)]
@@ -190,9 +199,10 @@ class Comparison:
     def _judge(self, name: str, bytes: Mapping[str, int], network: SpottingNetwork | None = None) -> Result:
         """Without a network only the graph is there, and annotated regions cannot be read."""
         simulated = Spotter(TorchRuntime(network or self.network, torch.device("cpu")), self.card)
-        spotter = simulated
-        if self.judges.runtime != "pytorch":
-            config = RuntimeConfig(self.judges.runtime, num_threads=self.judges.num_threads)
+        spotter, how = simulated, self.judges
+        precision = "float32" if name == FLOAT else how.precision
+        if how.runtime != "pytorch":
+            config = RuntimeConfig(how.runtime, precision=precision, num_threads=how.num_threads)
             spotter = load(self.file(name, ".onnx"), config)
         judgements = {}
         for data, reader in self.judges.readers.items():
@@ -204,7 +214,8 @@ class Comparison:
             if network is not None
         }
         multiplications = count_multiplications(network or self.network, self.images[0])
-        return Result(name, bytes, multiplications, spotter.runtime.name, judgements, reading)
+        judged_in = f"{spotter.runtime.name} ({precision})"
+        return Result(name, bytes, multiplications, judged_in, judgements, reading)
 
     def _keep(self, name: str, measure: Callable[[], Result]) -> Result:
         """What was measured before, if it was of the same weights and settings; else it is measured and kept."""
@@ -230,7 +241,7 @@ class Comparison:
             "threshold": self.card.threshold,
             "postprocess": repr(self.card.postprocess),
             "judged": {name: len(reader) for name, reader in self.judges.readers.items()},
-            "runtime": self.judges.runtime,
+            "runtime": [self.judges.runtime, self.judges.precision],
         }
 
 

@@ -95,7 +95,9 @@ def _decode(steps: list[Step], language: LanguageModel, config: BeamConfig) -> t
         worth = {prefix: sum(parts) * opinions[prefix][0] for prefix, parts in later.items()}
         kept = sorted(worth, key=worth.__getitem__, reverse=True)[: config.width]
         best = worth[kept[0]]
-        beam = {prefix: (later[prefix][0], later[prefix][1]) for prefix in kept if worth[prefix] >= config.cutoff * best}
+        beam = {
+            prefix: (later[prefix][0], later[prefix][1]) for prefix in kept if worth[prefix] >= config.cutoff * best
+        }
 
     is_word = {text: language.holds(text) for text in beam}
     for text in beam:
@@ -108,9 +110,7 @@ def _decode(steps: list[Step], language: LanguageModel, config: BeamConfig) -> t
     return text, score if is_word[text] or is_number else config.nonword * score
 
 
-def _judge(
-    character: str, factor: float, state: int, language: LanguageModel, config: BeamConfig
-) -> tuple[float, int]:
+def _judge(character: str, factor: float, state: int, language: LanguageModel, config: BeamConfig) -> tuple[float, int]:
     """The language's factor and state after one more character."""
     letter = language.letter_of(character)
     if letter == NOT_A_LETTER:
