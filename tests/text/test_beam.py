@@ -14,7 +14,7 @@ from textspot.text.language import LanguageModel, learn_language, load_language
 
 CHARSET = Charset("ab1")
 LANGUAGE_WORDS = ["ab", "aab", "ba", "bb"]
-LANGUAGE = learn_language(LANGUAGE_WORDS, 3)
+LANGUAGE = learn_language(LANGUAGE_WORDS, order=3)
 
 
 def log_likelihood(log_prob_TC: np.ndarray, text: str) -> float:
@@ -106,15 +106,43 @@ def test_characters_that_the_language_does_not_have_are_read_as_without_it():
     assert {score <= 1 for _, score in plain} == {True}
 
 
-@pytest.mark.parametrize(("fewer", "more"), [({}, {"width": 100}), ({}, {"cutoff": 0.0})])
-def test_few_prefixes_and_classes_find_what_many_do_in_nearly_all_regions(fewer, more):
+@pytest.mark.parametrize("more", [{"width": 100}, {"cutoff": 0.0}])
+def test_few_prefixes_and_classes_find_what_many_do_in_nearly_all_regions(more):
     charset = Charset(PRINTABLE_ASCII)
-    logits = 5 * np.random.default_rng(0).standard_normal((60, 12, charset.num_classes)).astype(np.float32)
-    few, many = (decode_beam(logits, charset, load_language("english"), BeamConfig(**each)) for each in (fewer, more))
-    assert np.mean([one == other for (one, _), (other, _) in zip(few, many, strict=True)]) > 0.8
+    logits = 8 * np.random.default_rng(0).standard_normal((60, 12, charset.num_classes)).astype(np.float32)
+    few, many = (decode_beam(logits, charset, load_language("english"), BeamConfig(**each)) for each in ({}, more))
+    assert np.mean([one == other for (one, _), (other, _) in zip(few, many, strict=True)]) > 0.9
 
 
-@pytest.mark.parametrize("wrong", [{"width": 0}, {"cutoff": 1.0}, {"weight": -1.0}, {"nonword": 1.1}])
+def test_doubt_in_hundreds_of_steps_is_no_certainty_of_nothing():
+    charset = Charset(PRINTABLE_ASCII)
+    logits = 0.5 * np.random.default_rng(0).standard_normal((1, 600, charset.num_classes)).astype(np.float32)
+    ((text, score),) = decode_beam(logits, charset, load_language("english"))
+    ((plain, plain_score),) = decode_best_path(logits, charset)
+    assert len(text) > 0.6 * len(plain)
+    assert plain_score / 3 < score < 3 * plain_score
+
+
+def test_the_best_of_thousands_of_classes_is_looked_at_however_improbable():
+    charset = Charset("".join(map(chr, range(0x4E00, 0x4E00 + 3000))))
+    logits = np.zeros((1, 20, charset.num_classes), np.float32)
+    logits[0, np.arange(20), 1 + np.arange(20)] = 3.0  # 0.7 %
+    assert (
+        decode_beam(logits, charset, LANGUAGE)[0][0]
+        == decode_best_path(logits, charset)[0][0]
+        == charset.characters[:20]
+    )
+
+
+@pytest.mark.parametrize("strong", [{"word_bonus": 1000.0}, {"surprise": 3000.0}, {"weight": 50.0, "cutoff": 0.0}])
+def test_a_language_may_decide_alone(strong):
+    logits = np.random.default_rng(0).standard_normal((3, 20, CHARSET.num_classes)).astype(np.float32)
+    for text, score in decode_beam(logits, CHARSET, LANGUAGE, BeamConfig(**strong)):
+        assert text
+        assert 0 <= score <= 1
+
+
+@pytest.mark.parametrize("wrong", [{"width": 0}, {"cutoff": 1.0}, {"cutoff": -0.1}, {"weight": -1.0}, {"nonword": 1.1}])
 def test_a_beam_that_makes_no_sense(wrong):
     with pytest.raises(ValueError, match=r"expected .* found BeamConfig"):
         BeamConfig(**wrong)
