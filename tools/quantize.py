@@ -32,7 +32,6 @@ from textspot.inference import find_weights
 from textspot.progress import track
 from textspot.quant.methods import METHODS
 from textspot.runtime.build import RuntimeName
-from textspot.runtime.protocol import Precision
 
 NUM_TIMED = 8  # images that the engines are timed on
 
@@ -63,9 +62,14 @@ def build_parser() -> ArgumentParser:
         "--runtime", type=RuntimeName, default="onnxruntime", help="what reads them; pytorch simulates integers"
     )
     parser.add_argument(
-        "--precision", type=Precision, default="float32", help="of what stays float in a quantised network"
+        "--precision",
+        type=Literal["float32", "bf16"],
+        default="float32",
+        help="of what stays float in a quantised network that is read; bf16 is for --runtime openvino",
     )
-    parser.add_argument("--engines", action="store_true", help="time every network beside the float one in each engine")
+    parser.add_argument(
+        "--engines", action="store_true", help="time each network beside the float one, in float32, in each engine"
+    )
     parser.add_argument("--sensitivity", type=Literal["stages", "layers"], help="where the first network loses")
     parser.add_argument(
         "--max_drop",

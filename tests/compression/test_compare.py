@@ -87,10 +87,11 @@ def test_only_what_is_quantised_is_read_in_another_precision(learned, images, tm
     assert results[1].judgements["two"].hmeans()[END_TO_END] == 1.0
 
 
-def test_pytorch_simulates_in_float32_alone(learned, images, tmp_path):
+@pytest.mark.parametrize("runtime", ["pytorch", "onnxruntime", "auto"])
+def test_a_precision_that_a_runtime_does_not_have_is_refused_at_once(learned, images, tmp_path, runtime):
     network, card, _, data = learned
-    judges = Judges({"two": Reader(data)}, "pytorch", "bf16")
-    with pytest.raises(ValueError, match="precision is 'bf16', expected float32: PyTorch simulates the integers"):
+    judges = Judges({"two": Reader(data)}, runtime, "bf16")
+    with pytest.raises(ValueError, match=f"precision is 'bf16', expected float32 in {runtime}: OpenVINO has bf16"):
         Comparison(network, card, SpotterQuantConfig(), images, judges, tmp_path).run([])
 
 

@@ -165,9 +165,9 @@ class Comparison:
         A quantiser that is not installed, or a runtime in which its graphs do not run, is a ValueError at once.
         """
         check_toolkits(toolkits)
-        if self.judges.runtime == "pytorch" and self.judges.precision != "float32":
+        if self.judges.precision != "float32" and self.judges.runtime != "openvino":
             raise ValueError(
-                f"precision is {self.judges.precision!r}, expected float32: PyTorch simulates the integers"
+                f"precision is {self.judges.precision!r}, expected float32 in {self.judges.runtime}: OpenVINO has bf16"
             )
         if toolkits and self.judges.runtime == "pytorch":
             raise ValueError(f"what {' and '.join(toolkits)} make does not run in PyTorch: choose another runtime")
@@ -200,7 +200,7 @@ class Comparison:
         """Without a network only the graph is there, and annotated regions cannot be read."""
         simulated = Spotter(TorchRuntime(network or self.network, torch.device("cpu")), self.card)
         spotter, how = simulated, self.judges
-        precision = "float32" if name == FLOAT else how.precision
+        precision = self._precision(name)
         if how.runtime != "pytorch":
             config = RuntimeConfig(how.runtime, precision=precision, num_threads=how.num_threads)
             spotter = load(self.file(name, ".onnx"), config)
@@ -219,7 +219,7 @@ class Comparison:
 
     def _keep(self, name: str, measure: Callable[[], Result]) -> Result:
         """What was measured before, if it was of the same weights and settings; else it is measured and kept."""
-        file, settings = self.file(name, ".json"), self._settings()
+        file, settings = self.file(name, ".json"), self._settings(name)
         if file.exists():
             kept = json.loads(file.read_text(encoding="utf-8"))
             if kept["settings"] == settings:
@@ -230,7 +230,10 @@ class Comparison:
         write_atomically(file, lambda temporary: temporary.write_text(page, encoding="utf-8"))
         return result
 
-    def _settings(self) -> dict[str, Any]:
+    def _precision(self, name: str) -> Precision:
+        return "float32" if name == FLOAT else self.judges.precision
+
+    def _settings(self, name: str) -> dict[str, Any]:
         """What a result depends on."""
         weights = sum(float(tensor.double().abs().sum()) for tensor in self.network.state_dict().values())
         return {
@@ -241,7 +244,7 @@ class Comparison:
             "threshold": self.card.threshold,
             "postprocess": repr(self.card.postprocess),
             "judged": {name: len(reader) for name, reader in self.judges.readers.items()},
-            "runtime": [self.judges.runtime, self.judges.precision],
+            "runtime": [self.judges.runtime, self._precision(name)],
         }
 
 

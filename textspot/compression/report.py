@@ -21,7 +21,8 @@ def to_markdown(results: Sequence[Result], timings: Timings) -> str:
     columns += [f"{engine} ms (float / this)" for engine in timings]
     rows = [_row(result, reference, timings) for result in results]
     lines = [_line(columns), _line(["---"] * len(columns)), *map(_line, rows)]
-    judged = " and ".join(sorted({result.judged_in for result in results}))
+    others = sorted({result.judged_in for result in results} - {reference.judged_in})
+    judged = ", of the others in ".join([reference.judged_in, *others])
     how = f"End-to-end and detection hmean are those of the whole path in {judged}, at the threshold of the weights."
     return "\n".join([*lines, "", how])
 

@@ -76,8 +76,8 @@ class OpenVinoRuntime:
             "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
             "INFERENCE_NUM_THREADS": num_threads,
             "PERFORMANCE_HINT": "LATENCY",
-            # Kernels of as many sizes and numbers of regions. The default of 5000 takes 1 GiB per 1000 sizes of image,
-            # none costs 5 % of the time, this many take 30 MiB.
+            # Kernels that are kept, one for each layer at each size or number of regions. The default of 5000 takes
+            # 1 GiB per 1000 sizes of image, none costs 5 % of the time; 100 take 30 MiB and cost nothing.
             "CPU_RUNTIME_CACHE_CAPACITY": 100,
         }
         flatten_shared_map(model)
