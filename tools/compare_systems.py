@@ -2,10 +2,11 @@
 
     python tools/compare_systems.py --config configs/rfcn_fcr.yaml --out runs/systems
 
-A system is a detector (`rfcn`, `ribbon`), `separate` if detector and reader share no convolutions, and a reader (`fcr`,
-`crnn`), such as `rfcn_fcr` or `ribbon_separate_crnn`; `@0.5` behind it halves the reader's channels. All learn from the
-same images for as many steps, once for each seed. Any key of the recipe is an option. What was measured lies in the
-folder: run the same command again to continue.
+`rfcn_fcr` is the network of that recipe, `ribbon_fcr` the default network of this project, whose trunk, detector and
+reader are other ones; `crnn` in place of `fcr` has another reader, `separate` between them shares no convolutions, and
+`@0.5` behind a name halves the reader's channels. All learn from the same images for as many steps, once for each seed.
+Any key of the recipe is an option, but those that the names and seeds decide. What was measured lies in the folder: run
+the same command again to continue.
 """
 
 import argparse
@@ -18,8 +19,6 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from textspot.benchmark.cells import CellConfig, measure_cells
 from textspot.benchmark.systems import System, load_systems
@@ -34,6 +33,7 @@ from textspot.models.spotting_network import DETECTORS, RECOGNIZERS, ModelConfig
 from textspot.progress import track
 from textspot.recipe import Recipe, read_command_line
 from textspot.runtime.build import RuntimeConfig
+from textspot.runtime.protocol import count_cpus
 
 SEPARATE = "separate"
 MOST_SCALE = 16
@@ -62,7 +62,7 @@ class Choice:
         """Of its name; one that says something else is a ValueError."""
         words, _, scale = name.partition("@")
         try:
-            if words not in NAMES or not 0 < float(scale or 1) <= MOST_SCALE:
+            if words not in NAMES or name.endswith("@") or not 0 < float(scale or 1) <= MOST_SCALE:
                 raise ValueError(name)
         except ValueError:
             expected = f"one of {', '.join(NAMES)}, perhaps with the likes of @0.5 behind it, at most {MOST_SCALE}"
@@ -83,26 +83,36 @@ def train_systems(recipe: Recipe, names: Sequence[str], seeds: Sequence[int], ou
     """The figures of every system and seed, one by one, and where its weights are; what is there is not done again."""
     for seed, name in product(seeds, names):  # one seed of all comes before the next
         folder = out / name / str(seed)
-        file = folder / "figures.json"
         one = replace(recipe, seed=seed, run=str(folder), model=Choice.of(name).model(recipe.model))
-        settings = one.to_dict()
+        check_folder(folder, one)
+        file = folder / "figures.json"
         if file.exists():
-            kept = json.loads(file.read_text(encoding="utf-8"))
-            if kept.pop("recipe") != settings:
-                raise ValueError(f"{folder} holds another recipe's run: choose another --out")
-            yield kept
+            yield json.loads(file.read_text(encoding="utf-8"))
             continue
         print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
         result = train(one)
         if not result.finished:
             raise KeyboardInterrupt
-        weights = folder / "last" / "model.safetensors"
+        weights = result.weights
         reading = score_reading(load(weights), open_validation(recipe), track=track)
         figures = {what: (result.figures | reading)[key] for what, key in FIGURES.items()}
         cell = {"system": name, "seed": seed, "weights": str(weights), **figures}
-        page = json.dumps({**cell, "recipe": settings})
-        write_atomically(file, partial(Path.write_text, data=page, encoding="utf-8"))
+        write_atomically(file, partial(Path.write_text, data=json.dumps(cell), encoding="utf-8"))
         yield cell
+
+
+def check_folder(folder: Path, recipe: Recipe) -> None:
+    """Note the recipe of a run beside it; a folder that holds another one's is a ValueError. Where it runs does not
+    matter."""
+    settings = recipe.to_dict()
+    del settings["run"], settings["data"]["num_workers"]
+    for key in ("device", "num_threads"):
+        del settings["train"][key]
+    file = folder / "recipe.json"
+    if not file.exists():
+        write_atomically(file, partial(Path.write_text, data=json.dumps(settings), encoding="utf-8"))
+    if json.loads(file.read_text(encoding="utf-8")) != settings:
+        raise ValueError(f"{folder} holds another recipe's run: choose another --out")
 
 
 def open_validation(recipe: Recipe) -> Reader:
@@ -113,11 +123,11 @@ def open_validation(recipe: Recipe) -> Reader:
 def measure_costs(
     cells: Sequence[Mapping[str, Any]], recipe: Recipe, rounds: int, config: CellConfig
 ) -> dict[str, dict[str, Any]]:
-    """Of each system, with the weights of one seed, what `measure_cells` gives, in turn on a validation image."""
+    """Of each system, with the weights of one seed, what `measure_cells` gives on a validation image, on the CPU."""
     files = {cell["system"]: Path(cell["weights"]) for cell in cells}
     systems: dict[str, System] = {}
     for name, file in files.items():
-        found, _ = load_systems([file], ["pytorch"], ["float32"], RuntimeConfig())
+        found, _ = load_systems([file], ["pytorch"], ["float32"], RuntimeConfig(num_threads=count_cpus()))
         systems[name] = next(iter(found.values()))
     return measure_cells(systems, open_validation(recipe).sample(0).image, rounds, config)
 
@@ -136,7 +146,7 @@ def format_figures(cells: Sequence[Mapping[str, Any]], costs: Mapping[str, Mappi
             values = [cell[what] for cell in of_system]
             spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
             columns.append(f"{statistics.mean(values):.3f}{spread}")
-        gmac = sum(cost["cells"][0]["multiplications"].values()) / 1e9
+        gmac = sum(cost["cells"][0]["multiplications"].values()) / first["num_images"] / 1e9
         columns += [f"{cost['parameters'] / 1e6:.2f} M", f"{gmac:.2f}", str(len(of_system))]
         lines.append(f"| {name} | {' | '.join(columns)} |")
     return "\n".join(lines)
@@ -175,18 +185,27 @@ def plot(cells: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def compare(options: argparse.Namespace, recipe: Recipe) -> int:
-    """Train what is missing, time all, and print the page."""
+    """Train what is missing, time all, and print the page. What makes no sense is a ValueError before anything is
+    trained."""
+    for what, values in (("systems", options.systems), ("seeds", options.seeds)):
+        if len(set(values)) < len(values):
+            raise ValueError(f"{what}: {' '.join(map(str, values))} holds one twice")
+    if options.rounds < 1 or min(options.seeds) < 0:
+        raise ValueError("expected rounds of at least 1 and seeds of at least 0")
     for name in options.systems:
-        Choice.of(name)  # before anything is trained
-    cells = list(train_systems(recipe, options.systems, options.seeds, options.out))
+        Choice.of(name).model(recipe.model)
     config = CellConfig((options.side,), tuple(options.words), tuple(options.images))
+    cells = list(train_systems(recipe, options.systems, options.seeds, options.out))
     costs = measure_costs(cells, recipe, options.rounds, config)
     steps = f"{recipe.train.steps} steps of {recipe.train.batch_size} images"
-    threads = f"{torch.get_num_threads()} CPU threads"
+    threads = f"{count_cpus()} threads of the CPU"
     page = f"{steps}; times: {threads}, in turn, medians\n\n{format_figures(cells, costs)}\n\n{format_times(costs)}\n"
     print(page)
     write_atomically(options.out / "systems.md", lambda file: file.write_text(page, encoding="utf-8"))
-    plot(cells, options.out / "systems.png")
+    try:
+        plot(cells, options.out / "systems.png")
+    except ImportError as error:
+        print(f"no plot: {error}", file=sys.stderr)
     return 0
 
 

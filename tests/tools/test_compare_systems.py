@@ -27,12 +27,11 @@ def test_systems_are_trained_once_and_stand_beside_each_other(tmp_path, capsys, 
     assert [row.split(" | ")[-1] for row in rows] == ["2 |", "2 |"]  # seeds
     assert "| 1 | 2 |" in page
     assert (tmp_path / "out" / "systems.png").stat().st_size > 0
-    figures = json.loads((tmp_path / "out" / "ribbon_separate_crnn@0.5" / "1" / "figures.json").read_text())
-    assert figures["seed"] == figures["recipe"]["seed"] == 1
-    assert figures["recipe"]["model"]["shared"] is False
+    kept = json.loads((tmp_path / "out" / "ribbon_separate_crnn@0.5" / "1" / "recipe.json").read_text())
+    assert (kept["seed"], kept["model"]["shared"], kept["model"]["recognizer"]["kind"]) == (1, False, "crnn")
 
     monkeypatch.setattr(tool, "train", lambda _: pytest.fail("trained again"))
-    assert tool.main(arguments) == 0
+    assert tool.main([*arguments, "--data.num_workers", "1"]) == 0  # where it runs does not matter
     assert tool.main([*arguments, "--train.steps", "13"]) == 1
     assert "holds another recipe's run: choose another --out" in capsys.readouterr().err
 
@@ -49,9 +48,27 @@ def test_a_name_says_what_the_network_is():
     assert tool.Choice.of("rfcn_crnn@0.5").model(base).recognizer.widths == (32, 48, 64, 96)
 
 
-@pytest.mark.parametrize("name", ["fcr", "rfcn_lstm", "rfcn_fcr@half", "rfcn_fcr@0", "rfcn_fcr@1e9", "rfcn_fcr@nan"])
+@pytest.mark.parametrize(
+    "name", ["fcr", "rfcn_lstm", "rfcn_fcr@half", "rfcn_fcr@0", "rfcn_fcr@1e9", "rfcn_fcr@nan", "rfcn_fcr@"]
+)
 def test_a_name_that_says_nothing(name, tmp_path, capsys):
     arguments = ["--config", "configs/rfcn_fcr.yaml", "--out", str(tmp_path / "out"), "--systems", name]
     assert tool.main(arguments) == 1
     assert f"no system is called {name!r}; expected one of ribbon_fcr" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--seeds 0 0", "seeds: 0 0 holds one twice"),
+        ("--seeds 0 -1", "seeds of at least 0"),
+        ("--rounds 0", "rounds of at least 1"),
+        ("--words 0", "of at least 1"),
+    ],
+)
+def test_what_makes_no_sense_is_said_before_anything_is_trained(option, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tool, "train", lambda _: pytest.fail("trained"))
+    arguments = ["--config", "configs/rfcn_fcr.yaml", "--out", str(tmp_path / "out"), *option.split()]
+    assert tool.main(arguments) == 1
+    assert message in capsys.readouterr().err
