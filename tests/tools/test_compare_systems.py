@@ -4,9 +4,9 @@ import json
 
 import pytest
 import yaml
+from tiny_runs import tiny_recipe
+from tool_modules import import_tool
 
-from tests.tiny_runs import tiny_recipe
-from tests.tool_modules import import_tool
 from textspot.models.spotting_network import ModelConfig
 from textspot.recipe import read_command_line
 
