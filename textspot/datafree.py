@@ -68,7 +68,8 @@ class LayoutConfig:
 
 @dataclass(frozen=True)
 class SpotterObjectiveConfig:
-    """Terms and their weights; 0 switches one off. The weights are ours.
+    """Terms and their weights; 0 switches one off. The weights are ours: with them the features of every layer come as
+    near to what BatchNorm knows as those of photographs.
 
     Args:
         layout: of the detector's own loss against the layout: score map and geometry.
@@ -77,7 +78,8 @@ class SpotterObjectiveConfig:
         attention: of attention priors, in a trunk that has attention.
         variation: of the total variation.
         words: where words are, and how many.
-        soft: the CTC targets are soft; if not, the loss is CTC.
+        soft: the CTC targets are soft, as in SARDFQ; if not, the loss is CTC. Soft ones hold the features of the reader
+            below what real words give: a real word is read with certainty.
         relevant: z of a character's class in its soft target softmax(z), uniform between these, as in SARDFQ.
         irrelevant_std: z of the other classes is normal with this deviation.
         background: of attention, see `PriorConfig`.
@@ -85,11 +87,11 @@ class SpotterObjectiveConfig:
 
     layout: float = 1.0
     transcripts: float = 1.0
-    statistics: float = 1.0
+    statistics: float = 10.0
     attention: float = 1e4
-    variation: float = 0.001
+    variation: float = 0.0002
     words: LayoutConfig = field(default_factory=LayoutConfig)
-    soft: bool = True
+    soft: bool = False
     relevant: tuple[float, float] = (5.0, 10.0)
     irrelevant_std: float = 1.0
     background: float = 0.02

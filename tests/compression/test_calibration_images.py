@@ -1,5 +1,7 @@
 """Calibration without a single image of anybody's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -53,9 +55,9 @@ def test_what_was_broken_off_goes_on(learned, tmp_path):
 def test_other_settings_do_not_go_on_from_it(learned, tmp_path):
     network, card, *_ = learned
     make_calibration_images(network, card, "network", CONFIG, tmp_path)
-    other = DataFreeConfig((96, 128), num_images=3, steps=9, words=WORDS)
-    with pytest.raises(ValueError, match="continue with the same settings, or begin anew"):
-        make_calibration_images(network, card, "network", other, tmp_path)
+    for change in ({"steps": 9}, {"soft": True}, {"words": replace(WORDS, length=(3, 4))}):
+        with pytest.raises(ValueError, match=rf"was begun with {next(iter(change))} .*, not .*: choose another --out"):
+            make_calibration_images(network, card, "network", replace(CONFIG, **change), tmp_path)
 
 
 @pytest.mark.slow

@@ -1,10 +1,10 @@
 """Calibration images where none may be had: made from the spotter itself, or noise. See docs/datafree.md."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -47,7 +47,7 @@ class DataFreeConfig:
         seed: of everything random.
         precision: of the passes of the network; `bf16` takes two thirds of the time on CPUs that compute it
             (AVX512-BF16, AMX), and longer on others.
-        soft: transcripts are soft targets, as in SARDFQ; if not, plain CTC.
+        soft: transcripts are soft targets, as in SARDFQ; if not, plain CTC, which is nearer to real words.
         words: the layouts; heights should be those that the network was trained on.
     """
 
@@ -56,7 +56,7 @@ class DataFreeConfig:
     steps: int = SPOTTER_SYNTHESIS.steps
     seed: int = 0
     precision: Precision = SPOTTER_SYNTHESIS.precision
-    soft: bool = True
+    soft: bool = SpotterObjectiveConfig.soft
     words: LayoutConfig = field(default_factory=LayoutConfig)
 
     def __post_init__(self) -> None:
@@ -89,7 +89,7 @@ def make_calibration_images(
     starts from.
 
     In the folder lie the state, from which a run that was broken off goes on, and a picture of every image beside
-    itself with the layout it was to show.
+    itself with the layout it was to show. A folder that holds the images of other settings is a ValueError.
     """
     network = network.eval()
     steps = network_recipe_from_dict(card.recipe, "recipe").model.count_time_steps
@@ -99,9 +99,19 @@ def make_calibration_images(
     if source == "noise":
         images = synthesis.images.detach()
     else:
+        settings = asdict(config)
         if file.exists():
-            synthesis.load_state_dict(torch.load(file, weights_only=True))
-        images = synthesis.run(track, lambda state: write_atomically(file, partial(torch.save, state)), SAVE_EVERY)
+            state = torch.load(file, weights_only=True)
+            begun = state.get("settings", {})
+            other = [f"{name} {begun.get(name)}, not {now}" for name, now in settings.items() if begun.get(name) != now]
+            if other:
+                raise ValueError(f"{file} was begun with {'; '.join(other)}: choose another --out")
+            synthesis.load_state_dict(state)
+
+        def save(state: dict[str, Any]) -> None:
+            write_atomically(file, partial(torch.save, {**state, "settings": settings}))
+
+        images = synthesis.run(track, save, SAVE_EVERY)
     pixels = _to_uint8(synthesis.space.to_pixels(images))
     objective_of_run = synthesis.objective
     if isinstance(objective_of_run, SpotterObjective):
