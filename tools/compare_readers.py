@@ -1,67 +1,79 @@
-"""Times the reading heads alone, FCR against CRNN of as many parameters: the claim of Sui et al. 2018 that convolutions
-in place of LSTMs are dramatically faster.
+"""Times the reading heads alone, FCR against CRNN: the claim of Sui et al. 2018 that convolutions in place of LSTMs are
+dramatically faster.
 
     python tools/compare_readers.py --device cpu --num_threads 1
+    python tools/compare_readers.py --heads fcr crnn crnn@0.5 --profile
 
-Patches are random numbers; what they hold takes no part in the time. Prints the milliseconds of a batch, the median of
-repeats that run both heads in turn, so that whatever else the machine does falls on both.
+`crnn` has as many parameters as `fcr`; `@0.5` behind a name halves the channels. Weights are random, and so is what is
+read: neither takes part in the time. Prints milliseconds, medians of rounds in which the heads run in turn, so that
+whatever else the machine does falls on all, and how many times as long as the first head the others take.
 """
 
-import argparse
-import statistics
-import time
-from collections.abc import Mapping
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
 
 import torch
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import PositiveInt
 
-from textspot.models.fcr import PATCH_HEIGHT, ReaderKind, Recognizer, RecognizerConfig
-from textspot.models.spotting_network import RECOGNIZERS, ModelConfig
-from textspot.runtime.torch_runtime import choose_device
+from textspot.benchmark.readers import (
+    READERS,
+    Reading,
+    choose_reader,
+    format_profiles,
+    format_times,
+    measure_readers,
+    profile_reader,
+)
+from textspot.command_line import run_command
+from textspot.data.targets import OFFSET_UNIT, STRIDE
+from textspot.models.spotting_network import ModelConfig, build_network
+from textspot.preprocess import PreprocessConfig
+from textspot.runtime.protocol import Precision
+from textspot.runtime.torch_runtime import TorchRuntime, choose_device
 
-IMAGES, WORDS = (1, 8), (1, 10, 50)
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description="Time the reading heads FCR and CRNN, without the rest of the network."
-    )
-    parser.add_argument("--device", default="cpu", help="cpu, a GPU such as cuda:0, or auto")
-    parser.add_argument("--num_threads", type=int, default=torch.get_num_threads(), help="CPU threads")
-    parser.add_argument("--num_classes", type=int, default=95, help="characters and the blank")
-    parser.add_argument("--repeats", type=int, default=20, help="measurements of each cell of the table")
-    options = parser.parse_args()
+def compare(options: Namespace, model: ModelConfig) -> int:
+    """Print the table, and the profiles if they are wanted."""
     torch.set_num_threads(options.num_threads)
-    device, channels, width = choose_device(options.device), ModelConfig().neck.channels, ModelConfig().roi.width
-    heads = {
-        kind: build(RecognizerConfig(kind=kind), channels, options.num_classes).eval().to(device)
-        for kind, build in RECOGNIZERS.items()
+    device, pixels = choose_device(options.device), PreprocessConfig()
+    runtimes = {}
+    for name in options.heads:
+        chosen = replace(model, recognizer=choose_reader(model.recognizer, name))
+        network = build_network(chosen, options.num_classes, STRIDE, OFFSET_UNIT, pixels.mean, pixels.std)
+        runtimes[name] = TorchRuntime(network, device, options.precision)
+    counts = {
+        name: f"{sum(parameter.numel() for parameter in runtime.network.recognizer.parameters()) / 1e6:.2f} M"
+        for name, runtime in runtimes.items()
     }
-    counts = {kind: sum(parameter.numel() for parameter in head.parameters()) for kind, head in heads.items()}
-    print(
-        f"torch {torch.__version__} on {device}, {options.num_threads} threads; parameters: {counts}; {width} columns"
-    )
-    print("images  words    fcr ms   crnn ms  crnn / fcr")
-    for images in IMAGES:
-        for words in WORDS:
-            patches = torch.rand(images * words, channels, PATCH_HEIGHT, width, device=device)
-            fcr, crnn = median_times(heads, patches, options.repeats).values()
-            print(f"{images:6} {words:6} {fcr:9.2f} {crnn:9.2f} {crnn / fcr:11.2f}")
+    print(f"torch {torch.__version__} on {device}, {options.num_threads} threads, {options.precision}")
+    print(f"parameters: {counts}; {model.roi.width} columns\n")
+    readings = [Reading(images, words) for images, words in product(options.images, options.words)]
+    print(format_times({reading: measure_readers(runtimes, reading, options.rounds) for reading in readings}))
+    if options.profile:
+        for reading in readings:
+            print(f"\nimages {reading.num_images}, words {reading.num_regions}:\n")
+            print(format_profiles({name: profile_reader(runtime, reading) for name, runtime in runtimes.items()}))
+    return 0
 
 
-@torch.inference_mode()
-def median_times(
-    heads: Mapping[ReaderKind, Recognizer], patches: torch.Tensor, repeats: int
-) -> dict[ReaderKind, float]:
-    """Milliseconds of each head on these patches, after two passes to warm up."""
-    times: dict[ReaderKind, list[float]] = {kind: [] for kind in heads}
-    for number in range(repeats + 2):
-        for kind, head in heads.items():
-            started = time.perf_counter()
-            head(patches).cpu()  # waits for the device
-            if number >= 2:
-                times[kind].append(1000 * (time.perf_counter() - started))
-    return {kind: statistics.median(values) for kind, values in times.items()}
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--heads", nargs="+", default=list(READERS), help="fcr, crnn, crnn@0.5 and the like")
+    parser.add_argument("--images", nargs="+", type=PositiveInt, default=[1, 8], help="of a batch")
+    parser.add_argument("--words", nargs="+", type=PositiveInt, default=[1, 10, 50], help="in each image")
+    parser.add_argument("--device", default="cpu", help="cpu, a GPU such as cuda:0, or auto")
+    parser.add_argument("--precision", type=Precision, default="float32", help="of the convolutions and LSTMs")
+    parser.add_argument("--num_threads", type=PositiveInt, default=torch.get_num_threads(), help="CPU threads")
+    parser.add_argument("--num_classes", type=PositiveInt, default=95, help="characters and the blank")
+    parser.add_argument("--rounds", type=PositiveInt, default=9, help="of the timing")
+    parser.add_argument("--profile", action="store_true", help="say which operators take the time")
+    parser.add_class_arguments(ModelConfig, "model")
+    options = parser.parse_args(arguments)
+    return run_command(lambda: compare(options, parser.instantiate(options).model))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -18,25 +18,35 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from textspot.benchmark.cells import CellConfig, measure_cells
+from textspot.benchmark.readers import (
+    READERS,
+    Reading,
+    choose_reader,
+    format_profiles,
+    format_times,
+    measure_readers,
+    profile_reader,
+)
 from textspot.benchmark.systems import System, load_systems
-from textspot.benchmark.timing import Timing, ratio_in_turn
+from textspot.benchmark.timing import Timing
 from textspot.checkpoint import write_atomically
 from textspot.command_line import run_command
 from textspot.data.lmdb_records import Reader
 from textspot.engine.evaluate import PROTOCOLS, score_reading
 from textspot.engine.train import train
 from textspot.inference import load
-from textspot.models.spotting_network import DETECTORS, RECOGNIZERS, ModelConfig
+from textspot.models.fcr import RecognizerConfig
+from textspot.models.spotting_network import DETECTORS, ModelConfig
 from textspot.progress import track
 from textspot.recipe import Recipe, read_command_line
 from textspot.runtime.build import RuntimeConfig
 from textspot.runtime.protocol import count_cpus
+from textspot.runtime.torch_runtime import TorchRuntime
 
 SEPARATE = "separate"
-MOST_SCALE = 16
 FIGURES = {
     "detection": f"{PROTOCOLS[0]}/hmean",
     "end-to-end": f"{PROTOCOLS[1]}/hmean",
@@ -44,39 +54,32 @@ FIGURES = {
     "1 - NED": "recognition/one_minus_ned",
 }
 NAMES = [
-    f"{detector}_{shared}{reader}" for detector, shared, reader in product(DETECTORS, ("", f"{SEPARATE}_"), RECOGNIZERS)
+    f"{detector}_{shared}{reader}" for detector, shared, reader in product(DETECTORS, ("", f"{SEPARATE}_"), READERS)
 ]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A system by its parts; `scale` is that of the reader's channels."""
+    """A system by its parts; the reader is one that `choose_reader` knows."""
 
     detector: str
     shared: bool
     reader: str
-    scale: float
 
     @classmethod
     def of(cls, name: str) -> "Choice":
         """Of its name; one that says something else is a ValueError."""
-        words, _, scale = name.partition("@")
-        try:
-            if words not in NAMES or name.endswith("@") or not 0 < float(scale or 1) <= MOST_SCALE:
-                raise ValueError(name)
-        except ValueError:
-            expected = f"one of {', '.join(NAMES)}, perhaps with the likes of @0.5 behind it, at most {MOST_SCALE}"
-            raise ValueError(f"no system is called {name!r}; expected {expected}") from None
-        detector, *_, reader = words.split("_")
-        return cls(detector, SEPARATE not in words, reader, float(scale or 1))
+        if name.partition("@")[0] not in NAMES:
+            raise ValueError(f"no system is called {name!r}; expected one of {', '.join(NAMES)}")
+        detector, *between, reader = name.split("_")
+        choose_reader(RecognizerConfig(), reader)
+        return cls(detector, SEPARATE not in between, reader)
 
     def model(self, base: ModelConfig) -> ModelConfig:
         """The network: that of the recipe if it has this detector, else the default one with it."""
         if self.detector != base.detector.kind:
             base = ModelConfig(detector=replace(base.detector, kind=self.detector))  # type: ignore[arg-type]
-        widths = tuple(8 * max(1, round(self.scale * width / 8)) for width in base.recognizer.widths)
-        reader = replace(base.recognizer, kind=self.reader, widths=widths)  # type: ignore[arg-type]
-        return replace(base, recognizer=reader, shared=self.shared)
+        return replace(base, recognizer=choose_reader(base.recognizer, self.reader), shared=self.shared)
 
 
 def train_systems(recipe: Recipe, names: Sequence[str], seeds: Sequence[int], out: Path) -> Iterator[dict[str, Any]]:
@@ -120,16 +123,13 @@ def open_validation(recipe: Recipe) -> Reader:
     return Reader(Path(str(recipe.data.validation.path)))
 
 
-def measure_costs(
-    cells: Sequence[Mapping[str, Any]], recipe: Recipe, rounds: int, config: CellConfig
-) -> dict[str, dict[str, Any]]:
-    """Of each system, with the weights of one seed, what `measure_cells` gives on a validation image, on the CPU."""
-    files = {cell["system"]: Path(cell["weights"]) for cell in cells}
+def load_each(cells: Sequence[Mapping[str, Any]]) -> dict[str, System]:
+    """Each system with the weights of one seed, in PyTorch on the CPU."""
     systems: dict[str, System] = {}
-    for name, file in files.items():
+    for name, file in {cell["system"]: Path(cell["weights"]) for cell in cells}.items():
         found, _ = load_systems([file], ["pytorch"], ["float32"], RuntimeConfig(num_threads=count_cpus()))
         systems[name] = next(iter(found.values()))
-    return measure_cells(systems, open_validation(recipe).sample(0).image, rounds, config)
+    return systems
 
 
 def format_figures(cells: Sequence[Mapping[str, Any]], costs: Mapping[str, Mapping[str, Any]]) -> str:
@@ -152,19 +152,21 @@ def format_figures(cells: Sequence[Mapping[str, Any]], costs: Mapping[str, Mappi
     return "\n".join(lines)
 
 
-def format_times(costs: Mapping[str, Mapping[str, Any]]) -> str:
-    """Markdown: milliseconds of the whole network, and how many times as long as the first system, with the lowest and
-    the highest of the rounds."""
-    reference, *_ = costs.values()
-    lines = [f"| images | words in each | {' | '.join(costs)} |", "|---" * (len(costs) + 2) + "|"]
-    for number, cell in enumerate(reference["cells"]):
-        base = Timing.from_dict(cell["times"]["network"])
-        columns = [f"{base.p50_ms:.1f} ms"]
-        for cost in list(costs.values())[1:]:
-            timing = Timing.from_dict(cost["cells"][number]["times"]["network"])
-            columns.append(f"{timing.p50_ms:.1f} ms, {ratio_in_turn(base, timing)}")
-        lines.append(f"| {cell['num_images']} | {cell['num_regions']} | {' | '.join(columns)} |")
-    return "\n".join(lines)
+def format_costs(systems: Mapping[str, System], costs: Mapping[str, Mapping[str, Any]], rounds: int) -> str:
+    """Markdown: times of the whole networks, and of their reading heads alone; and where a head's time goes."""
+    whole: dict[Reading, dict[str, Timing]] = {}
+    for name, cost in costs.items():
+        for cell in cost["cells"]:
+            row = whole.setdefault(Reading(cell["num_images"], cell["num_regions"]), {})
+            row[name] = Timing.from_dict(cell["times"]["network"])
+    runtimes = {name: cast(TorchRuntime, system.spotter.runtime) for name, system in systems.items()}
+    heads = {reading: measure_readers(runtimes, reading, rounds) for reading in whole}
+    first = next(iter(whole))
+    profiles = {name: profile_reader(runtime, first) for name, runtime in runtimes.items()}
+    return (
+        f"The whole network:\n\n{format_times(whole)}\n\nThe reading head alone:\n\n{format_times(heads)}\n\n"
+        f"Where the head's time goes, {first.num_regions} words:\n\n{format_profiles(profiles)}"
+    )
 
 
 def plot(cells: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -196,10 +198,12 @@ def compare(options: argparse.Namespace, recipe: Recipe) -> int:
         Choice.of(name).model(recipe.model)
     config = CellConfig((options.side,), tuple(options.words), tuple(options.images))
     cells = list(train_systems(recipe, options.systems, options.seeds, options.out))
-    costs = measure_costs(cells, recipe, options.rounds, config)
+    systems = load_each(cells)
+    costs = measure_cells(systems, open_validation(recipe).sample(0).image, options.rounds, config)
     steps = f"{recipe.train.steps} steps of {recipe.train.batch_size} images"
     threads = f"{count_cpus()} threads of the CPU"
-    page = f"{steps}; times: {threads}, in turn, medians\n\n{format_figures(cells, costs)}\n\n{format_times(costs)}\n"
+    tables = f"{format_figures(cells, costs)}\n\n{format_costs(systems, costs, options.rounds)}"
+    page = f"{steps}; times: {threads}, in turn, medians\n\n{tables}\n"
     print(page)
     write_atomically(options.out / "systems.md", lambda file: file.write_text(page, encoding="utf-8"))
     try:

@@ -1,0 +1,61 @@
+"""Reading heads beside each other."""
+
+import pytest
+import torch
+from tiny_spotter import build_tiny_network
+from tool_modules import import_tool
+
+from textspot.benchmark.readers import Reading, choose_reader, measure_readers, profile_reader
+from textspot.models.fcr import RecognizerConfig
+from textspot.runtime.torch_runtime import TorchRuntime
+
+
+def test_the_name_of_a_reader_says_kind_and_channels():
+    base = RecognizerConfig(widths=(64, 96, 128, 192))
+    assert choose_reader(base, "fcr") == base
+    half = choose_reader(base, "crnn@0.5")
+    assert (half.kind, half.widths, half.context_layers) == ("crnn", (32, 48, 64, 96), base.context_layers)
+    assert choose_reader(base, "fcr@0.01").widths == (8, 8, 8, 8)
+
+
+@pytest.mark.parametrize("name", ["lstm", "fcr@", "fcr@half", "fcr@0", "fcr@-1", "fcr@nan", "crnn@17", ""])
+def test_a_name_of_no_reader(name):
+    with pytest.raises(ValueError, match=f"no reader is called '{name}'"):
+        choose_reader(RecognizerConfig(), name)
+
+
+@pytest.fixture
+def runtimes():
+    return {name: TorchRuntime(build_tiny_network(), torch.device("cpu")) for name in ("one", "other")}
+
+
+def test_a_reading_reads_so_many_regions_to_their_last_column(runtimes):
+    runtime = runtimes["one"]
+    logits = Reading(2, 3).build(runtime)()
+    network = runtime.network
+    assert logits.shape == (2, 3, network.roi.width // 2, network.recognizer.num_classes)
+    assert logits[..., -1, :].std() > 0  # no padding
+
+
+def test_heads_are_timed_in_turn_and_their_time_has_reasons(runtimes):
+    times = measure_readers(runtimes, Reading(1, 2), 2)
+    assert list(times) == ["one", "other"]
+    assert all(timing.count == 6 and len(timing.rounds_ms) == 2 for timing in times.values())
+    shares = profile_reader(runtimes["one"], Reading(1, 2), 3)
+    assert len(shares) == 3
+    assert "conv" in shares[0][0]
+    assert 1 >= shares[0][1] >= shares[1][1] >= shares[2][1] > 0
+    assert sum(share for _, share in shares) <= 1
+
+
+def test_the_tool_prints_a_column_for_each_head(capsys):
+    small = ["--model.backbone.widths=[8,8,8,8]", "--model.neck.channels=16", "--model.roi.taps=[]", "--rounds", "1"]
+    small += ["--model.recognizer.widths=[8,8,16,16]", "--words", "1", "2", "--images", "1", "--num_threads", "1"]
+    tool = import_tool("compare_readers")
+    assert tool.main([*small, "--heads", "fcr", "crnn@2", "--profile"]) == 0
+    printed = capsys.readouterr().out
+    assert "| images | words in each | fcr | crnn@2 |" in printed
+    assert printed.count("\n| 1 | ") == 2
+    assert printed.count("- crnn@2: ") == 2
+    assert tool.main([*small, "--heads", "rnn"]) == 1
+    assert "no reader is called 'rnn'" in capsys.readouterr().err

@@ -1,0 +1,118 @@
+"""The reading heads alone, FCR against CRNN: the claim of Sui et al. 2018 that convolutions in place of LSTMs are
+dramatically faster."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+
+from textspot.benchmark.timing import Timing, measure_in_turn, ratio_in_turn, time_call, warm_up
+from textspot.geometry import box_to_quad, quad_to_ribbon
+from textspot.models.fcr import ReaderKind, RecognizerConfig
+from textspot.preprocess import MULTIPLE
+from textspot.runtime.torch_runtime import TorchRuntime
+
+READERS: tuple[ReaderKind, ...] = get_args(ReaderKind)
+MOST_SCALE = 16
+CHANNELS_STEP = 8
+RUNS_PER_ROUND = 3
+
+
+def choose_reader(base: RecognizerConfig, name: str) -> RecognizerConfig:
+    """The reading head of a name: `fcr` and `crnn` are those of `base`, and `crnn@0.5` has half the channels, in steps
+    of 8. Another name is a ValueError."""
+    kind, at, scale = name.partition("@")
+    try:
+        factor = float(scale) if at else 1.0
+    except ValueError:
+        factor = 0.0
+    if kind not in READERS or not 0 < factor <= MOST_SCALE:
+        raise ValueError(
+            f"no reader is called {name!r}; expected {' or '.join(READERS)}, perhaps with the likes of @0.5 behind it, "
+            f"at most {MOST_SCALE}"
+        )
+    widths = tuple(CHANNELS_STEP * max(1, round(factor * width / CHANNELS_STEP)) for width in base.widths)
+    return replace(base, kind=kind, widths=widths)  # type: ignore[arg-type]
+
+
+class Reading(NamedTuple):
+    """So many images, and regions read in each."""
+
+    num_images: int
+    num_regions: int
+
+    @torch.inference_mode()
+    def build(self, runtime: TorchRuntime) -> Callable[[], Tensor]:
+        """A function that reads them, of noise: what regions hold takes no part in the time. They fill their
+        patches."""
+        roi = runtime.network.roi
+        height, width = roi.stride * roi.height, roi.stride * roi.width
+        size = (height + -height % MULTIPLE, width + -width % MULTIPLE)
+        noise = np.random.default_rng(0).integers(0, 256, (self.num_images, *size, 3), dtype=np.uint8)
+        box = np.array([0, 0, width, height], dtype=np.float32)
+        ribbons = torch.from_numpy(quad_to_ribbon(box_to_quad(box))).to(runtime.device)
+        ribbons = ribbons.expand(self.num_images, self.num_regions, -1, -1, -1)
+        patches = runtime.pool(runtime.encode(runtime.upload(noise)), ribbons)
+
+        @torch.inference_mode()
+        def read() -> Tensor:
+            return runtime.recognize(patches, ribbons).cpu()  # which waits for a GPU
+
+        return read
+
+
+def measure_readers(runtimes: Mapping[str, TorchRuntime], reading: Reading, num_rounds: int) -> dict[str, Timing]:
+    """Times of the networks' reading heads, in turn."""
+    runs = {name: reading.build(runtime) for name, runtime in runtimes.items()}
+    for run in runs.values():
+        warm_up(run)
+
+    def measure(run: Callable[[], object], _: int) -> dict[str, float]:
+        return {"reader": time_call(run)}
+
+    contestants = {name: partial(measure, run) for name, run in runs.items()}
+    found = measure_in_turn(contestants, range(RUNS_PER_ROUND), num_rounds)
+    return {name: times["reader"] for name, times in found.items()}
+
+
+def profile_reader(runtime: TorchRuntime, reading: Reading, num_operators: int = 5) -> list[tuple[str, float]]:
+    """Where the time of a reading head goes: the operators that take most of it, and their share of it."""
+    run = reading.build(runtime)
+    warm_up(run)
+    on_gpu = runtime.device.type == "cuda"
+    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]) as profiler:
+        for _ in range(RUNS_PER_ROUND):
+            run()
+    times = {
+        event.key: event.self_device_time_total if on_gpu else event.self_cpu_time_total
+        for event in profiler.key_averages()
+    }
+    total = sum(times.values())
+    most = sorted(times, key=times.__getitem__, reverse=True)[:num_operators]
+    return [(name, times[name] / total) for name in most]
+
+
+def format_times(rows: Mapping[Reading, Mapping[str, Timing]]) -> str:
+    """Markdown of what was timed in turn, by number of images and of words in each: milliseconds, and how many times as
+    long as the first column, with the lowest and the highest of the rounds."""
+    names = list(next(iter(rows.values())))
+    lines = [f"| images | words in each | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
+    for (num_images, num_words), times in rows.items():
+        base, *others = times.values()
+        columns = [f"{base.p50_ms:.2f} ms"]
+        columns += [f"{other.p50_ms:.2f} ms, {ratio_in_turn(base, other)}" for other in others]
+        lines.append(f"| {num_images} | {num_words} | {' | '.join(columns)} |")
+    return "\n".join(lines)
+
+
+def format_profiles(profiles: Mapping[str, Sequence[tuple[str, float]]]) -> str:
+    """Markdown: a line for each reading head."""
+    return "\n".join(
+        f"- {name}: {', '.join(f'{operator} {share:.0%}' for operator, share in shares)}"
+        for name, shares in profiles.items()
+    )
