@@ -21,10 +21,10 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from textspot.checkpoint import load_model, write_atomically
 from textspot.command_line import run_command
-from textspot.compression.compare import Comparison, Judges, Result, read_variants
+from textspot.compression.compare import Comparison, Judges, Result, read_results, read_variants
 from textspot.compression.datafree import DataFreeConfig, make_calibration_images
 from textspot.compression.engine import Timings, time_engines
-from textspot.compression.report import compare_methods, to_markdown
+from textspot.compression.report import compare_folders, compare_methods, to_markdown
 from textspot.compression.spotter import SpotterQuantConfig, read_calibration_images
 from textspot.compression.toolkits import TOOLKITS
 from textspot.data.lmdb_records import Reader
@@ -59,6 +59,13 @@ def build_parser() -> ArgumentParser:
     )
     parser.add_argument("--judge", nargs="+", type=Path, default=[], help="LMDBs that every network is to read")
     parser.add_argument(
+        "--beside",
+        nargs="+",
+        type=Path,
+        default=[],
+        help="--out of earlier calls: each network beside its namesake there",
+    )
+    parser.add_argument(
         "--runtime", type=RuntimeName, default="onnxruntime", help="what reads them; pytorch simulates integers"
     )
     parser.add_argument(
@@ -88,11 +95,14 @@ def quantize(options: Namespace) -> int:
     variants = read_variants(options.methods, options.bits)
     network, card = load_model(find_weights(options.weights))
     if options.data_free:
-        images = make_calibration_images(network, card, options.data_free, options.datafree, options.out, track)
+        images, terms = make_calibration_images(network, card, options.data_free, options.datafree, options.out, track)
+        for name, value in terms.items():
+            print(f"images made: {name} {value:.4g}", file=sys.stderr)
     else:
         images = read_calibration_images(Reader(options.calibration), options.images, card, track)
     readers = {str(path): Reader(path) for path in options.judge}
     judges = Judges(readers, options.runtime, options.precision, options.threads)
+    beside = {str(folder): read_results(folder) for folder in options.beside}
     comparison = Comparison(network, card, options.quant, images, judges, options.out, track, say)
     results = comparison.run(variants, options.toolkits)
     timings: Timings = {}
@@ -102,7 +112,9 @@ def quantize(options: Namespace) -> int:
         timings, left_out = time_engines(
             float_file, {file.stem: file for file in files}, images[:NUM_TIMED], options.rounds, options.threads
         )
-    parts = [to_markdown(results, timings), compare_methods(results), *left_out]
+    parts = [to_markdown(results, timings), compare_methods(results)]
+    parts += [compare_folders(results, folder, others) for folder, others in beside.items()]
+    parts += left_out
     if options.judge and len(results) > 1:
         parts.append(plot(results, options.out / "quantized.png"))
     if options.sensitivity or options.max_drop is not None:

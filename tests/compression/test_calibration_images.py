@@ -20,10 +20,12 @@ CONFIG = DataFreeConfig((96, 128), num_images=3, steps=8, words=WORDS)
 
 def test_images_and_a_picture_of_them(learned, tmp_path):
     network, card, *_ = learned
-    images = make_calibration_images(network, card, "network", CONFIG, tmp_path)
+    images, terms = make_calibration_images(network, card, "network", CONFIG, tmp_path)
+    assert terms.keys() == {"layout", "transcripts", "statistics", "variation"}
     assert [(image.shape, image.dtype) for image in images] == [((96, 128, 3), np.uint8)] * 3
     assert read_image(tmp_path / SHEET_FILE).shape[1] == 4 * 128
-    noise = make_calibration_images(network, card, "noise", CONFIG, tmp_path / "noise")
+    noise, no_terms = make_calibration_images(network, card, "noise", CONFIG, tmp_path / "noise")
+    assert not no_terms
     assert not (tmp_path / "noise" / STATE_FILE).exists()
     assert all((image != other).mean() > 0.3 for image, other in zip(images, noise, strict=True))
 
@@ -38,14 +40,14 @@ def test_what_was_broken_off_goes_on(learned, tmp_path):
             yield item
 
     network, card, *_ = learned
-    whole = make_calibration_images(network, card, "network", CONFIG, tmp_path / "whole")
+    whole, _ = make_calibration_images(network, card, "network", CONFIG, tmp_path / "whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("textspot.compression.datafree.SAVE_EVERY", 2)
         with pytest.raises(KeyboardInterrupt):
             make_calibration_images(network, card, "network", CONFIG, tmp_path, break_off)
     assert (tmp_path / STATE_FILE).exists()
     numbers: list[int] = []
-    again = make_calibration_images(
+    again, _ = make_calibration_images(
         network, card, "network", CONFIG, tmp_path, lambda items, _: numbers.extend(items) or items
     )
     assert numbers == list(range(4, 2 * CONFIG.steps))
@@ -64,7 +66,7 @@ def test_other_settings_do_not_go_on_from_it(learned, tmp_path):
 def test_a_network_calibrated_on_its_own_images_still_reads(learned, tmp_path):
     network, card, _, data = learned
     config = DataFreeConfig((128, 160), num_images=4, steps=60, words=WORDS)
-    images = make_calibration_images(network, card, "network", config, tmp_path)
+    images, _ = make_calibration_images(network, card, "network", config, tmp_path)
     quantized = quantize_spotter(network, card, SpotterQuantConfig(), images)
     sample = Reader(data).sample(0)
     found = Spotter(TorchRuntime(quantized, torch.device("cpu")), card)(sample.image)

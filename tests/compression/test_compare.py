@@ -19,12 +19,13 @@ from textspot.compression.compare import (
     Result,
     Variant,
     count_multiplications,
+    read_results,
     read_variants,
 )
 from textspot.compression.engine import EngineTiming
 from textspot.compression.judge import Judgement
 from textspot.compression.plot import plot_changes
-from textspot.compression.report import compare_methods, to_markdown
+from textspot.compression.report import compare_folders, compare_methods, to_markdown
 from textspot.compression.spotter import KEPT_FLOAT, SpotterQuantConfig, quantize_spotter
 from textspot.compression.toolkits import TOOLKITS, run_toolkit
 from textspot.data.lmdb_records import Reader
@@ -191,6 +192,18 @@ def test_the_table_says_what_is_lost_and_how_fast_it_is():
     gains = compare_methods(results).splitlines()
     assert gains[2] == "| aser-w4a8 | rtn-w4a8 | val | +25.0 (+25.0 to +25.0) | yes | +10.0% |"
     assert compare_methods(results[:2]) == ""
+
+
+def test_networks_stand_beside_their_namesakes_of_another_folder(tmp_path):
+    kept = {"settings": {}, "result": result("rtn-w4a8", 3).to_dict()}
+    (tmp_path / "rtn-w4a8.json").write_text(json.dumps(kept))
+    others = read_results(tmp_path)
+    lines = compare_folders([result(FLOAT, 4), result("rtn-w4a8", 4), result("aser-w4a8", 4)], "there", others)
+    assert lines.splitlines()[2:] == ["| rtn-w4a8 | there: rtn-w4a8 | val | +25.0 (+25.0 to +25.0) | yes | +0.0% |"]
+    elsewhere = replace(others["rtn-w4a8"], judgements={"other data": others["rtn-w4a8"].judgements["val"]})
+    assert compare_folders([result("rtn-w4a8", 4)], "there", {"rtn-w4a8": elsewhere}) == ""
+    with pytest.raises(ValueError, match="no quantised networks were judged there"):
+        read_results(tmp_path / "empty")
 
 
 def test_the_plot_shows_every_network_but_float(tmp_path, monkeypatch):

@@ -117,6 +117,15 @@ class Result:
         return cls(**{**values, "judgements": judgements})
 
 
+def read_results(folder: Path) -> dict[str, Result]:
+    """What an earlier `Comparison` left in its folder, by name; a folder without any is a ValueError."""
+    files = [file for file in sorted(folder.glob("*.json")) if file.stem == FLOAT or "-" in file.stem]
+    if not files:
+        raise ValueError(f"{folder}: no quantised networks were judged there")
+    kept = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return {one["result"]["name"]: Result.from_dict(one["result"]) for one in kept}
+
+
 @dataclass(frozen=True)
 class Judges:
     """What variants are judged on and how.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -77,6 +77,13 @@ class DataFreeConfig:
         )
 
 
+class MadeImages(NamedTuple):
+    """Images (H, W, 3) uint8 as the network sees them, and what each term of their objective was in the end."""
+
+    pixels: list[np.ndarray]
+    terms: dict[str, float]
+
+
 def make_calibration_images(
     network: SpottingNetwork,
     card: ModelCard,
@@ -84,9 +91,8 @@ def make_calibration_images(
     config: DataFreeConfig,
     folder: Path,
     track: Track = untracked,
-) -> list[np.ndarray]:
-    """Images (H, W, 3) uint8 as the network sees them, made of the network by `textspot.datafree`, or the noise it
-    starts from.
+) -> MadeImages:
+    """Images made of the network by `textspot.datafree`, or the noise it starts from.
 
     In the folder lie the state, from which a run that was broken off goes on, and a picture of every image beside
     itself with the layout it was to show. A folder that holds the images of other settings is a ValueError.
@@ -117,7 +123,7 @@ def make_calibration_images(
     if isinstance(objective_of_run, SpotterObjective):
         sheet = draw_layouts(pixels, objective_of_run, card.charset)
         write_atomically(folder / SHEET_FILE, lambda to: Image.fromarray(sheet).save(to, format="png"))
-    return pixels
+    return MadeImages(pixels, synthesis.history[-1] if synthesis.history else {})
 
 
 def _to_uint8(images: Tensor) -> list[np.ndarray]:

@@ -1,6 +1,6 @@
 """A comparison as a page: one table of what is lost and won, and plots of where."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from textspot.compression.compare import FLOAT, Result
 from textspot.compression.engine import Timings
@@ -30,16 +30,29 @@ def to_markdown(results: Sequence[Result], timings: Timings) -> str:
 def compare_methods(results: Sequence[Result], baseline: str = "rtn") -> str:
     """What each method gains in end-to-end hmean over the baseline at the same bits; empty without a pair."""
     by_name = {result.name: result for result in results}
-    lines = []
+    pairs = []
     for ours in results:
         method, _, precision = ours.name.partition("-")
         other = by_name.get(f"{baseline}-{precision}")
-        if other is None or method == baseline:
-            continue
-        for data, judgement in ours.judgements.items():
-            gain = judgement.gain_over(other.judgements[data])
+        if other is not None and method != baseline:
+            pairs.append((ours, other, other.name))
+    return _compare(pairs)
+
+
+def compare_folders(results: Sequence[Result], folder: str, others: Mapping[str, Result]) -> str:
+    """What each quantised network gains in end-to-end hmean over that of its name in a folder; empty without a pair."""
+    pairs = [(ours, others[ours.name], f"{folder}: {ours.name}") for ours in results if ours.name in others]
+    return _compare([pair for pair in pairs if pair[0].name != FLOAT])
+
+
+def _compare(pairs: Sequence[tuple[Result, Result, str]]) -> str:
+    """A line for each pair and data set that both were judged on."""
+    lines = []
+    for ours, other, name in pairs:
+        for data in [data for data in ours.judgements if data in other.judgements]:
+            gain = ours.judgements[data].gain_over(other.judgements[data])
             extra = _extra(ours, other)
-            lines.append(_line([ours.name, other.name, data, _points(gain), "yes" if gain.is_clear else "no", extra]))
+            lines.append(_line([ours.name, name, data, _points(gain), "yes" if gain.is_clear else "no", extra]))
     if not lines:
         return ""
     columns = ["network", "beside", "data", "gain and 95 % interval", "excludes zero", "more multiplications"]
