@@ -82,11 +82,15 @@ class Choice:
         return replace(base, recognizer=choose_reader(base.recognizer, self.reader), shared=self.shared)
 
 
-def train_systems(recipe: Recipe, names: Sequence[str], seeds: Sequence[int], out: Path) -> Iterator[dict[str, Any]]:
+def train_systems(
+    recipe: Recipe, names: Sequence[str], seeds: Sequence[int], out: Path, start_from: Path | None
+) -> Iterator[dict[str, Any]]:
     """The figures of every system and seed, one by one, and where its weights are; what is there is not done again."""
     for seed, name in product(seeds, names):  # one seed of all comes before the next
         folder = out / name / str(seed)
         one = replace(recipe, seed=seed, run=str(folder), model=Choice.of(name).model(recipe.model))
+        if start_from is not None:
+            one = replace(one, train=replace(recipe.train, init_from=str(start_from / name / str(seed))))
         check_folder(folder, one)
         file = folder / "figures.json"
         if file.exists():
@@ -194,10 +198,12 @@ def compare(options: argparse.Namespace, recipe: Recipe) -> int:
             raise ValueError(f"{what}: {' '.join(map(str, values))} holds one twice")
     if options.rounds < 1 or min(options.seeds) < 0:
         raise ValueError("expected rounds of at least 1 and seeds of at least 0")
-    for name in options.systems:
+    for name, seed in product(options.systems, options.seeds):
         Choice.of(name).model(recipe.model)
+        if options.start_from is not None and not (options.start_from / name / str(seed)).is_dir():
+            raise ValueError(f"{options.start_from} holds no run of {name} with seed {seed} to start from")
     config = CellConfig((options.side,), tuple(options.words), tuple(options.images))
-    cells = list(train_systems(recipe, options.systems, options.seeds, options.out))
+    cells = list(train_systems(recipe, options.systems, options.seeds, options.out, options.start_from))
     systems = load_each(cells)
     costs = measure_cells(systems, open_validation(recipe).sample(0).image, options.rounds, config)
     steps = f"{recipe.train.steps} steps of {recipe.train.batch_size} images"
@@ -220,6 +226,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of everything that is made")
     parser.add_argument("--systems", nargs="+", default=NAMES, metavar="NAME", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of weights and order of the images")
+    parser.add_argument(
+        "--start_from", type=Path, help="--out of an earlier call: each run starts from its namesake's weights there"
+    )
     parser.add_argument("--side", type=int, default=640, help="pixels of the longer side of the image that is timed")
     parser.add_argument("--words", nargs="+", type=int, default=[10, 1, 50], help="that are read in it")
     parser.add_argument("--images", nargs="+", type=int, default=[1, 8], help="of a batch that is timed")

@@ -79,3 +79,18 @@ def test_what_makes_no_sense_is_said_before_anything_is_trained(option, message,
     arguments = ["--config", "configs/rfcn_fcr.yaml", "--out", str(tmp_path / "out"), *option.split()]
     assert tool.main(arguments) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_run_starts_from_its_namesake_of_an_earlier_call(tmp_path, capsys, monkeypatch):
+    def train(recipe):
+        raise ValueError(f"would start from {recipe.train.init_from}")
+
+    monkeypatch.setattr(tool, "train", train)
+    earlier = tmp_path / "earlier" / "ribbon_fcr" / "3"
+    arguments = ["--config", "configs/rfcn_fcr.yaml", "--out", str(tmp_path / "out"), "--systems", "ribbon_fcr"]
+    arguments += ["--start_from", str(tmp_path / "earlier"), "--seeds"]
+    assert tool.main([*arguments, "3"]) == 1
+    assert "holds no run of ribbon_fcr with seed 3 to start from" in capsys.readouterr().err
+    earlier.mkdir(parents=True)
+    assert tool.main([*arguments, "3"]) == 1
+    assert f"would start from {earlier}" in capsys.readouterr().err
