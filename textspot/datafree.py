@@ -1,9 +1,9 @@
 """Calibration images made from a spotter alone: the ideas of SARDFQ (arXiv 2412.16553) where there are no classes.
 
 Its attention priors become random layouts of words, which the score map is to show, and attention too where the trunk
-has any; its several semantics become several words in an image; its soft labels become random transcripts with soft CTC
-targets. That is ours. BatchNorm knows the statistics of real images (Yin et al. 2020, "Dreaming to distill", section
-3.2).
+has any; its several semantics become several words in an image; its soft labels become random transcripts, by CTC,
+whose labels may be soft. That is ours. BatchNorm knows the statistics of real images (Yin et al. 2020, "Dreaming to
+distill", section 3.2).
 
 Legend: B images, K words of an image at most, R words of a batch, T time, L characters of a word, S different classes
 of a word and the blank, C classes, h w map.
@@ -68,12 +68,12 @@ class LayoutConfig:
 
 @dataclass(frozen=True)
 class SpotterObjectiveConfig:
-    """Terms and their weights; 0 switches one off. The weights are ours: with them the features of every layer come as
-    near to what BatchNorm knows as those of photographs.
+    """Terms and their weights; 0 switches one off. The weights are ours, chosen by what `statistics` comes to in the
+    end and by the look of the images.
 
     Args:
         layout: of the detector's own loss against the layout: score map and geometry.
-        transcripts: of soft CTC against random transcripts, per character.
+        transcripts: of CTC against random transcripts, per character.
         statistics: of the distance to the statistics that BatchNorm has kept of real images.
         attention: of attention priors, in a trunk that has attention.
         variation: of the total variation.
@@ -359,7 +359,7 @@ class SpotterObjective:
         return torch.stack(values).sum()
 
     def _transcript_term(self, text_logits: Tensor, numbers: range) -> Tensor:
-        """Soft CTC per character, the mean over the words of each image."""
+        """CTC per character, the mean over the words of each image."""
         values, start = [], 0
         for number in numbers:
             words = self.words[number]

@@ -1,5 +1,6 @@
-"""Times the reading heads alone, FCR against CRNN: the claim of Sui et al. 2018 that convolutions in place of LSTMs are
-dramatically faster.
+"""Times the reading heads alone, FCR against CRNN.
+
+The claim of Sui et al. 2018 is that convolutions in place of LSTMs are dramatically faster.
 
     python tools/compare_readers.py --device cpu --num_threads 1
     python tools/compare_readers.py --heads fcr crnn crnn@0.5 --profile
@@ -19,7 +20,6 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
 from textspot.benchmark.readers import (
-    READERS,
     Reading,
     choose_reader,
     format_profiles,
@@ -29,7 +29,8 @@ from textspot.benchmark.readers import (
 )
 from textspot.command_line import run_command
 from textspot.data.targets import OFFSET_UNIT, STRIDE
-from textspot.models.spotting_network import ModelConfig, build_network
+from textspot.models.fcr import RecognizerConfig
+from textspot.models.spotting_network import RECOGNIZERS, ModelConfig, build_network
 from textspot.preprocess import PreprocessConfig
 from textspot.runtime.protocol import Precision
 from textspot.runtime.torch_runtime import TorchRuntime, choose_device
@@ -37,6 +38,10 @@ from textspot.runtime.torch_runtime import TorchRuntime, choose_device
 
 def compare(options: Namespace, model: ModelConfig) -> int:
     """Print the table, and the profiles if they are wanted."""
+    if len(set(options.heads)) < len(options.heads):
+        raise ValueError(f"heads: {' '.join(options.heads)} holds one twice")
+    if model.recognizer.kind != RecognizerConfig.kind:
+        raise ValueError("--heads says which readers are timed: leave --model.recognizer.kind out")
     torch.set_num_threads(options.num_threads)
     device, pixels = choose_device(options.device), PreprocessConfig()
     runtimes = {}
@@ -61,7 +66,7 @@ def compare(options: Namespace, model: ModelConfig) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--heads", nargs="+", default=list(READERS), help="fcr, crnn, crnn@0.5 and the like")
+    parser.add_argument("--heads", nargs="+", default=list(RECOGNIZERS), help="fcr, crnn, crnn@0.5 and the like")
     parser.add_argument("--images", nargs="+", type=PositiveInt, default=[1, 8], help="of a batch")
     parser.add_argument("--words", nargs="+", type=PositiveInt, default=[1, 10, 50], help="in each image")
     parser.add_argument("--device", default="cpu", help="cpu, a GPU such as cuda:0, or auto")

@@ -5,8 +5,9 @@
 `rfcn_fcr` is the network of that recipe, `ribbon_fcr` the default network of this project, whose trunk, detector and
 reader are other ones; `crnn` in place of `fcr` has another reader, `separate` between them shares no convolutions, and
 `@0.5` behind a name halves the reader's channels. All learn from the same images for as many steps, once for each seed.
-Any key of the recipe is an option, but those that the names and seeds decide. What was measured lies in the folder: run
-the same command again to continue.
+`--start_from` goes on from the weights of an earlier call, with the images of another recipe. Any key of the recipe is
+an option, but those that the names and seeds decide. What was measured lies in the folder: run the same command again
+to continue.
 """
 
 import argparse
@@ -18,11 +19,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from textspot.benchmark.cells import CellConfig, measure_cells
 from textspot.benchmark.readers import (
-    READERS,
     Reading,
     choose_reader,
     format_profiles,
@@ -30,6 +30,7 @@ from textspot.benchmark.readers import (
     measure_readers,
     profile_reader,
 )
+from textspot.benchmark.stages import as_torch
 from textspot.benchmark.systems import System, load_systems
 from textspot.benchmark.timing import Timing
 from textspot.checkpoint import write_atomically
@@ -37,14 +38,13 @@ from textspot.command_line import run_command
 from textspot.data.lmdb_records import Reader
 from textspot.engine.evaluate import PROTOCOLS, score_reading
 from textspot.engine.train import train
-from textspot.inference import load
+from textspot.inference import find_weights, load
 from textspot.models.fcr import RecognizerConfig
-from textspot.models.spotting_network import DETECTORS, ModelConfig
+from textspot.models.spotting_network import DETECTORS, RECOGNIZERS, ModelConfig
 from textspot.progress import track
 from textspot.recipe import Recipe, read_command_line
 from textspot.runtime.build import RuntimeConfig
 from textspot.runtime.protocol import count_cpus
-from textspot.runtime.torch_runtime import TorchRuntime
 
 SEPARATE = "separate"
 FIGURES = {
@@ -54,7 +54,7 @@ FIGURES = {
     "1 - NED": "recognition/one_minus_ned",
 }
 NAMES = [
-    f"{detector}_{shared}{reader}" for detector, shared, reader in product(DETECTORS, ("", f"{SEPARATE}_"), READERS)
+    f"{detector}_{shared}{reader}" for detector, shared, reader in product(DETECTORS, ("", f"{SEPARATE}_"), RECOGNIZERS)
 ]
 
 
@@ -70,7 +70,8 @@ class Choice:
     def of(cls, name: str) -> "Choice":
         """Of its name; one that says something else is a ValueError."""
         if name.partition("@")[0] not in NAMES:
-            raise ValueError(f"no system is called {name!r}; expected one of {', '.join(NAMES)}")
+            expected = f"one of {', '.join(NAMES)}, perhaps with the likes of @0.5 behind it"
+            raise ValueError(f"no system is called {name!r}; expected {expected}")
         detector, *between, reader = name.split("_")
         choose_reader(RecognizerConfig(), reader)
         return cls(detector, SEPARATE not in between, reader)
@@ -156,21 +157,14 @@ def format_figures(cells: Sequence[Mapping[str, Any]], costs: Mapping[str, Mappi
     return "\n".join(lines)
 
 
-def format_costs(systems: Mapping[str, System], costs: Mapping[str, Mapping[str, Any]], rounds: int) -> str:
-    """Markdown: times of the whole networks, and of their reading heads alone; and where a head's time goes."""
-    whole: dict[Reading, dict[str, Timing]] = {}
+def whole_times(costs: Mapping[str, Mapping[str, Any]]) -> dict[Reading, dict[str, Timing]]:
+    """Of the whole networks, out of what `measure_cells` gives."""
+    rows: dict[Reading, dict[str, Timing]] = {}
     for name, cost in costs.items():
         for cell in cost["cells"]:
-            row = whole.setdefault(Reading(cell["num_images"], cell["num_regions"]), {})
+            row = rows.setdefault(Reading(cell["num_images"], cell["num_regions"]), {})
             row[name] = Timing.from_dict(cell["times"]["network"])
-    runtimes = {name: cast(TorchRuntime, system.spotter.runtime) for name, system in systems.items()}
-    heads = {reading: measure_readers(runtimes, reading, rounds) for reading in whole}
-    first = next(iter(whole))
-    profiles = {name: profile_reader(runtime, first) for name, runtime in runtimes.items()}
-    return (
-        f"The whole network:\n\n{format_times(whole)}\n\nThe reading head alone:\n\n{format_times(heads)}\n\n"
-        f"Where the head's time goes, {first.num_regions} words:\n\n{format_profiles(profiles)}"
-    )
+    return rows
 
 
 def plot(cells: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -198,18 +192,31 @@ def compare(options: argparse.Namespace, recipe: Recipe) -> int:
             raise ValueError(f"{what}: {' '.join(map(str, values))} holds one twice")
     if options.rounds < 1 or min(options.seeds) < 0:
         raise ValueError("expected rounds of at least 1 and seeds of at least 0")
+    if options.start_from is not None and recipe.train.init_from is not None:
+        raise ValueError("--start_from says where each run begins: leave train.init_from out")
     for name, seed in product(options.systems, options.seeds):
         Choice.of(name).model(recipe.model)
-        if options.start_from is not None and not (options.start_from / name / str(seed)).is_dir():
-            raise ValueError(f"{options.start_from} holds no run of {name} with seed {seed} to start from")
+        if options.start_from is not None:
+            find_weights(options.start_from / name / str(seed))
     config = CellConfig((options.side,), tuple(options.words), tuple(options.images))
     cells = list(train_systems(recipe, options.systems, options.seeds, options.out, options.start_from))
     systems = load_each(cells)
     costs = measure_cells(systems, open_validation(recipe).sample(0).image, options.rounds, config)
-    steps = f"{recipe.train.steps} steps of {recipe.train.batch_size} images"
-    threads = f"{count_cpus()} threads of the CPU"
-    tables = f"{format_figures(cells, costs)}\n\n{format_costs(systems, costs, options.rounds)}"
-    page = f"{steps}; times: {threads}, in turn, medians\n\n{tables}\n"
+    times = whole_times(costs)
+    runtimes = {name: runtime for name, system in systems.items() if (runtime := as_torch(system.spotter.runtime))}
+    heads = {reading: measure_readers(runtimes, reading, options.rounds) for reading in times}
+    first = next(iter(times))
+    profiles = {name: profile_reader(runtime, first) for name, runtime in runtimes.items()}
+    began = f", begun with the weights of {options.start_from}" if options.start_from else ""
+    steps = f"{recipe.train.steps} steps of {recipe.train.batch_size} images{began}"
+    parts = [
+        f"{steps}; times: {count_cpus()} threads of the CPU, in turn, medians",
+        format_figures(cells, costs),
+        f"The whole network:\n\n{format_times(times)}",
+        f"The reading head alone:\n\n{format_times(heads)}",
+        f"Where its time goes, images {first.num_images}, words {first.num_regions}:\n\n{format_profiles(profiles)}",
+    ]
+    page = "\n\n".join(parts) + "\n"
     print(page)
     write_atomically(options.out / "systems.md", lambda file: file.write_text(page, encoding="utf-8"))
     try:
@@ -224,7 +231,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of everything that is made")
-    parser.add_argument("--systems", nargs="+", default=NAMES, metavar="NAME", help=f"of {', '.join(NAMES)}")
+    parser.add_argument(
+        "--systems", nargs="+", default=NAMES, metavar="NAME", help=f"of {', '.join(NAMES)}, or such as rfcn_crnn@0.5"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of weights and order of the images")
     parser.add_argument(
         "--start_from", type=Path, help="--out of an earlier call: each run starts from its namesake's weights there"

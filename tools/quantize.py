@@ -5,7 +5,8 @@ python tools/quantize.py --weights spotter-s --calibration data/icdar2015/train 
     --methods rtn smoothquant lorc l2qer aser --bits w8a8 w4a8 w4a4 --engines --out quantized
 python tools/quantize.py --weights spotter-s --calibration data/icdar2015/train --judge data/icdar2015/val \\
     --bits w4a8 w8a8 --sensitivity layers --max_drop 0.5 --out quantized
-python tools/quantize.py --weights spotter-s --data_free network --out quantized
+python tools/quantize.py --weights spotter-s --data_free network --judge data/icdar2015/val --beside quantized \\
+    --out quantized_without_data
 
 Every method at every precision becomes a `.safetensors`, whose weights are packed at their bits, and an `.onnx` that
 ONNX Runtime and OpenVINO compute in integers. Which to choose: docs/quantisation.md.
@@ -21,7 +22,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from textspot.checkpoint import load_model, write_atomically
 from textspot.command_line import run_command
-from textspot.compression.compare import Comparison, Judges, Result, read_results, read_variants
+from textspot.compression.compare import Comparison, Judges, Result, read_beside, read_variants
 from textspot.compression.datafree import DataFreeConfig, make_calibration_images
 from textspot.compression.engine import Timings, time_engines
 from textspot.compression.report import compare_folders, compare_methods, to_markdown
@@ -94,15 +95,16 @@ def quantize(options: Namespace) -> int:
     """Make every network, judge it, and write the table."""
     variants = read_variants(options.methods, options.bits)
     network, card = load_model(find_weights(options.weights))
-    if options.data_free:
-        images, terms = make_calibration_images(network, card, options.data_free, options.datafree, options.out, track)
-        for name, value in terms.items():
-            print(f"images made: {name} {value:.4g}", file=sys.stderr)
-    else:
-        images = read_calibration_images(Reader(options.calibration), options.images, card, track)
     readers = {str(path): Reader(path) for path in options.judge}
     judges = Judges(readers, options.runtime, options.precision, options.threads)
-    beside = {str(folder): read_results(folder) for folder in options.beside}
+    beside = {str(folder): read_beside(folder, variants, network, card, judges) for folder in options.beside}
+    made = ""
+    if options.data_free:
+        images, terms = make_calibration_images(network, card, options.data_free, options.datafree, options.out, track)
+        if terms:
+            made = "Images made from the network: " + ", ".join(f"{name} {value:.3g}" for name, value in terms.items())
+    else:
+        images = read_calibration_images(Reader(options.calibration), options.images, card, track)
     comparison = Comparison(network, card, options.quant, images, judges, options.out, track, say)
     results = comparison.run(variants, options.toolkits)
     timings: Timings = {}
@@ -114,7 +116,7 @@ def quantize(options: Namespace) -> int:
         )
     parts = [to_markdown(results, timings), compare_methods(results)]
     parts += [compare_folders(results, folder, others) for folder, others in beside.items()]
-    parts += left_out
+    parts += [made, *left_out]
     if options.judge and len(results) > 1:
         parts.append(plot(results, options.out / "quantized.png"))
     if options.sensitivity or options.max_drop is not None:
@@ -152,8 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if (options.calibration is None) == (options.data_free is None):
         parser.error("give either --calibration or --data_free")
-    if not options.judge and (options.sensitivity or options.max_drop is not None):
-        parser.error("--sensitivity and --max_drop want --judge: images that are read")
+    if not options.judge and (options.sensitivity or options.max_drop is not None or options.beside):
+        parser.error("--sensitivity, --max_drop and --beside want --judge: images that are read")
     return run_command(lambda: quantize(parser.instantiate(options)))
 
 

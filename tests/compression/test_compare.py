@@ -19,7 +19,7 @@ from textspot.compression.compare import (
     Result,
     Variant,
     count_multiplications,
-    read_results,
+    read_beside,
     read_variants,
 )
 from textspot.compression.engine import EngineTiming
@@ -194,16 +194,27 @@ def test_the_table_says_what_is_lost_and_how_fast_it_is():
     assert compare_methods(results[:2]) == ""
 
 
-def test_networks_stand_beside_their_namesakes_of_another_folder(tmp_path):
-    kept = {"settings": {}, "result": result("rtn-w4a8", 3).to_dict()}
-    (tmp_path / "rtn-w4a8.json").write_text(json.dumps(kept))
-    others = read_results(tmp_path)
+def test_networks_stand_beside_their_namesakes_of_another_folder():
+    others = {"rtn-w4a8": result("rtn-w4a8", 3)}
     lines = compare_folders([result(FLOAT, 4), result("rtn-w4a8", 4), result("aser-w4a8", 4)], "there", others)
     assert lines.splitlines()[2:] == ["| rtn-w4a8 | there: rtn-w4a8 | val | +25.0 (+25.0 to +25.0) | yes | +0.0% |"]
-    elsewhere = replace(others["rtn-w4a8"], judgements={"other data": others["rtn-w4a8"].judgements["val"]})
-    assert compare_folders([result("rtn-w4a8", 4)], "there", {"rtn-w4a8": elsewhere}) == ""
-    with pytest.raises(ValueError, match="no quantised networks were judged there"):
-        read_results(tmp_path / "empty")
+
+
+def test_only_what_was_judged_alike_stands_beside(learned, images, tmp_path, monkeypatch):
+    network, card, _, data = learned
+    comparison = build_comparison(learned, images, tmp_path, [])
+    variants = read_variants(["rtn"], ["w8a8"])
+    monkeypatch.setattr(Comparison, "measure", lambda _, variant: result(variant.name, 3))
+    monkeypatch.setattr(Comparison, "measure_float", lambda _: result(FLOAT, 4))
+    comparison.run(variants)
+    both = read_variants(["rtn", "aser"], ["w8a8"])
+    found = read_beside(tmp_path, both, network, card, comparison.judges)
+    assert {name: one.to_dict() for name, one in found.items()} == {"rtn-w8a8": result("rtn-w8a8", 3).to_dict()}
+    judges = Judges({"two": Reader(data)}, runtime="onnxruntime")
+    with pytest.raises(ValueError, match=r"rtn-w8a8\.json cannot stand beside this: it was judged with other runtime"):
+        read_beside(tmp_path, both, network, card, judges)
+    with pytest.raises(ValueError, match="holds none of rtn-w4a8"):
+        read_beside(tmp_path, read_variants(["rtn"], ["w4a8"]), network, card, comparison.judges)
 
 
 def test_the_plot_shows_every_network_but_float(tmp_path, monkeypatch):

@@ -90,7 +90,10 @@ def test_a_run_starts_from_its_namesake_of_an_earlier_call(tmp_path, capsys, mon
     arguments = ["--config", "configs/rfcn_fcr.yaml", "--out", str(tmp_path / "out"), "--systems", "ribbon_fcr"]
     arguments += ["--start_from", str(tmp_path / "earlier"), "--seeds"]
     assert tool.main([*arguments, "3"]) == 1
-    assert "holds no run of ribbon_fcr with seed 3 to start from" in capsys.readouterr().err
-    earlier.mkdir(parents=True)
+    assert str(earlier) in capsys.readouterr().err
+    (earlier / "last").mkdir(parents=True)
+    (earlier / "last" / "model.safetensors").touch()
     assert tool.main([*arguments, "3"]) == 1
     assert f"would start from {earlier}" in capsys.readouterr().err
+    assert tool.main([*arguments, "3", "--train.init_from", "spotter-s"]) == 1
+    assert "leave train.init_from out" in capsys.readouterr().err

@@ -1,26 +1,27 @@
 """The reading heads alone, FCR against CRNN: the claim of Sui et al. 2018 that convolutions in place of LSTMs are
 dramatically faster."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
+from textspot.benchmark.cells import RUNS_PER_ROUND
 from textspot.benchmark.timing import Timing, measure_in_turn, ratio_in_turn, time_call, warm_up
 from textspot.geometry import box_to_quad, quad_to_ribbon
-from textspot.models.fcr import ReaderKind, RecognizerConfig
+from textspot.models.fcr import RecognizerConfig
+from textspot.models.spotting_network import RECOGNIZERS
 from textspot.preprocess import MULTIPLE
 from textspot.runtime.torch_runtime import TorchRuntime
 
-READERS: tuple[ReaderKind, ...] = get_args(ReaderKind)
-MOST_SCALE = 16
-CHANNELS_STEP = 8
-RUNS_PER_ROUND = 3
+MOST_SCALE = 16  # a slip of the keyboard shall not ask for more memory than there is
+CHANNELS_STEP = 8  # what vector instructions take at a time
 
 
 def choose_reader(base: RecognizerConfig, name: str) -> RecognizerConfig:
@@ -31,10 +32,10 @@ def choose_reader(base: RecognizerConfig, name: str) -> RecognizerConfig:
         factor = float(scale) if at else 1.0
     except ValueError:
         factor = 0.0
-    if kind not in READERS or not 0 < factor <= MOST_SCALE:
+    if kind not in RECOGNIZERS or not 0 < factor <= MOST_SCALE:
         raise ValueError(
-            f"no reader is called {name!r}; expected {' or '.join(READERS)}, perhaps with the likes of @0.5 behind it, "
-            f"at most {MOST_SCALE}"
+            f"no reader is called {name!r}; expected {' or '.join(RECOGNIZERS)}, perhaps with the likes of @0.5 behind "
+            f"it, at most {MOST_SCALE}"
         )
     widths = tuple(CHANNELS_STEP * max(1, round(factor * width / CHANNELS_STEP)) for width in base.widths)
     return replace(base, kind=kind, widths=widths)  # type: ignore[arg-type]
@@ -88,13 +89,16 @@ def profile_reader(runtime: TorchRuntime, reading: Reading, num_operators: int =
     with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]) as profiler:
         for _ in range(RUNS_PER_ROUND):
             run()
-    times = {
-        event.key: event.self_device_time_total if on_gpu else event.self_cpu_time_total
-        for event in profiler.key_averages()
-    }
+    return operator_shares(profiler.key_averages(), on_gpu)[:num_operators]
+
+
+def operator_shares(events: Iterable[Any], on_gpu: bool) -> list[tuple[str, float]]:
+    """Shares of the time by operator, largest first, of the events of a profile. Kernels, which stand there too, are
+    left out: their time is that of the operators that call them."""
+    operators = [event for event in events if event.device_type == DeviceType.CPU]
+    times = {event.key: event.self_device_time_total if on_gpu else event.self_cpu_time_total for event in operators}
     total = sum(times.values())
-    most = sorted(times, key=times.__getitem__, reverse=True)[:num_operators]
-    return [(name, times[name] / total) for name in most]
+    return [(name, times[name] / total) for name in sorted(times, key=times.__getitem__, reverse=True)]
 
 
 def format_times(rows: Mapping[Reading, Mapping[str, Timing]]) -> str:

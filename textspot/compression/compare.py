@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from textspot.checkpoint import save_quantized, write_atomically
 from textspot.compression.judge import Judgement, judge_spotter
-from textspot.compression.spotter import SpotterQuantConfig, quantize_spotter
+from textspot.compression.spotter import SpotterQuantConfig, fingerprint, quantize_spotter
 from textspot.compression.toolkits import check_toolkits, run_toolkit
 from textspot.data.lmdb_records import Reader
 from textspot.engine.evaluate import score_reading
@@ -117,15 +117,6 @@ class Result:
         return cls(**{**values, "judgements": judgements})
 
 
-def read_results(folder: Path) -> dict[str, Result]:
-    """What an earlier `Comparison` left in its folder, by name; a folder without any is a ValueError."""
-    files = [file for file in sorted(folder.glob("*.json")) if file.stem == FLOAT or "-" in file.stem]
-    if not files:
-        raise ValueError(f"{folder}: no quantised networks were judged there")
-    kept = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    return {one["result"]["name"]: Result.from_dict(one["result"]) for one in kept}
-
-
 @dataclass(frozen=True)
 class Judges:
     """What variants are judged on and how.
@@ -143,6 +134,42 @@ class Judges:
     runtime: RuntimeName = "onnxruntime"
     precision: Precision = "float32"
     num_threads: int = 0
+
+    def precision_of(self, name: str) -> Precision:
+        """Of the network of that name."""
+        return "float32" if name == FLOAT else self.precision
+
+
+def describe_judging(network: SpottingNetwork, card: ModelCard, judges: Judges, name: str) -> dict[str, Any]:
+    """What the figures of a variant depend on, but how it was quantised."""
+    return {
+        "format": FORMAT,
+        "weights": fingerprint(network),
+        "threshold": card.threshold,
+        "postprocess": repr(card.postprocess),
+        "judged": {data: len(reader) for data, reader in judges.readers.items()},
+        "runtime": [judges.runtime, judges.precision_of(name)],
+    }
+
+
+def read_beside(
+    folder: Path, variants: Sequence[Variant], network: SpottingNetwork, card: ModelCard, judges: Judges
+) -> dict[str, Result]:
+    """What an earlier comparison found of the same variants, by name. A folder that has none of them, or judged them in
+    another way, is a ValueError."""
+    found = {}
+    for variant in variants:
+        file = folder / f"{variant.name}.json"
+        if file.exists():
+            kept = json.loads(file.read_text(encoding="utf-8"))
+            expected = describe_judging(network, card.for_use(), judges, variant.name)
+            other = [key for key, value in expected.items() if kept["settings"].get(key) != value]
+            if other:
+                raise ValueError(f"{file} cannot stand beside this: it was judged with other {', '.join(other)}")
+            found[variant.name] = Result.from_dict(kept["result"])
+    if not found:
+        raise ValueError(f"{folder} holds none of {', '.join(variant.name for variant in variants)}")
+    return found
 
 
 class Comparison:
@@ -209,7 +236,7 @@ class Comparison:
         """Without a network only the graph is there, and annotated regions cannot be read."""
         simulated = Spotter(TorchRuntime(network or self.network, torch.device("cpu")), self.card)
         spotter, how = simulated, self.judges
-        precision = self._precision(name)
+        precision = self.judges.precision_of(name)
         if how.runtime != "pytorch":
             config = RuntimeConfig(how.runtime, precision=precision, num_threads=how.num_threads)
             spotter = load(self.file(name, ".onnx"), config)
@@ -239,21 +266,12 @@ class Comparison:
         write_atomically(file, lambda temporary: temporary.write_text(page, encoding="utf-8"))
         return result
 
-    def _precision(self, name: str) -> Precision:
-        return "float32" if name == FLOAT else self.judges.precision
-
     def _settings(self, name: str) -> dict[str, Any]:
         """What a result depends on."""
-        weights = sum(float(tensor.double().abs().sum()) for tensor in self.network.state_dict().values())
         return {
-            "format": FORMAT,
-            "weights": weights,
+            **describe_judging(self.network, self.card, self.judges, name),
             "config": repr(self.config),
             "calibration": [int(image.sum()) for image in self.images],
-            "threshold": self.card.threshold,
-            "postprocess": repr(self.card.postprocess),
-            "judged": {name: len(reader) for name, reader in self.judges.readers.items()},
-            "runtime": [self.judges.runtime, self._precision(name)],
         }
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from textspot.checkpoint import write_atomically
+from textspot.compression.spotter import fingerprint
 from textspot.data.contact_sheet import contact_sheet
 from textspot.datafree import (
     SPOTTER_SYNTHESIS,
@@ -95,7 +96,7 @@ def make_calibration_images(
     """Images made of the network by `textspot.datafree`, or the noise it starts from.
 
     In the folder lie the state, from which a run that was broken off goes on, and a picture of every image beside
-    itself with the layout it was to show. A folder that holds the images of other settings is a ValueError.
+    itself with the layout it was to show. A folder that holds images of other settings or weights is a ValueError.
     """
     network = network.eval()
     steps = network_recipe_from_dict(card.recipe, "recipe").model.count_time_steps
@@ -105,13 +106,13 @@ def make_calibration_images(
     if source == "noise":
         images = synthesis.images.detach()
     else:
-        settings = asdict(config)
+        settings = {"weights": fingerprint(network), **asdict(config), **asdict(objective)}
         if file.exists():
             state = torch.load(file, weights_only=True)
             begun = state.get("settings", {})
-            other = [f"{name} {begun.get(name)}, not {now}" for name, now in settings.items() if begun.get(name) != now]
+            other = [name for name, value in settings.items() if begun.get(name) != value]
             if other:
-                raise ValueError(f"{file} was begun with {'; '.join(other)}: choose another --out")
+                raise ValueError(f"{file} was begun with other {', '.join(other)}: choose another --out")
             synthesis.load_state_dict(state)
 
         def save(state: dict[str, Any]) -> None:

@@ -40,17 +40,16 @@ def compare_methods(results: Sequence[Result], baseline: str = "rtn") -> str:
 
 
 def compare_folders(results: Sequence[Result], folder: str, others: Mapping[str, Result]) -> str:
-    """What each quantised network gains in end-to-end hmean over that of its name in a folder; empty without a pair."""
-    pairs = [(ours, others[ours.name], f"{folder}: {ours.name}") for ours in results if ours.name in others]
-    return _compare([pair for pair in pairs if pair[0].name != FLOAT])
+    """What each network gains in end-to-end hmean over that of its name in a folder, if it holds one."""
+    return _compare([(ours, others[ours.name], f"{folder}: {ours.name}") for ours in results if ours.name in others])
 
 
 def _compare(pairs: Sequence[tuple[Result, Result, str]]) -> str:
-    """A line for each pair and data set that both were judged on."""
+    """A line for each pair and data set; empty without a pair."""
     lines = []
     for ours, other, name in pairs:
-        for data in [data for data in ours.judgements if data in other.judgements]:
-            gain = ours.judgements[data].gain_over(other.judgements[data])
+        for data, judgement in ours.judgements.items():
+            gain = judgement.gain_over(other.judgements[data])
             extra = _extra(ours, other)
             lines.append(_line([ours.name, name, data, _points(gain), "yes" if gain.is_clear else "no", extra]))
     if not lines:

@@ -38,6 +38,11 @@ def read_calibration_images(reader: Reader, count: int, card: ModelCard, track: 
     return [preprocess(reader.sample(index).image, card.preprocess)[0] for index in track(chosen, "reading images")]
 
 
+def fingerprint(network: nn.Module) -> float:
+    """A number that other weights hardly share."""
+    return sum(float(tensor.double().abs().sum()) for tensor in network.state_dict().values())
+
+
 class ReadImage:
     """Passes an image (H, W, 3) uint8 through a network as `Spotter` does: all regions at or above the threshold are
     read, and of an image without any the best one, so that the reader sees something."""
