@@ -37,6 +37,7 @@ from textspot.quant.transformer import TransformerConfig, quantize_transformer
 SIDE, PATCH = 64, 8  # pixels
 SPACE = ImageSpace((SIDE, SIDE))
 ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without I, O, 1 and 0, which some typefaces write alike
+CLASSES_FILE = "classes.txt"
 CONTEXT = 1.2  # side of a crop, in lengths of its word
 SHIFT = 4  # pixels that training images are moved at most
 BATCH = 128
@@ -87,8 +88,8 @@ class Experiment:
     width: int = 192
     depth: int = 6
     heads: int = 3
-    train_steps: int = 4000
-    learning_rate: float = 1e-3
+    train_steps: int = 3000
+    learning_rate: float = 5e-4
     synthesis_steps: int = 500
     num_images: int = 32
     attention_weight: float = 1e4
@@ -118,8 +119,8 @@ def draw_words(experiment: Experiment, folder: Path, show: Track) -> dict[str, T
     if not file.exists():
         codes = [first + second for first in ALPHABET for second in ALPHABET]
         classes = sorted(np.random.default_rng(0).choice(codes, experiment.num_classes, replace=False).tolist())
-        (folder / "classes.txt").write_text("\n".join(classes) + "\n", encoding="utf-8")
-        words = WordConfig(str(folder / "classes.txt"), 0.0, 0.0, 0.0, "upper", ALPHABET, 2, 2)
+        (folder / CLASSES_FILE).write_text("\n".join(classes) + "\n", encoding="utf-8")
+        words = WordConfig(str(folder / CLASSES_FILE), 0.0, 0.0, 0.0, "upper", ALPHABET, 2, 2)
         sheets = {"layout": "sheet", "empty_share": 0.0, "min_text_height": 14.0, "max_text_height": 40.0}
         look = {"max_rotation": 0.2, "max_tilt": 0.3, "occluded_share": 0.0, "degrade": 0.5}
         renderer = Renderer(RendererConfig(384, 384, words=words, **sheets, **look))  # type: ignore[arg-type]
@@ -154,7 +155,12 @@ def normalize(images: Tensor) -> Tensor:
     return (images.permute(0, 3, 1, 2).float() / 255 - mean) / std
 
 
-def build_classifier(experiment: Experiment) -> nn.Module:
+def read_classes(folder: Path) -> list[str]:
+    """The words that are told apart, by their labels."""
+    return (folder / CLASSES_FILE).read_text(encoding="utf-8").split()
+
+
+def build_classifier(experiment: Experiment) -> VisionTransformer:
     """torchvision's ViT, small."""
     width = experiment.width
     return VisionTransformer(
@@ -166,12 +172,16 @@ def train_classifier(experiment: Experiment, folder: Path, words: dict[str, Tens
     """The ViT in evaluation mode, trained once; training continues where it was broken off."""
     torch.manual_seed(0)
     network = build_classifier(experiment)
-    optimizer = torch.optim.AdamW(network.parameters(), experiment.learning_rate, weight_decay=0.05)
+    head, network.heads = network.heads, nn.Identity()
+    speller = nn.Linear(experiment.width, 2 * len(ALPHABET))  # for training only: by words alone it hardly ever begins
+    spelled = torch.tensor([[ALPHABET.index(character) for character in word] for word in read_classes(folder)])
+    trained = nn.ModuleList([network, head, speller])
+    optimizer = torch.optim.AdamW(trained.parameters(), experiment.learning_rate, (0.9, 0.98), weight_decay=0.05)
     steps, warmup = experiment.train_steps, experiment.train_steps // 20 + 1
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, experiment.learning_rate, total_steps=steps + 1, pct_start=warmup / steps, cycle_momentum=False
     )
-    parts: dict[str, Any] = {"network": network, "optimizer": optimizer, "schedule": schedule}
+    parts: dict[str, Any] = {"trained": trained, "optimizer": optimizer, "schedule": schedule}
     file, first = folder / "classifier.pt", 0
     if file.exists():
         state = torch.load(file, weights_only=True)
@@ -183,16 +193,22 @@ def train_classifier(experiment: Experiment, folder: Path, words: dict[str, Tens
         chosen = torch.randint(len(words["train_labels"]), (BATCH,), generator=chance)
         down, across = (int(n) for n in torch.randint(-SHIFT, SHIFT + 1, (2,), generator=chance))
         images = normalize(words["train_images"][chosen]).roll((down, across), dims=(2, 3))
+        labels = words["train_labels"][chosen]
         with torch.autocast("cpu", torch.bfloat16):
-            loss = nn.functional.cross_entropy(network(images), words["train_labels"][chosen], label_smoothing=0.1)
+            features = network(images)
+            loss = nn.functional.cross_entropy(head(features), labels, label_smoothing=0.1)
+            spelling = speller(features).unflatten(1, (2, len(ALPHABET))).transpose(1, 2)
+            loss = loss + 2 * nn.functional.cross_entropy(spelling, spelled[labels])
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == steps:
             state = {"step": step + 1} | {name: part.state_dict() for name, part in parts.items()}
             write_atomically(file, partial(torch.save, state))
+            print(f"step {step + 1}: loss {loss.item():.3f}", file=sys.stderr, flush=True)
+    network.heads = head
     return network.eval().requires_grad_(False)
 
 
