@@ -38,7 +38,7 @@ VIT_RECIPE = replace(
 RECIPES = {"slim_resnet": TINY_RECIPE, "vit": VIT_RECIPE}
 SIZE = (96, 128)
 WORDS = LayoutConfig(words=(1, 4), length=(1, 4), height=(10, 24))
-CONFIG = SpotterObjectiveConfig(words=WORDS)
+CONFIG = SpotterObjectiveConfig(words=WORDS, soft=True)
 OFF = SpotterObjectiveConfig(0, 0, 0, 0, 0, words=WORDS)
 SHORT = replace(SPOTTER_SYNTHESIS, num_images=3, steps=2, warmup_steps=1)
 STEPS = TINY_RECIPE.model.count_time_steps

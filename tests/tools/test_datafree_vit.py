@@ -61,8 +61,10 @@ def test_the_whole_experiment_and_its_continuation(tmp_path: Path, capsys: pytes
 def test_training_continues_where_it_was_broken_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tool, "SAVE_EVERY", 1)
     monkeypatch.setattr(tool, "BATCH", 4)
-    words = tool.draw_words(TINY, tmp_path, lambda items, _: items)
-    assert words["train_images"].shape == (12, 64, 64, 3)
+    for folder in (tmp_path / "whole", tmp_path / "broken"):
+        folder.mkdir()
+        words = tool.draw_words(TINY, folder, lambda items, _: items)
+        assert words["train_images"].shape == (12, 64, 64, 3)
     whole = tool.train_classifier(TINY, tmp_path / "whole", words, lambda items, _: items)
 
     def stop(items, _):
