@@ -21,6 +21,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from textspot.benchmark.cells import CellConfig, measure_cells
 from textspot.benchmark.readers import (
     Reading,
@@ -45,6 +47,7 @@ from textspot.progress import track
 from textspot.recipe import Recipe, read_command_line
 from textspot.runtime.build import RuntimeConfig
 from textspot.runtime.protocol import count_cpus
+from textspot.runtime.torch_runtime import choose_device
 
 SEPARATE = "separate"
 FIGURES = {
@@ -128,11 +131,12 @@ def open_validation(recipe: Recipe) -> Reader:
     return Reader(Path(str(recipe.data.validation.path)))
 
 
-def load_each(cells: Sequence[Mapping[str, Any]]) -> dict[str, System]:
-    """Each system with the weights of one seed, in PyTorch on the CPU."""
+def load_each(cells: Sequence[Mapping[str, Any]], device: str) -> dict[str, System]:
+    """Each system with the weights of one seed, in PyTorch."""
     systems: dict[str, System] = {}
+    config = RuntimeConfig(device=device, num_threads=count_cpus())
     for name, file in {cell["system"]: Path(cell["weights"]) for cell in cells}.items():
-        found, _ = load_systems([file], ["pytorch"], ["float32"], RuntimeConfig(num_threads=count_cpus()))
+        found, _ = load_systems([file], ["pytorch"], ["float32"], config)
         systems[name] = next(iter(found.values()))
     return systems
 
@@ -155,6 +159,12 @@ def format_figures(cells: Sequence[Mapping[str, Any]], costs: Mapping[str, Mappi
         columns += [f"{cost['parameters'] / 1e6:.2f} M", f"{gmac:.2f}", str(len(of_system))]
         lines.append(f"| {name} | {' | '.join(columns)} |")
     return "\n".join(lines)
+
+
+def describe_device(name: str) -> str:
+    """Where the networks are timed, in words."""
+    device = choose_device(name)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{count_cpus()} threads of the CPU"
 
 
 def whole_times(costs: Mapping[str, Mapping[str, Any]]) -> dict[Reading, dict[str, Timing]]:
@@ -198,9 +208,10 @@ def compare(options: argparse.Namespace, recipe: Recipe) -> int:
         Choice.of(name).model(recipe.model)
         if options.start_from is not None:
             find_weights(options.start_from / name / str(seed))
+    where = describe_device(options.device)
     config = CellConfig((options.side,), tuple(options.words), tuple(options.images))
     cells = list(train_systems(recipe, options.systems, options.seeds, options.out, options.start_from))
-    systems = load_each(cells)
+    systems = load_each(cells, options.device)
     costs = measure_cells(systems, open_validation(recipe).sample(0).image, options.rounds, config)
     times = whole_times(costs)
     runtimes = {name: runtime for name, system in systems.items() if (runtime := as_torch(system.spotter.runtime))}
@@ -210,7 +221,7 @@ def compare(options: argparse.Namespace, recipe: Recipe) -> int:
     began = f", begun with the weights of {options.start_from}" if options.start_from else ""
     steps = f"{recipe.train.steps} steps of {recipe.train.batch_size} images{began}"
     parts = [
-        f"{steps}; times: {count_cpus()} threads of the CPU, in turn, medians",
+        f"{steps}; times: {where}, in turn, medians",
         format_figures(cells, costs),
         f"The whole network:\n\n{format_times(times)}",
         f"The reading head alone:\n\n{format_times(heads)}",
@@ -242,6 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--words", nargs="+", type=int, default=[10, 1, 50], help="that are read in it")
     parser.add_argument("--images", nargs="+", type=int, default=[1, 8], help="of a batch that is timed")
     parser.add_argument("--rounds", type=int, default=5, help="of the timing")
+    parser.add_argument("--device", default="cpu", help="of the timing: cpu, a GPU such as cuda:0, or auto")
     options, of_recipe = parser.parse_known_args(arguments)
     recipe = read_command_line(of_recipe)
     return run_command(lambda: compare(options, recipe), "interrupted: the same command continues")

@@ -72,6 +72,7 @@ def test_a_name_that_says_nothing(name, message, tmp_path, capsys):
         ("--seeds 0 -1", "seeds of at least 0"),
         ("--rounds 0", "rounds of at least 1"),
         ("--words 0", "of at least 1"),
+        ("--device cuda:99", "device is 'cuda:99', and torch sees"),
     ],
 )
 def test_what_makes_no_sense_is_said_before_anything_is_trained(option, message, tmp_path, capsys, monkeypatch):
