@@ -20,6 +20,8 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
 from textspot.benchmark.readers import (
+    CONTEXT,
+    HEAD,
     Reading,
     choose_reader,
     format_profiles,
@@ -56,11 +58,14 @@ def compare(options: Namespace, model: ModelConfig) -> int:
     print(f"torch {torch.__version__} on {device}, {options.num_threads} threads, {options.precision}")
     print(f"parameters: {counts}; {model.roi.width} columns\n")
     readings = [Reading(images, words) for images, words in product(options.images, options.words)]
-    print(format_times({reading: measure_readers(runtimes, reading, options.rounds) for reading in readings}))
+    rows = {reading: measure_readers(runtimes, reading, options.rounds) for reading in readings}
+    for what in (HEAD, CONTEXT):
+        print(f"{what}:\n\n{format_times(rows, what)}\n")
     if options.profile:
         for reading in readings:
-            print(f"\nimages {reading.num_images}, words {reading.num_regions}:\n")
-            print(format_profiles({name: profile_reader(runtime, reading) for name, runtime in runtimes.items()}))
+            print(f"images {reading.num_images}, words {reading.num_regions}:\n")
+            profiles = {name: profile_reader(runtime, reading) for name, runtime in runtimes.items()}
+            print(f"{format_profiles(profiles)}\n")
     return 0
 
 

@@ -25,31 +25,36 @@ import torch
 
 from textspot.benchmark.cells import CellConfig, measure_cells
 from textspot.benchmark.readers import (
+    CONTEXT,
+    HEAD,
     Reading,
+    Times,
     choose_reader,
     format_profiles,
     format_times,
     measure_readers,
     profile_reader,
 )
-from textspot.benchmark.stages import as_torch
-from textspot.benchmark.systems import System, load_systems
+from textspot.benchmark.systems import System
 from textspot.benchmark.timing import Timing
 from textspot.checkpoint import write_atomically
 from textspot.command_line import run_command
 from textspot.data.lmdb_records import Reader
 from textspot.engine.evaluate import PROTOCOLS, score_reading
 from textspot.engine.train import train
-from textspot.inference import find_weights, load
+from textspot.inference import Spotter, find_weights, load
+from textspot.model_card import ModelCard
 from textspot.models.fcr import RecognizerConfig
 from textspot.models.spotting_network import DETECTORS, RECOGNIZERS, ModelConfig
 from textspot.progress import track
-from textspot.recipe import Recipe, read_command_line
+from textspot.recipe import Recipe, build_spotting_network, read_command_line
 from textspot.runtime.build import RuntimeConfig
 from textspot.runtime.protocol import count_cpus
-from textspot.runtime.torch_runtime import choose_device
+from textspot.runtime.torch_runtime import TorchRuntime, choose_device
 
 SEPARATE = "separate"
+FIGURES_FILE = "figures.json"
+WHOLE = "network"  # what `measure_cells` calls it
 FIGURES = {
     "detection": f"{PROTOCOLS[0]}/hmean",
     "end-to-end": f"{PROTOCOLS[1]}/hmean",
@@ -96,7 +101,7 @@ def train_systems(
         if start_from is not None:
             one = replace(one, train=replace(recipe.train, init_from=str(start_from / name / str(seed))))
         check_folder(folder, one)
-        file = folder / "figures.json"
+        file = folder / FIGURES_FILE
         if file.exists():
             yield json.loads(file.read_text(encoding="utf-8"))
             continue
@@ -131,14 +136,12 @@ def open_validation(recipe: Recipe) -> Reader:
     return Reader(Path(str(recipe.data.validation.path)))
 
 
-def load_each(cells: Sequence[Mapping[str, Any]], device: str) -> dict[str, System]:
-    """Each system with the weights of one seed, in PyTorch."""
-    systems: dict[str, System] = {}
-    config = RuntimeConfig(device=device, num_threads=count_cpus())
-    for name, file in {cell["system"]: Path(cell["weights"]) for cell in cells}.items():
-        found, _ = load_systems([file], ["pytorch"], ["float32"], config)
-        systems[name] = next(iter(found.values()))
-    return systems
+def build_runtimes(recipe: Recipe, names: Sequence[str], device: torch.device) -> dict[str, TorchRuntime]:
+    """The networks, untrained: weights take no part in the time, and where a trained R-FCN finds no more words an
+    untrained one still does."""
+    models = {name: Choice.of(name).model(recipe.model) for name in names}
+    networks = {name: build_spotting_network(replace(recipe, model=model)) for name, model in models.items()}
+    return {name: TorchRuntime(network, device) for name, network in networks.items()}
 
 
 def format_figures(cells: Sequence[Mapping[str, Any]], costs: Mapping[str, Mapping[str, Any]]) -> str:
@@ -161,19 +164,20 @@ def format_figures(cells: Sequence[Mapping[str, Any]], costs: Mapping[str, Mappi
     return "\n".join(lines)
 
 
-def describe_device(name: str) -> str:
+def describe_device(device: torch.device) -> str:
     """Where the networks are timed, in words."""
-    device = choose_device(name)
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{count_cpus()} threads of the CPU"
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"the CPU with {torch.get_num_threads()} thread(s)"
 
 
-def whole_times(costs: Mapping[str, Mapping[str, Any]]) -> dict[Reading, dict[str, Timing]]:
+def whole_times(costs: Mapping[str, Mapping[str, Any]]) -> dict[Reading, Times]:
     """Of the whole networks, out of what `measure_cells` gives."""
-    rows: dict[Reading, dict[str, Timing]] = {}
+    rows: dict[Reading, Times] = {}
     for name, cost in costs.items():
         for cell in cost["cells"]:
             row = rows.setdefault(Reading(cell["num_images"], cell["num_regions"]), {})
-            row[name] = Timing.from_dict(cell["times"]["network"])
+            row[name] = {WHOLE: Timing.from_dict(cell["times"][WHOLE])}
     return rows
 
 
@@ -206,25 +210,27 @@ def compare(options: argparse.Namespace, recipe: Recipe) -> int:
         raise ValueError("--start_from says where each run begins: leave train.init_from out")
     for name, seed in product(options.systems, options.seeds):
         Choice.of(name).model(recipe.model)
-        if options.start_from is not None:
+        if options.start_from is not None and not (options.out / name / str(seed) / FIGURES_FILE).exists():
             find_weights(options.start_from / name / str(seed))
-    where = describe_device(options.device)
+    device = choose_device(options.device)
     config = CellConfig((options.side,), tuple(options.words), tuple(options.images))
     cells = list(train_systems(recipe, options.systems, options.seeds, options.out, options.start_from))
-    systems = load_each(cells, options.device)
+    torch.set_num_threads(count_cpus())
+    runtimes = build_runtimes(recipe, options.systems, device)
+    card, where = ModelCard(recipe.to_dict()), RuntimeConfig("pytorch", str(device))
+    systems = {name: System(Path(name), where, Spotter(runtime, card)) for name, runtime in runtimes.items()}
     costs = measure_cells(systems, open_validation(recipe).sample(0).image, options.rounds, config)
     times = whole_times(costs)
-    runtimes = {name: runtime for name, system in systems.items() if (runtime := as_torch(system.spotter.runtime))}
     heads = {reading: measure_readers(runtimes, reading, options.rounds) for reading in times}
     first = next(iter(times))
     profiles = {name: profile_reader(runtime, first) for name, runtime in runtimes.items()}
     began = f", begun with the weights of {options.start_from}" if options.start_from else ""
     steps = f"{recipe.train.steps} steps of {recipe.train.batch_size} images{began}"
     parts = [
-        f"{steps}; times: {where}, in turn, medians",
+        f"{steps}; times: {describe_device(device)}, in turn, medians",
         format_figures(cells, costs),
-        f"The whole network:\n\n{format_times(times)}",
-        f"The reading head alone:\n\n{format_times(heads)}",
+        f"The whole network:\n\n{format_times(times, WHOLE)}",
+        *(f"Of it {part}:\n\n{format_times(heads, part)}" for part in (HEAD, CONTEXT)),
         f"Where its time goes, images {first.num_images}, words {first.num_regions}:\n\n{format_profiles(profiles)}",
     ]
     page = "\n\n".join(parts) + "\n"

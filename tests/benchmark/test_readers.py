@@ -9,7 +9,15 @@ from tiny_spotter import TINY_RECIPE, build_tiny_network
 from tool_modules import import_tool
 from torch.autograd import DeviceType
 
-from textspot.benchmark.readers import Reading, choose_reader, measure_readers, operator_shares, profile_reader
+from textspot.benchmark.readers import (
+    CONTEXT,
+    HEAD,
+    Reading,
+    choose_reader,
+    measure_readers,
+    operator_shares,
+    profile_reader,
+)
 from textspot.models.fcr import RecognizerConfig
 from textspot.models.text_pooling import PADDING_LOGIT, RoiConfig
 from textspot.runtime.torch_runtime import TorchRuntime
@@ -38,16 +46,21 @@ def runtimes():
 
 def test_a_reading_reads_so_many_regions_to_their_last_column(runtimes):
     runtime = runtimes["one"]
-    logits = Reading(2, 3).build(runtime)()
-    network = runtime.network
+    runs = Reading(2, 3).build(runtime)
+    network, logits = runtime.network, runs[HEAD]()
     assert logits.shape == (2, 3, network.roi.width // 2, network.recognizer.num_classes)
     assert (logits[..., 0] < PADDING_LOGIT).all()
+    with torch.inference_mode():
+        first = network.recognizer.classifier(runs[CONTEXT]())[:, :, 0, 0]
+    torch.testing.assert_close(first, logits[:, :, 0].flatten(0, 1))
 
 
 def test_heads_are_timed_in_turn_and_their_time_has_reasons(runtimes):
     times = measure_readers(runtimes, Reading(1, 2), 2)
     assert list(times) == ["one", "other"]
-    assert all(timing.count == 6 and len(timing.rounds_ms) == 2 for timing in times.values())
+    timings = [timing for parts in times.values() for timing in parts.values()]
+    assert [list(parts) for parts in times.values()] == [[HEAD, CONTEXT]] * 2
+    assert all(timing.count == 6 and len(timing.rounds_ms) == 2 for timing in timings)
     shares = profile_reader(runtimes["one"], Reading(1, 2), 3)
     assert len(shares) == 3
     assert any("conv" in operator for operator, _ in shares)
@@ -70,7 +83,7 @@ def test_the_tool_prints_a_column_for_each_head(capsys):
     assert tool.main([*small, "--heads", "fcr", "crnn@2", "--profile"]) == 0
     printed = capsys.readouterr().out
     assert "| images | words in each | fcr | crnn@2 |" in printed
-    assert printed.count("\n| 1 | ") == 2
+    assert printed.count("\n| 1 | ") == 4  # the head, and its layers along the line
     assert printed.count("- crnn@2: ") == 2
     for heads, message in (
         (["rnn"], "no reader is called 'rnn'"),

@@ -25,13 +25,14 @@ def test_systems_are_trained_once_and_stand_beside_each_other(tmp_path, capsys, 
     assert page in capsys.readouterr().out
     rows = [line for line in page.splitlines() if line.startswith(("| ribbon_fcr", "| ribbon_separate_crnn@0.5"))]
     assert [row.split(" | ")[-1] for row in rows] == ["2 |", "2 |"]  # seeds
-    assert page.count("| 1 | 2 |") == 2  # the whole network, and the head alone
+    assert page.count("| 1 | 2 |") == 3  # the network, the head, and its layers along the line
     assert "- ribbon_separate_crnn@0.5: " in page
     assert (tmp_path / "out" / "systems.png").stat().st_size > 0
     kept = json.loads((tmp_path / "out" / "ribbon_separate_crnn@0.5" / "1" / "recipe.json").read_text())
     assert (kept["seed"], kept["model"]["shared"], kept["model"]["recognizer"]["kind"]) == (1, False, "crnn")
 
     monkeypatch.setattr(tool, "train", lambda _: pytest.fail("trained again"))
+    (tmp_path / "out" / "ribbon_fcr" / "1" / "last" / "model.safetensors").unlink()  # figures are enough
     assert tool.main([*arguments, "--data.num_workers", "1"]) == 0  # where it runs does not matter
     assert tool.main([*arguments, "--train.steps", "13"]) == 1
     assert "holds another recipe's run: choose another --out" in capsys.readouterr().err

@@ -66,12 +66,12 @@ class TorchRuntime:
 
     def encode(self, image: Tensor) -> Features:
         """Images to the features of both heads: normalisation, backbone and neck."""
-        with self._autocast():
+        with self.autocast():
             return self.network.encode(image)
 
     def find(self, features: Features, threshold: float, max_regions: int) -> tuple[Tensor, Tensor]:
         """Features to ribbons (B, K, 2, 4, 2) in pixels and scores (B, K); K is what the fullest image needs."""
-        with self._autocast():
+        with self.autocast():
             maps = self.network.detector(features.detection)
         found = int(self.network.detector.count_peaks(maps, threshold))
         return self.network.detector.peaks(maps, torch.empty(min(found, max_regions), device=self.device))
@@ -82,7 +82,7 @@ class TorchRuntime:
 
     def recognize(self, patches: list[Tensor], ribbons: Tensor) -> Tensor:
         """Patches, and the ribbons (B, K, 2, 4, 2) they were pooled from, to text_logits (B, K, T, C)."""
-        with self._autocast():
+        with self.autocast():
             logits = self.network.recognizer(*patches)
         return self.network.roi.blank_padding(logits, ribbons.flatten(0, 1)).unflatten(0, ribbons.shape[:2])
 
@@ -90,5 +90,6 @@ class TorchRuntime:
         """Tensors on the device to arrays, image by image."""
         return split_batch(*(tensor.cpu().numpy() for tensor in (ribbons, scores, text_logits)))
 
-    def _autocast(self):
+    def autocast(self):
+        """The context in which the parts of the network compute."""
         return torch.autocast(self.device.type, self.dtype) if self.dtype else nullcontext()
