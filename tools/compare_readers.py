@@ -1,4 +1,4 @@
-"""Times the reading heads alone, FCR against CRNN.
+"""Times the reading heads alone, FCR against CRNN, and in them the layers in which the two differ.
 
 The claim of Sui et al. 2018 is that convolutions in place of LSTMs are dramatically faster.
 
@@ -34,6 +34,7 @@ from textspot.data.targets import OFFSET_UNIT, STRIDE
 from textspot.models.fcr import RecognizerConfig
 from textspot.models.spotting_network import RECOGNIZERS, ModelConfig, build_network
 from textspot.preprocess import PreprocessConfig
+from textspot.quant.folding import fold_batchnorm
 from textspot.runtime.protocol import Precision
 from textspot.runtime.torch_runtime import TorchRuntime, choose_device
 
@@ -50,7 +51,7 @@ def compare(options: Namespace, model: ModelConfig) -> int:
     for name in options.heads:
         chosen = replace(model, recognizer=choose_reader(model.recognizer, name))
         network = build_network(chosen, options.num_classes, STRIDE, OFFSET_UNIT, pixels.mean, pixels.std)
-        runtimes[name] = TorchRuntime(network, device, options.precision)
+        runtimes[name] = TorchRuntime(fold_batchnorm(network), device, options.precision)
     counts = {
         name: f"{sum(parameter.numel() for parameter in runtime.network.recognizer.parameters()) / 1e6:.2f} M"
         for name, runtime in runtimes.items()
@@ -58,9 +59,9 @@ def compare(options: Namespace, model: ModelConfig) -> int:
     print(f"torch {torch.__version__} on {device}, {options.num_threads} threads, {options.precision}")
     print(f"parameters: {counts}; {model.roi.width} columns\n")
     readings = [Reading(images, words) for images, words in product(options.images, options.words)]
-    rows = {reading: measure_readers(runtimes, reading, options.rounds) for reading in readings}
-    for what in (HEAD, CONTEXT):
-        print(f"{what}:\n\n{format_times(rows, what)}\n")
+    for part in (HEAD, CONTEXT):
+        rows = {reading: measure_readers(runtimes, reading, part, options.rounds) for reading in readings}
+        print(f"{part}:\n\n{format_times(rows)}\n")
     if options.profile:
         for reading in readings:
             print(f"images {reading.num_images}, words {reading.num_regions}:\n")
@@ -70,7 +71,7 @@ def compare(options: Namespace, model: ModelConfig) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ArgumentParser(description=__doc__.partition("\n\n    ")[0])
     parser.add_argument("--heads", nargs="+", default=list(RECOGNIZERS), help="fcr, crnn, crnn@0.5 and the like")
     parser.add_argument("--images", nargs="+", type=PositiveInt, default=[1, 8], help="of a batch")
     parser.add_argument("--words", nargs="+", type=PositiveInt, default=[1, 10, 50], help="in each image")

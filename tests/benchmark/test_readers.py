@@ -14,10 +14,12 @@ from textspot.benchmark.readers import (
     HEAD,
     Reading,
     choose_reader,
+    format_times,
     measure_readers,
     operator_shares,
     profile_reader,
 )
+from textspot.benchmark.timing import Timing
 from textspot.models.fcr import RecognizerConfig
 from textspot.models.text_pooling import PADDING_LOGIT, RoiConfig
 from textspot.runtime.torch_runtime import TorchRuntime
@@ -37,33 +39,50 @@ def test_a_name_of_no_reader(name):
         choose_reader(RecognizerConfig(), name)
 
 
+def build_runtime(reader, precision="float32"):
+    roi = RoiConfig(kind="proportional", width=16, min_width=8, taps=(2,))
+    model = replace(TINY_RECIPE.model, roi=roi, recognizer=choose_reader(TINY_RECIPE.model.recognizer, reader))
+    return TorchRuntime(build_tiny_network(replace(TINY_RECIPE, model=model)), torch.device("cpu"), precision)
+
+
 @pytest.fixture
 def runtimes():
-    roi = RoiConfig(kind="proportional", width=16, min_width=8, taps=(2,))
-    recipe = replace(TINY_RECIPE, model=replace(TINY_RECIPE.model, roi=roi))
-    return {name: TorchRuntime(build_tiny_network(recipe), torch.device("cpu")) for name in ("one", "other")}
+    return {name: build_runtime(reader) for name, reader in (("one", "fcr"), ("other", "crnn"))}
 
 
-def test_a_reading_reads_so_many_regions_to_their_last_column(runtimes):
-    runtime = runtimes["one"]
-    runs = Reading(2, 3).build(runtime)
+@pytest.mark.parametrize("reader", ["fcr", "crnn"])
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_reading_reads_so_many_regions_to_their_last_column(reader, precision):
+    runtime = build_runtime(reader, precision)
+    runs = Reading(2, 3).build_runs(runtime)
     network, logits = runtime.network, runs[HEAD]()
     assert logits.shape == (2, 3, network.roi.width // 2, network.recognizer.num_classes)
     assert (logits[..., 0] < PADDING_LOGIT).all()
-    with torch.inference_mode():
-        first = network.recognizer.classifier(runs[CONTEXT]())[:, :, 0, 0]
-    torch.testing.assert_close(first, logits[:, :, 0].flatten(0, 1))
+    context = runs[CONTEXT]()
+    assert context.dtype == (runtime.dtype or torch.float32)
+    with torch.inference_mode(), runtime.autocast():
+        classified = network.recognizer.classifier(context).squeeze(2).transpose(1, 2).float()
+    torch.testing.assert_close(classified, logits.flatten(0, 1))
 
 
-def test_heads_are_timed_in_turn_and_their_time_has_reasons(runtimes):
-    times = measure_readers(runtimes, Reading(1, 2), 2)
+@pytest.mark.parametrize("part", [HEAD, CONTEXT])
+def test_heads_are_timed_in_turn(part, runtimes):
+    times = measure_readers(runtimes, Reading(1, 2), part, 2)
     assert list(times) == ["one", "other"]
-    timings = [timing for parts in times.values() for timing in parts.values()]
-    assert [list(parts) for parts in times.values()] == [[HEAD, CONTEXT]] * 2
-    assert all(timing.count == 6 and len(timing.rounds_ms) == 2 for timing in timings)
+    assert all(timing.count == 6 and len(timing.rounds_ms) == 2 for timing in times.values())
+
+
+def test_the_time_of_a_head_has_reasons(runtimes):
     shares = profile_reader(runtimes["one"], Reading(1, 2), 3)
     assert len(shares) == 3
     assert any("conv" in operator for operator, _ in shares)
+
+
+def test_a_table_of_times():
+    fast, slow = Timing.of([[0.001], [0.002]]), Timing.of([[0.002], [0.006]])
+    table = format_times({Reading(1, 2): {"fcr": fast, "crnn": slow}})
+    assert table.splitlines()[0] == "| images | words in each | fcr | crnn |"
+    assert table.splitlines()[2] == "| 1 | 2 | 1.50 ms | 4.00 ms, 2.50 (2.00 to 3.00) |"
 
 
 def test_shares_are_those_of_operators():

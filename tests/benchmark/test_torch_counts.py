@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from textspot.benchmark.torch_counts import Counter, Traffic, measure_ceilings, time_runs
+from textspot.benchmark.torch_counts import LSTM_FLOPS, Counter, Traffic, measure_ceilings, time_runs
 
 FOUR = 4  # bytes of a float32
 
@@ -40,6 +40,17 @@ def test_multiplications_of_a_convolution_and_a_matrix_by_stage():
     assert counter.multiplications == {"convolution": 2 * (2 * 5 * 8 * 10 * 27), "matrix": 4 * 6 * 7}
     of_convolution = image.numel() + kernel.numel() + 2 * 5 * 8 * 10
     assert counter.num_bytes["convolution"] == 2 * FOUR * of_convolution
+
+
+def test_multiplications_of_lstms():
+    """Each time step is multiplied with every weight, and with no bias."""
+    lstm, counter = torch.nn.LSTM(6, 5, num_layers=2, bidirectional=True).eval(), Counter()
+    with torch.inference_mode(), counter.stage("lstm"):
+        lstm(torch.ones(7, 3, 6))
+    weights = sum(parameter.numel() for name, parameter in lstm.named_parameters() if "weight" in name)
+    assert counter.multiplications == {"lstm": 7 * 3 * weights}
+    of_gpu = LSTM_FLOPS[torch.ops.aten._cudnn_rnn](torch.Size([7, 3, 6]), [p.shape for p in lstm.parameters()], 4, None)
+    assert of_gpu == 2 * 7 * 3 * weights
 
 
 def test_ceilings_are_per_second():

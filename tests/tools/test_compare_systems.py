@@ -1,13 +1,19 @@
 """The systems side by side: each is trained once, and a second call only times them again."""
 
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 import yaml
 from tiny_runs import tiny_recipe
 from tool_modules import import_tool
 
-from textspot.models.spotting_network import ModelConfig
+from textspot.benchmark import comparison
+from textspot.benchmark.comparison import Choice, build_runtimes
+from textspot.benchmark.readers import Reading
+from textspot.benchmark.timing import Timing
+from textspot.models.spotting_network import RECOGNIZERS, ModelConfig
 from textspot.recipe import read_command_line
 
 tool = import_tool("compare_systems")
@@ -31,30 +37,28 @@ def test_systems_are_trained_once_and_stand_beside_each_other(tmp_path, capsys, 
     kept = json.loads((tmp_path / "out" / "ribbon_separate_crnn@0.5" / "1" / "recipe.json").read_text())
     assert (kept["seed"], kept["model"]["shared"], kept["model"]["recognizer"]["kind"]) == (1, False, "crnn")
 
-    monkeypatch.setattr(tool, "train", lambda _: pytest.fail("trained again"))
+    monkeypatch.setattr(comparison, "train", lambda _: pytest.fail("trained again"))
     (tmp_path / "out" / "ribbon_fcr" / "1" / "last" / "model.safetensors").unlink()  # figures are enough
     assert tool.main([*arguments, "--data.num_workers", "1"]) == 0  # where it runs does not matter
     assert tool.main([*arguments, "--train.steps", "13"]) == 1
-    assert "holds another recipe's run: choose another --out" in capsys.readouterr().err
+    assert "holds another recipe's run (train.steps): choose another --out" in capsys.readouterr().err
 
 
 def test_a_name_says_what_the_network_is():
-    base = read_command_line(["--config", "configs/rfcn_fcr.yaml"]).model
-    assert tool.Choice.of("rfcn_fcr").model(base) == base
-    for name in ("crnn", "separate_fcr", "separate_crnn"):
-        assert (
-            tool.Choice.of(f"rfcn_{name}").model(base)
-            == read_command_line([f"--config=configs/rfcn_{name}.yaml"]).model
-        )
-    assert tool.Choice.of("ribbon_fcr").model(base).backbone == ModelConfig().backbone
-    assert tool.Choice.of("rfcn_crnn@0.5").model(base).recognizer.widths == (32, 48, 64, 96)
+    recipe = read_command_line(["--config", "configs/rfcn_fcr.yaml"])
+    base = recipe.model
+    for name in ("rfcn_fcr", "rfcn_crnn", "rfcn_separate_fcr", "rfcn_separate_crnn"):
+        its_own = read_command_line([f"--config=configs/{name}.yaml"])
+        assert replace(recipe, run=its_own.run, model=Choice.parse(name).model(base)) == its_own
+    assert Choice.parse("ribbon_fcr").model(base).backbone == ModelConfig().backbone
+    assert Choice.parse("rfcn_crnn@0.5").model(base).recognizer.widths == (32, 48, 64, 96)
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("fcr", "no system is called 'fcr'; expected one of ribbon_fcr"),
-        ("rfcn_lstm", "no system is called 'rfcn_lstm'; expected one of ribbon_fcr"),
+        ("fcr", "no system is called 'fcr'; expected one of rfcn_fcr"),
+        ("rfcn_lstm", "no system is called 'rfcn_lstm'; expected one of rfcn_fcr"),
         ("rfcn_fcr@half", "no reader is called 'fcr@half'"),
         ("rfcn_fcr@", "no reader is called 'fcr@'"),
     ],
@@ -77,7 +81,7 @@ def test_a_name_that_says_nothing(name, message, tmp_path, capsys):
     ],
 )
 def test_what_makes_no_sense_is_said_before_anything_is_trained(option, message, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(tool, "train", lambda _: pytest.fail("trained"))
+    monkeypatch.setattr(comparison, "train", lambda _: pytest.fail("trained"))
     arguments = ["--config", "configs/rfcn_fcr.yaml", "--out", str(tmp_path / "out"), *option.split()]
     assert tool.main(arguments) == 1
     assert message in capsys.readouterr().err
@@ -87,15 +91,38 @@ def test_a_run_starts_from_its_namesake_of_an_earlier_call(tmp_path, capsys, mon
     def train(recipe):
         raise ValueError(f"would start from {recipe.train.init_from}")
 
-    monkeypatch.setattr(tool, "train", train)
-    earlier = tmp_path / "earlier" / "ribbon_fcr" / "3"
-    arguments = ["--config", "configs/rfcn_fcr.yaml", "--out", str(tmp_path / "out"), "--systems", "ribbon_fcr"]
+    monkeypatch.setattr(comparison, "train", train)
+    earlier, out = tmp_path / "earlier" / "ribbon_fcr" / "3", tmp_path / "out"
+    arguments = ["--config", "configs/rfcn_fcr.yaml", "--out", str(out), "--systems", "ribbon_fcr"]
     arguments += ["--start_from", str(tmp_path / "earlier"), "--seeds"]
     assert tool.main([*arguments, "3"]) == 1
-    assert str(earlier) in capsys.readouterr().err
-    (earlier / "last").mkdir(parents=True)
-    (earlier / "last" / "model.safetensors").touch()
+    assert f"{earlier}: no run came to its end there" in capsys.readouterr().err
+    assert not out.exists()
+    earlier.mkdir(parents=True)
+    (earlier / "figures.json").touch()
     assert tool.main([*arguments, "3"]) == 1
+    assert f"would start from {earlier}" in capsys.readouterr().err
+    assert tool.main([*arguments, "3", "--train.steps", "7"]) == 1  # nothing came of the other recipe
     assert f"would start from {earlier}" in capsys.readouterr().err
     assert tool.main([*arguments, "3", "--train.init_from", "spotter-s"]) == 1
     assert "leave train.init_from out" in capsys.readouterr().err
+
+
+def test_networks_are_those_of_their_names_and_alike_in_every_call(tmp_path):
+    names = ["ribbon_fcr", "ribbon_separate_crnn"]
+    first, second = (build_runtimes(tiny_recipe(tmp_path), names, torch.device("cpu")) for _ in range(2))
+    for name in names:
+        network = first[name].network
+        assert isinstance(network.recognizer, RECOGNIZERS[name.rpartition("_")[2]])
+        assert (network.reading_trunk is None) == ("separate" not in name)
+        assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.recognizer.modules())
+        for one, other in zip(network.parameters(), second[name].network.parameters(), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_fewer_words_than_are_to_be_read():
+    times = {"network": Timing.of([[0.5]]).to_dict()}
+    cell = {"num_images": 1, "num_regions": 50, "num_found": 50, "times": times}
+    assert tool.whole_times({"one": {"cells": [cell]}})[Reading(1, 50)]["one"].p50_ms == 500
+    with pytest.raises(ValueError, match="other reads 26 words where 50 are asked for"):
+        tool.whole_times({"one": {"cells": [cell]}, "other": {"cells": [{**cell, "num_found": 26}]}})

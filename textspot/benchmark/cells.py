@@ -45,12 +45,13 @@ def measure_cells(
 ) -> dict[str, dict[str, Any]]:
     """For each system, measured in turn on an RGB image (H, W, 3) uint8:
 
-    {"cells": [{"size": [H, W], "num_images", "num_regions", "warm_up": [runs, stable],
+    {"cells": [{"size": [H, W], "num_images", "num_regions", "num_found", "warm_up": [runs, stable],
                 "times": {"network": timing, "CTC decoding": timing},
                 "multiplications": {stage: n}, "bytes": {stage: n}, "device_s": [by CUDA events, on a GPU]}, ...],
      "parameters": n, "ceilings": {"multiplications_per_s", "bytes_per_s"}}
 
-    What is counted, and the ceilings, are there for PyTorch only.
+    An image may hold fewer regions than are to be read: `num_found` is the smallest number. What is counted, and the
+    ceilings, are there for PyTorch only.
     """
     results: dict[str, dict[str, Any]] = {name: {"cells": [], **_describe(system)} for name, system in systems.items()}
     for side, num_images, num_regions in product(config.sides, config.num_images, config.num_regions):
@@ -62,6 +63,7 @@ def measure_cells(
                 "size": list(pixels.shape[1:3]),
                 "num_images": num_images,
                 "num_regions": num_regions,
+                "num_found": min(len(found.scores) for found in system.spotter.runtime.spot(pixels, 0.0, num_regions)),
                 "warm_up": list(warm),
                 **_count(system, num_regions, pixels),
             }

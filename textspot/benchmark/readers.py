@@ -1,5 +1,5 @@
-"""The reading heads alone, FCR against CRNN: the claim of Sui et al. 2018 that convolutions in place of LSTMs are
-dramatically faster."""
+"""The reading heads alone, and in them the layers along the line, FCR against CRNN: the claim of Sui et al. 2018 that
+convolutions in place of LSTMs are dramatically faster."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +13,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from textspot.benchmark.cells import RUNS_PER_ROUND
+from textspot.benchmark.stages import synchronizer
 from textspot.benchmark.timing import Timing, measure_in_turn, ratio_in_turn, time_call, warm_up
 from textspot.geometry import box_to_quad, quad_to_ribbon
 from textspot.models.fcr import RecognizerConfig
@@ -23,8 +24,6 @@ from textspot.runtime.torch_runtime import TorchRuntime
 MOST_SCALE = 16  # a slip of the keyboard shall not ask for more memory than there is
 CHANNELS_STEP = 8  # what vector instructions take at a time
 HEAD, CONTEXT = "the reading head", "its layers along the line"
-
-Times = dict[str, dict[str, Timing]]  # by name and what was timed
 
 
 def choose_reader(base: RecognizerConfig, name: str) -> RecognizerConfig:
@@ -51,9 +50,9 @@ class Reading(NamedTuple):
     num_regions: int
 
     @torch.inference_mode()
-    def build(self, runtime: TorchRuntime) -> dict[str, Callable[[], Tensor]]:
+    def build_runs(self, runtime: TorchRuntime) -> dict[str, Callable[[], Tensor]]:
         """Functions that read them, of noise: what regions hold takes no part in the time. They fill their patches.
-        `HEAD` is the whole reading head, `CONTEXT` its layers along the line alone, which make FCR of CRNN."""
+        `HEAD` is the whole reading head, `CONTEXT` the part of it in which FCR and CRNN differ."""
         network = runtime.network
         height, width = network.roi.stride * network.roi.height, network.roi.stride * network.roi.width
         size = (height + -height % MULTIPLE, width + -width % MULTIPLE)
@@ -62,41 +61,45 @@ class Reading(NamedTuple):
         ribbons = torch.from_numpy(quad_to_ribbon(box_to_quad(box))).to(runtime.device)
         ribbons = ribbons.expand(self.num_images, self.num_regions, -1, -1, -1)
         patches = runtime.pool(runtime.encode(runtime.upload(noise)), ribbons)
-        lines: list[Tensor] = []
-        hook = network.recognizer.context.register_forward_pre_hook(lambda _, given: lines.extend(given))
-        runtime.recognize(patches, ribbons)
-        hook.remove()
+        with runtime.autocast():
+            collapsed = network.recognizer.collapse(*patches)
+        synchronize = synchronizer(runtime)
 
         @torch.inference_mode()
         def read() -> Tensor:
-            return runtime.recognize(patches, ribbons).cpu()  # which waits for a GPU
+            logits = runtime.recognize(patches, ribbons)
+            synchronize()
+            return logits
 
         @torch.inference_mode()
         def look_along() -> Tensor:
             with runtime.autocast():
-                context = network.recognizer.context(*lines)
-            return context[..., :1].cpu()
+                context = network.recognizer.context(collapsed)
+            synchronize()
+            return context
 
         return {HEAD: read, CONTEXT: look_along}
 
 
-def measure_readers(runtimes: Mapping[str, TorchRuntime], reading: Reading, num_rounds: int) -> Times:
-    """Times of the networks' reading heads, and of the layers along the line in them, in turn."""
-    runs = {name: reading.build(runtime) for name, runtime in runtimes.items()}
-    for parts in runs.values():
-        for run in parts.values():
-            warm_up(run)
+def measure_readers(
+    runtimes: Mapping[str, TorchRuntime], reading: Reading, part: str, num_rounds: int
+) -> dict[str, Timing]:
+    """Times of the networks' reading heads, in turn; `part` is `HEAD` or `CONTEXT`."""
+    runs = {name: reading.build_runs(runtime)[part] for name, runtime in runtimes.items()}
+    for run in runs.values():
+        warm_up(run)
 
-    def measure(parts: Mapping[str, Callable[[], object]], _: int) -> dict[str, float]:
-        return {part: time_call(run) for part, run in parts.items()}
+    def measure(run: Callable[[], object], _: int) -> dict[str, float]:
+        return {part: time_call(run)}
 
-    contestants = {name: partial(measure, parts) for name, parts in runs.items()}
-    return measure_in_turn(contestants, range(RUNS_PER_ROUND), num_rounds)
+    contestants = {name: partial(measure, run) for name, run in runs.items()}
+    found = measure_in_turn(contestants, range(RUNS_PER_ROUND), num_rounds)
+    return {name: times[part] for name, times in found.items()}
 
 
 def profile_reader(runtime: TorchRuntime, reading: Reading, num_operators: int = 5) -> list[tuple[str, float]]:
     """Where the time of a reading head goes: the operators that take most of it, and their share of it."""
-    run = reading.build(runtime)[HEAD]
+    run = reading.build_runs(runtime)[HEAD]
     warm_up(run)
     on_gpu = runtime.device.type == "cuda"
     with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]) as profiler:
@@ -114,13 +117,13 @@ def operator_shares(events: Iterable[Any], on_gpu: bool) -> list[tuple[str, floa
     return [(name, times[name] / total) for name in sorted(times, key=times.__getitem__, reverse=True)]
 
 
-def format_times(rows: Mapping[Reading, Times], what: str) -> str:
+def format_times(rows: Mapping[Reading, Mapping[str, Timing]]) -> str:
     """Markdown of what was timed in turn, by number of images and of words in each: milliseconds, and how many times as
     long as the first column, with the lowest and the highest of the rounds."""
     names = list(next(iter(rows.values())))
     lines = [f"| images | words in each | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
     for (num_images, num_words), times in rows.items():
-        base, *others = (timings[what] for timings in times.values())
+        base, *others = times.values()
         columns = [f"{base.p50_ms:.2f} ms"]
         columns += [f"{other.p50_ms:.2f} ms, {ratio_in_turn(base, other)}" for other in others]
         lines.append(f"| {num_images} | {num_words} | {' | '.join(columns)} |")

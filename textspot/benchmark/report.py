@@ -133,7 +133,9 @@ def _cell_rows(systems: Results) -> Rows:
 
 def _describe_cell(cell: dict[str, Any]) -> list[str]:
     """The columns `CELL`."""
-    return [" x ".join(map(str, cell["size"])), str(cell["num_images"]), str(cell["num_regions"])]
+    wanted, found = cell["num_regions"], cell.get("num_found", cell["num_regions"])  # older files hold none
+    words = str(wanted) if found == wanted else f"{wanted}, {found} found"
+    return [" x ".join(map(str, cell["size"])), str(cell["num_images"]), words]
 
 
 def _utilisation(cell: dict[str, Any], ceilings: dict[str, float] | None, network: Timing) -> list[str]:

@@ -14,6 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+aten = torch.ops.aten
+
 NUM_RUNS = 10  # of which the fastest one is the ceiling
 MATRIX_SIDE = {"cpu": 2048, "cuda": 8192}
 COPY_BYTES = {"cpu": 2**27, "cuda": 2**30}  # far more than a cache holds
@@ -35,8 +37,20 @@ class Traffic(TorchDispatchMode):
         return result
 
 
+def _lstm_flops(sequence: torch.Size, *weights: torch.Size) -> int:
+    """Of a sequence (T, B, C), or (B, T, C), by weights that each time step is multiplied with."""
+    return 2 * sequence[0] * sequence[1] * sum(shape.numel() for shape in weights if len(shape) == 2)
+
+
+LSTM_FLOPS = {  # which torch's own counter passes over
+    aten.mkldnn_rnn_layer: lambda sequence, inputs, hidden, *_, **__: _lstm_flops(sequence, inputs, hidden),
+    aten._cudnn_rnn: lambda sequence, weights, *_, **__: _lstm_flops(sequence, *weights),
+}
+
+
 class Counter:
-    """Adds up multiplications (half of the FLOPs: those of convolutions and matrices) and bytes moved, by stage."""
+    """Adds up multiplications (half of the FLOPs: those of convolutions, LSTMs and matrices) and bytes moved, by
+    stage."""
 
     def __init__(self) -> None:
         self.multiplications: dict[str, int] = defaultdict(int)
@@ -45,7 +59,7 @@ class Counter:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Count what is done inside."""
-        with Traffic() as traffic, FlopCounterMode(display=False) as flops:
+        with Traffic() as traffic, FlopCounterMode(display=False, custom_mapping=LSTM_FLOPS) as flops:
             yield
         self.multiplications[name] += flops.get_total_flops() // 2
         self.num_bytes[name] += traffic.num_bytes

@@ -108,10 +108,14 @@ class Recognizer(nn.Module):
         if self.training and patches.shape[0] == 0:
             touch = torch.stack([parameter.sum() for parameter in self.parameters()]).sum() + patches.sum()
             return touch.new_zeros(0, patches.shape[3] // COLUMNS_PER_STEP, self.num_classes) + 0 * touch
+        logits = self.classifier(self.context(self.collapse(patches, *finer)))
+        return logits.squeeze(2).transpose(1, 2).float()
+
+    def collapse(self, patches: Tensor, *finer: Tensor) -> Tensor:
+        """Patches as in `forward` to what the context is given: (R, config.widths[-1], 1, T)."""
         for tap, fine in zip(self.taps.values(), finer, strict=True):
             patches = patches + tap(fine)
-        logits = self.classifier(self.context(self.patches(patches)))
-        return logits.squeeze(2).transpose(1, 2).float()
+        return self.patches(patches)
 
 
 class FullyConvolutionalRecognizer(Recognizer):
