@@ -107,7 +107,7 @@ def _describe(system: System) -> dict[str, Any]:
 
 
 def _count(system: System, num_regions: int, pixels: np.ndarray) -> dict[str, Any]:
-    """Multiplications and bytes moved by stage; on a GPU the times between CUDA events too (not yet run on one).
+    """Multiplications and bytes moved by stage; on a GPU the times between CUDA events too.
     Compiled kernels do not show what they do."""
     runtime = as_torch(system.spotter.runtime)
     if runtime is None or system.config.compile:

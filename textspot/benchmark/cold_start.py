@@ -74,7 +74,7 @@ def start_cold(task: Mapping[str, Any]) -> ColdStart:
 
 
 def _gpu_bytes() -> int | None:
-    """The most that PyTorch has taken of a GPU; None without one. Not yet run on a GPU."""
+    """The most that PyTorch has taken of a GPU; None without one."""
     torch = sys.modules.get("torch")
     return torch.cuda.max_memory_allocated() if torch and torch.cuda.is_initialized() else None
 

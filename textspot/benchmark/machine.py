@@ -52,7 +52,7 @@ def _find_version(package: str) -> str | None:
 
 
 def _describe_gpu() -> str | None:
-    """Name, driver and clocks (now, highest) of the first NVIDIA GPU as `nvidia-smi` says them. Not yet run on one."""
+    """Name, driver and clocks (now, highest) of the first NVIDIA GPU as `nvidia-smi` says them."""
     query = "--query-gpu=name,driver_version,clocks.sm,clocks.max.sm,clocks.mem,clocks.max.mem"
     command = ["nvidia-smi", query, "--format=csv,noheader"]
     try:

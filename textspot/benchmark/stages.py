@@ -108,7 +108,7 @@ def is_on_gpu(runtime: Runtime) -> bool:
 
 
 def synchronizer(runtime: Runtime) -> Callable[[], object]:
-    """What waits until the runtime has done all that was begun. Not yet run on a GPU."""
+    """What waits until the runtime has done all that was begun."""
     if not is_on_gpu(runtime):
         return lambda: None
     import torch

@@ -1,7 +1,4 @@
-"""What the network does, counted, and what this device can do at most, measured: together, how well it is used.
-
-The path of a GPU, CUDA events, has not yet been run on one.
-"""
+"""What the network does, counted, and what this device can do at most, measured: together, how well it is used."""
 
 import time
 from collections import defaultdict
@@ -99,7 +96,6 @@ def time_runs(run: Callable[[], Any], device: torch.device, num_runs: int = NUM_
 
 
 def _time_with_events(run: Callable[[], Any], num_runs: int) -> list[float]:
-    """Not yet run on a GPU."""
     pairs = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(num_runs)]
     for start, end in pairs:
         start.record()
