@@ -21,16 +21,6 @@ from typing import Any
 import torch
 
 from textspot.benchmark.cells import CellConfig, measure_cells
-from textspot.benchmark.comparison import (
-    NAMES,
-    build_runtimes,
-    check_run,
-    format_figures,
-    open_validation,
-    plot_figures,
-    recipe_of,
-    train_systems,
-)
 from textspot.benchmark.readers import (
     CONTEXT,
     HEAD,
@@ -44,6 +34,16 @@ from textspot.benchmark.systems import System
 from textspot.benchmark.timing import Timing
 from textspot.checkpoint import write_atomically
 from textspot.command_line import run_command
+from textspot.comparison import (
+    NAMES,
+    build_runtimes,
+    check_run,
+    format_figures,
+    open_validation,
+    plot_figures,
+    recipe_of,
+    train_systems,
+)
 from textspot.inference import Spotter
 from textspot.model_card import ModelCard
 from textspot.recipe import Recipe, read_command_line

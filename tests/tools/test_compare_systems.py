@@ -9,10 +9,10 @@ import yaml
 from tiny_runs import tiny_recipe
 from tool_modules import import_tool
 
-from textspot.benchmark import comparison
-from textspot.benchmark.comparison import Choice, build_runtimes
+from textspot import comparison
 from textspot.benchmark.readers import Reading
 from textspot.benchmark.timing import Timing
+from textspot.comparison import Choice, build_runtimes
 from textspot.models.spotting_network import RECOGNIZERS, ModelConfig
 from textspot.recipe import read_command_line
 
