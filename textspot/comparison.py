@@ -153,6 +153,25 @@ def format_figures(cells: Sequence[Mapping[str, Any]], costs: Mapping[str, Mappi
     return "\n".join(lines)
 
 
+def format_differences(cells: Sequence[Mapping[str, Any]]) -> str:
+    """Markdown: joint minus separate training, and FCR minus CRNN, of systems that differ in nothing else: the mean over
+    the seeds that both have, the lowest and the highest. A seed is the same order of images for both. Nothing if no two
+    systems are such a pair."""
+    figures = {(cell["system"], cell["seed"]): cell for cell in cells}
+    lines = [f"| difference | {' | '.join(FIGURES)} |", "|---" * (len(FIGURES) + 1) + "|"]
+    for name in dict.fromkeys(system for system, _ in figures):
+        detector, *_, reader = name.split("_")
+        for other in (f"{detector}_{SEPARATE}_{reader}", name.replace("_fcr", "_crnn")):
+            seeds = [seed for system, seed in figures if system == name and (other, seed) in figures]
+            if other != name and seeds:
+                columns = []
+                for what in FIGURES:
+                    values = [figures[name, seed][what] - figures[other, seed][what] for seed in seeds]
+                    columns.append(f"{statistics.mean(values):+.3f} ({min(values):+.3f} to {max(values):+.3f})")
+                lines.append(f"| {name} - {other} | {' | '.join(columns)} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
 def plot_figures(cells: Sequence[Mapping[str, Any]], path: Path) -> None:
     """The figures of every system, a dot for each seed."""
     from matplotlib.figure import Figure  # an extra

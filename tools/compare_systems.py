@@ -38,6 +38,7 @@ from textspot.comparison import (
     NAMES,
     build_runtimes,
     check_run,
+    format_differences,
     format_figures,
     open_validation,
     plot_figures,
@@ -85,6 +86,7 @@ def compare(options: argparse.Namespace, recipe: Recipe) -> int:
             f"{recipe.train.steps} steps of {recipe.train.batch_size} images{began}; times: {describe_device(device)}, "
             "float32, in turn, medians",
             format_figures(cells, costs),
+            *filter(None, [format_differences(cells)]),
             *times,
             "",
         ]

@@ -126,3 +126,17 @@ def test_fewer_words_than_are_to_be_read():
     assert tool.whole_times({"one": {"cells": [cell]}})[Reading(1, 50)]["one"].p50_ms == 500
     with pytest.raises(ValueError, match="other reads 26 words where 50 are asked for"):
         tool.whole_times({"one": {"cells": [cell]}, "other": {"cells": [{**cell, "num_found": 26}]}})
+
+
+def test_differences_are_those_of_the_same_seed():
+    def cell(system, seed, value):
+        return {"system": system, "seed": seed, **dict.fromkeys(comparison.FIGURES, value)}
+
+    cells = [cell("rfcn_fcr", 0, 0.5), cell("rfcn_fcr", 1, 0.75), cell("rfcn_separate_fcr", 1, 0.5)]
+    cells += [cell("rfcn_crnn", 0, 0.75), cell("rfcn_crnn", 1, 0.75), cell("ribbon_crnn", 0, 0.1)]
+    lines = comparison.format_differences(cells).splitlines()[2:]
+    assert [line.split(" | ")[:2] for line in lines] == [
+        ["| rfcn_fcr - rfcn_separate_fcr", "+0.250 (+0.250 to +0.250)"],
+        ["| rfcn_fcr - rfcn_crnn", "-0.125 (-0.250 to +0.000)"],
+    ]
+    assert comparison.format_differences(cells[:2]) == ""
