@@ -154,9 +154,9 @@ def format_figures(cells: Sequence[Mapping[str, Any]], costs: Mapping[str, Mappi
 
 
 def format_differences(cells: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown: joint minus separate training, and FCR minus CRNN, of systems that differ in nothing else: the mean over
-    the seeds that both have, the lowest and the highest. A seed is the same order of images for both. Nothing if no two
-    systems are such a pair."""
+    """Markdown: joint minus separate training, and FCR minus CRNN, of systems that differ in nothing else: the mean
+    over the seeds that both have, the lowest and the highest. A seed is the same order of images for both. Nothing if
+    no two systems are such a pair."""
     figures = {(cell["system"], cell["seed"]): cell for cell in cells}
     lines = [f"| difference | {' | '.join(FIGURES)} |", "|---" * (len(FIGURES) + 1) + "|"]
     for name in dict.fromkeys(system for system, _ in figures):
