@@ -123,8 +123,7 @@ def open_validation(recipe: Recipe) -> Reader:
 
 
 def build_runtimes(recipe: Recipe, names: Sequence[str], device: torch.device) -> dict[str, TorchRuntime]:
-    """The networks as they run once trained, but untrained: weights take no part in the time, and where a trained
-    R-FCN finds no more words an untrained one still does."""
+    """The networks as they run once trained, but untrained: weights take no part in the time."""
     runtimes = {}
     for name in names:
         torch.manual_seed(0)

@@ -18,9 +18,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from textspot.benchmark.cells import CellConfig, measure_cells
+from textspot.benchmark.cells import BELOW_ALL, CellConfig, measure_cells, resize
 from textspot.benchmark.readers import (
     CONTEXT,
     HEAD,
@@ -50,7 +51,7 @@ from textspot.model_card import ModelCard
 from textspot.recipe import Recipe, read_command_line
 from textspot.runtime.build import RuntimeConfig
 from textspot.runtime.protocol import count_cpus
-from textspot.runtime.torch_runtime import choose_device
+from textspot.runtime.torch_runtime import TorchRuntime, choose_device
 
 
 def plan_runs(options: argparse.Namespace, recipe: Recipe) -> dict[tuple[str, int], Recipe]:
@@ -107,7 +108,9 @@ def measure(
     runtimes = build_runtimes(recipe, options.systems, device)
     card, where = ModelCard(recipe.to_dict()), RuntimeConfig("pytorch", str(device), num_threads=count_cpus())
     systems = {name: System(Path(name), where, Spotter(runtime, card)) for name, runtime in runtimes.items()}
-    costs = measure_cells(systems, open_validation(recipe).sample(0).image, options.rounds, config)
+    image = open_validation(recipe).sample(0).image
+    check_words(runtimes, resize(image, options.side), max(options.words))
+    costs = measure_cells(systems, image, options.rounds, config)
     rows = whole_times(costs)
     parts = [f"The whole network:\n\n{format_times(rows)}"]
     for part in (HEAD, CONTEXT):
@@ -119,17 +122,21 @@ def measure(
     return costs, [*parts, f"Where the time of {HEAD} goes, {where_read}:\n\n{format_profiles(profiles)}"]
 
 
+def check_words(runtimes: Mapping[str, TorchRuntime], pixels: np.ndarray, num_words: int) -> None:
+    """A ValueError if a network cannot read so many words in an image (H, W, 3) uint8."""
+    for name, runtime in runtimes.items():
+        found = len(runtime.spot(pixels[None], BELOW_ALL, num_words)[0].scores)
+        if found < num_words:
+            raise ValueError(
+                f"{name} reads {found} words where {num_words} are asked for: choose a larger --side, or fewer --words"
+            )
+
+
 def whole_times(costs: Mapping[str, Mapping[str, Any]]) -> dict[Reading, dict[str, Timing]]:
-    """Of the whole networks, out of what `measure_cells` gives. A system that found fewer words than were to be read is
-    a ValueError."""
+    """Of the whole networks, out of what `measure_cells` gives."""
     rows: dict[Reading, dict[str, Timing]] = {}
     for name, cost in costs.items():
         for cell in cost["cells"]:
-            if cell["num_found"] < cell["num_regions"]:
-                raise ValueError(
-                    f"{name} reads {cell['num_found']} words where {cell['num_regions']} are asked for: choose a "
-                    "larger --side, or fewer --words"
-                )
             row = rows.setdefault(Reading(cell["num_images"], cell["num_regions"]), {})
             row[name] = Timing.from_dict(cell["times"]["network"])
     return rows

@@ -111,7 +111,8 @@ def test_boxes_come_best_first_and_what_lies_behind_has_score_0(head):
 
 def test_of_two_identical_boxes_one_is_found(head):
     maps = build_maps(WORDS[[0, 0]], text=1.0)
-    assert head.count_peaks(maps, 0.5) == 1
+    assert head.count_peaks(maps, 0.5) == head.count_peaks(maps, 0.0) == 1
+    assert head.count_peaks(maps, -1.0) == maps.proposals.shape[1]  # the other one, and room for more
 
 
 @pytest.mark.parametrize("num_slots", [0, 1, 20, 30])

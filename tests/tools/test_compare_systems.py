@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -10,8 +11,6 @@ from tiny_runs import tiny_recipe
 from tool_modules import import_tool
 
 from textspot import comparison
-from textspot.benchmark.readers import Reading
-from textspot.benchmark.timing import Timing
 from textspot.comparison import Choice, build_runtimes
 from textspot.models.spotting_network import RECOGNIZERS, ModelConfig
 from textspot.recipe import read_command_line
@@ -120,12 +119,12 @@ def test_networks_are_those_of_their_names_and_alike_in_every_call(tmp_path):
             assert torch.equal(one, other)
 
 
-def test_fewer_words_than_are_to_be_read():
-    times = {"network": Timing.of([[0.5]]).to_dict()}
-    cell = {"num_images": 1, "num_regions": 50, "num_found": 50, "times": times}
-    assert tool.whole_times({"one": {"cells": [cell]}})[Reading(1, 50)]["one"].p50_ms == 500
-    with pytest.raises(ValueError, match="other reads 26 words where 50 are asked for"):
-        tool.whole_times({"one": {"cells": [cell]}, "other": {"cells": [{**cell, "num_found": 26}]}})
+def test_fewer_words_than_are_to_be_read(tmp_path):
+    runtimes = build_runtimes(tiny_recipe(tmp_path), ["ribbon_fcr"], torch.device("cpu"))
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    tool.check_words(runtimes, pixels, 1)
+    with pytest.raises(ValueError, match=r"ribbon_fcr reads \d+ words where 300 are asked for"):
+        tool.check_words(runtimes, pixels, 300)
 
 
 def test_differences_are_those_of_the_same_seed():

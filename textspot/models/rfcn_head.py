@@ -87,9 +87,10 @@ class RfcnHead(Detector):
         return boxes_to_ribbons(boxes), F.pad(scores_BP, (0, missing))[:, : len(slots)]
 
     def count_peaks(self, maps: RfcnMaps, threshold: float | Tensor) -> Tensor:
-        """The largest number () of boxes at or above the threshold in any image of the batch."""
+        """The largest number () of boxes at or above the threshold in any image of the batch; below 0 it counts the
+        suppressed ones, whose score is 0, too."""
         _, scores_BP = self._detect(maps)
-        return ((scores_BP >= threshold) & (scores_BP > 0)).sum(dim=1).max()
+        return ((scores_BP >= threshold) & ((scores_BP > 0) | (threshold < 0))).sum(dim=1).max()
 
     def loss_terms(self, maps: RfcnMaps, targets: BoxTargets[Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
         """The terms by name, each a sum and its denominator: of a score the number of examples, of a geometry that of
