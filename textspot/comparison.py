@@ -172,7 +172,7 @@ def format_differences(cells: Sequence[Mapping[str, Any]]) -> str:
 
 
 def plot_figures(cells: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """The figures of every system, a dot for each seed."""
+    """The figures of every system: a dot for each seed, a line for their mean."""
     from matplotlib.figure import Figure  # an extra
 
     names = list(dict.fromkeys(cell["system"] for cell in cells))
@@ -180,9 +180,10 @@ def plot_figures(cells: Sequence[Mapping[str, Any]], path: Path) -> None:
     for what, axes in zip(FIGURES, figure.subplots(1, len(FIGURES), sharey=True), strict=True):
         for name in names:
             values = [cell[what] for cell in cells if cell["system"] == name]
-            axes.barh(name, statistics.mean(values), color="lightsteelblue")
-            axes.plot(values, [name] * len(values), "o", color="black", markersize=4)
+            axes.plot(values, [name] * len(values), "o", color="steelblue", markersize=5, alpha=0.7)
+            axes.plot(statistics.mean(values), name, "|", color="black", markersize=16)
         axes.set(xlabel=what)
-        axes.set_xlim(left=0)
+        axes.grid(axis="x", alpha=0.3)
+        axes.locator_params(axis="x", nbins=4)
     axes.invert_yaxis()
     write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=90))
