@@ -73,14 +73,15 @@ def recipe_of(recipe: Recipe, name: str, seed: int, out: Path, start_from: Path 
     return replace(one, train=replace(one.train, init_from=str(start_from / name / str(seed))))
 
 
-def check_run(recipe: Recipe) -> None:
-    """A ValueError if the folder of a run holds another recipe's, or if what it starts from is not there."""
+def check_run(recipe: Recipe, starts_from_run: bool) -> None:
+    """A ValueError if the folder of a run holds another recipe's, or if the run that it starts from did not end."""
     folder, init_from = Path(recipe.run), recipe.train.init_from
     if (folder / FIGURES_FILE).exists() or (folder / "last").exists():
         kept = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))
         if changed := changed_keys(kept, _what_matters(recipe)):
             raise ValueError(f"{folder} holds another recipe's run ({', '.join(changed)}): choose another --out")
-    if not (folder / FIGURES_FILE).exists() and init_from and not (Path(init_from) / FIGURES_FILE).exists():
+    is_missing = starts_from_run and not (Path(str(init_from)) / FIGURES_FILE).exists()
+    if is_missing and not (folder / FIGURES_FILE).exists():
         raise ValueError(
             f"{init_from}: no run came to its end there; --start_from expects the --out of an earlier call"
         )

@@ -69,7 +69,7 @@ def plan_runs(options: argparse.Namespace, recipe: Recipe) -> dict[tuple[str, in
         for seed, name in product(options.seeds, options.systems)
     }
     for one in recipes.values():
-        check_run(one)
+        check_run(one, options.start_from is not None)
     return recipes
 
 

@@ -105,6 +105,8 @@ def test_a_run_starts_from_its_namesake_of_an_earlier_call(tmp_path, capsys, mon
     assert f"would start from {earlier}" in capsys.readouterr().err
     assert tool.main([*arguments, "3", "--train.init_from", "spotter-s"]) == 1
     assert "leave train.init_from out" in capsys.readouterr().err
+    assert tool.main([*arguments[:-3], "--train.init_from", "spotter-s"]) == 1  # all from the same weights
+    assert "would start from spotter-s" in capsys.readouterr().err
 
 
 def test_networks_are_those_of_their_names_and_alike_in_every_call(tmp_path):
