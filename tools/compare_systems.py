@@ -82,16 +82,14 @@ def compare(options: argparse.Namespace, recipe: Recipe) -> int:
     torch.set_num_threads(count_cpus())
     costs, times = measure(recipe, options, device, config)
     began = f", begun with the weights of {options.start_from}" if options.start_from else ""
-    page = "\n\n".join(
-        [
-            f"{recipe.train.steps} steps of {recipe.train.batch_size} images{began}; times: {describe_device(device)}, "
-            "float32, in turn, medians",
-            format_figures(cells, costs),
-            *filter(None, [format_differences(cells)]),
-            *times,
-            "",
-        ]
-    )
+    trained = f"{recipe.train.steps} steps of {recipe.train.batch_size} images{began}"
+    parts = [
+        f"{trained}; times: {describe_device(device)}, float32, in turn, medians",
+        format_figures(cells, costs),
+        format_differences(cells),
+        *times,
+    ]
+    page = "\n\n".join(part for part in parts if part) + "\n"
     print(page)
     write_atomically(options.out / "systems.md", lambda file: file.write_text(page, encoding="utf-8"))
     try:

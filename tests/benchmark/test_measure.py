@@ -100,6 +100,7 @@ def test_cells_hold_the_number_of_regions_that_was_asked_for(report, system):
         ([64, 96], 2, 1),
         ([64, 96], 2, 20),
     ]
+    assert [cell["num_found"] for cell in cells] == [1, 20]
     few, many = (cell["multiplications"] for cell in cells)
     assert many["recogniser"] == 20 * few["recogniser"] > 0
     assert many["backbone and neck"] == few["backbone and neck"] > 0
@@ -108,6 +109,12 @@ def test_cells_hold_the_number_of_regions_that_was_asked_for(report, system):
     per_cell = channels * channels * 9 + channels * 17  # the tower, and its score and geometry
     assert few["detector"] == 2 * (64 // 4) * (96 // 4) * per_cell
     assert report["systems"][NAME]["parameters"] == sum(p.numel() for p in system.spotter.runtime.network.parameters())
+
+
+def test_an_image_with_fewer_regions_than_asked_for_says_so(report):
+    cells = report["systems"][NAME]["cells"]
+    short = {**report, "systems": {NAME: {**report["systems"][NAME], "cells": [{**cells[1], "num_found": 7}]}}}
+    assert "20, 7 found" in to_markdown(short)
 
 
 def test_a_peer_has_a_ratio_to_each_system(report):

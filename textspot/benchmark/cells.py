@@ -64,9 +64,7 @@ def measure_cells(
                 "size": list(pixels.shape[1:3]),
                 "num_images": num_images,
                 "num_regions": num_regions,
-                "num_found": min(
-                    len(found.scores) for found in system.spotter.runtime.spot(pixels, BELOW_ALL, num_regions)
-                ),
+                "num_found": _count_found(system, num_regions, pixels),
                 "warm_up": list(warm),
                 **_count(system, num_regions, pixels),
             }
@@ -115,8 +113,8 @@ def _describe(system: System) -> dict[str, Any]:
 
 
 def _count(system: System, num_regions: int, pixels: np.ndarray) -> dict[str, Any]:
-    """Multiplications and bytes moved by stage; on a GPU the times between CUDA events too.
-    Compiled kernels do not show what they do."""
+    """Multiplications and bytes moved by stage; on a GPU the times between CUDA events too. Compiled kernels do not
+    show what they do."""
     runtime = as_torch(system.spotter.runtime)
     if runtime is None or system.config.compile:
         return {}
