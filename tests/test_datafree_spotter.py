@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_spotter import TINY_RECIPE, build_tiny_network
+from tiny_spotter import TINY_RECIPE, VIT_RECIPE, build_tiny_network
 from torch import nn
 from torch.nn import functional as F
 
@@ -22,9 +22,7 @@ from textspot.datafree import (
     watch_statistics,
 )
 from textspot.geometry import polygon_to_box, ribbon_sizes
-from textspot.models.backbone import BackboneConfig
 from textspot.models.detector import DetectorConfig
-from textspot.models.vit import VitConfig
 from textspot.quant import QuantConfig, build_method, calibrate, freeze, quantize
 from textspot.quant.attention import expose_attention, watch_attention
 from textspot.quant.datafree.synthesis import Jitter
@@ -32,9 +30,6 @@ from textspot.quant.layers import QuantSoftmax
 from textspot.recipe import build_spotting_network
 from textspot.text.ctc import min_time_steps
 
-VIT_RECIPE = replace(
-    TINY_RECIPE, model=replace(TINY_RECIPE.model, backbone=BackboneConfig("vit", vit=VitConfig(16, 2, 2)))
-)
 RECIPES = {"slim_resnet": TINY_RECIPE, "vit": VIT_RECIPE}
 SIZE = (96, 128)
 WORDS = LayoutConfig(words=(1, 4), length=(1, 4), height=(10, 24))
@@ -168,7 +163,7 @@ def test_all_terms_together(kind):
     again.load_state_dict(states[0])
     assert torch.equal(again.run(), images)
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
-    quantized = quantize(expose_attention(network) if kind == "vit" else network, QuantConfig(build_method("rtn")))
+    quantized = quantize(expose_attention(network), QuantConfig(build_method("rtn")))
     pixels = synthesis.space.to_pixels(images).split(1)
     calibrate(quantized, pixels, lambda network, image: network.spot(image, torch.zeros(3)))
     freeze(quantized)

@@ -16,6 +16,7 @@ from textspot.models.fcr import RecognizerConfig
 from textspot.models.neck import NeckConfig
 from textspot.models.spotting_network import ModelConfig, SpottingNetwork
 from textspot.models.text_pooling import RoiConfig
+from textspot.models.vit import VitConfig
 from textspot.postprocess import PostprocessConfig
 from textspot.recipe import Recipe, build_spotting_network
 from textspot.text.charset import TextConfig
@@ -32,6 +33,9 @@ TINY_RECIPE = Recipe(
         RecognizerConfig(widths=(8, 8, 16, 16), context_layers=1, blocks=(0, 0, 0), context_blocks=0),
     ),
     postprocess=PostprocessConfig(text_power=0.0),  # random weights read nothing with certainty
+)
+VIT_RECIPE = dataclasses.replace(
+    TINY_RECIPE, model=dataclasses.replace(TINY_RECIPE.model, backbone=BackboneConfig("vit", vit=VitConfig(16, 2, 2)))
 )
 
 

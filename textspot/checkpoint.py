@@ -18,6 +18,7 @@ from torch import nn
 from textspot.model_card import ANOTHER_VERSION, MODEL_FILE, CheckpointError, ModelCard
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.quant import storage as quant_storage
+from textspot.quant.attention import expose_attention
 from textspot.quant.layers import quantized_layers
 from textspot.quant.storage import FORMAT as QUANTIZED
 from textspot.recipe import build_spotting_network, network_recipe_from_dict
@@ -116,7 +117,7 @@ def save_quantized(path: Path, network: nn.Module, card: ModelCard) -> None:
 
 def _load_quantized(path: Path, network: SpottingNetwork) -> SpottingNetwork:
     try:
-        return cast(SpottingNetwork, quant_storage.load(path, network))
+        return cast(SpottingNetwork, quant_storage.load(path, expose_attention(network)))
     except ValueError as error:
         raise CheckpointError(str(error)) from error
 

@@ -31,6 +31,7 @@ from textspot.compression.toolkits import TOOLKITS
 from textspot.data.lmdb_records import Reader
 from textspot.inference import find_weights
 from textspot.progress import track
+from textspot.quant.attention import expose_attention
 from textspot.quant.methods import METHODS
 from textspot.runtime.build import RuntimeName
 
@@ -95,6 +96,7 @@ def quantize(options: Namespace) -> int:
     """Make every network, judge it, and write the table."""
     variants = read_variants(options.methods, options.bits)
     network, card = load_model(find_weights(options.weights))
+    network = expose_attention(network)
     readers = {str(path): Reader(path) for path in options.judge}
     judges = Judges(readers, options.runtime, options.precision, options.threads)
     beside = {str(folder): read_beside(folder, variants, network, card, judges) for folder in options.beside}

@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from tiny_spotter import VIT_RECIPE, build_tiny_card, build_tiny_network, noise
 
 import textspot
 from textspot.checkpoint import load_mean, load_model, save_quantized
@@ -23,7 +24,7 @@ from textspot.data.lmdb_records import Reader
 from textspot.inference import Spotter
 from textspot.model_card import CheckpointError
 from textspot.quant import build_method, count_bytes
-from textspot.quant.layers import quantized_layers
+from textspot.quant.layers import QuantMatMul, QuantSoftmax, quantized_layers
 from textspot.runtime.export import export_onnx
 from textspot.runtime.torch_runtime import TorchRuntime
 
@@ -87,6 +88,25 @@ def test_saved_and_loaded_it_reads_the_same_and_takes_a_quarter(learned, quantiz
     weights = sum(layer.weight.numel() for layer in quantized_layers(quantized).values())
     assert counts["weights"] == weights
     assert (tmp_path / "model.safetensors").stat().st_size < 0.4 * file.stat().st_size
+
+
+def test_attention_in_the_trunk_is_quantised_saved_and_loaded(tmp_path):
+    network, card = build_tiny_network(VIT_RECIPE), build_tiny_card(VIT_RECIPE)
+    images = [noise(64, 96, seed) for seed in range(2)]
+    quantized = quantize_spotter(network, card, SpotterQuantConfig(build_method("aser", 4, 8), few_weights=300), images)
+    block = quantized.backbone.blocks[0]
+    assert isinstance(block.self_attention.scores, QuantMatMul)
+    assert isinstance(block.self_attention.mix, QuantMatMul)
+    assert isinstance(block.self_attention.softmax, QuantSoftmax)
+    bits = {name: layer.config.weight.bits for name, layer in quantized_layers(block).items()}
+    assert bits == {"self_attention.qkv": 4, "self_attention.projection": 8, "mlp.0": 4, "mlp.3": 4}  # 256 are few
+    save_quantized(tmp_path / "model.safetensors", quantized, card)
+    loaded, _ = load_model(tmp_path / "model.safetensors")
+    pixels = torch.from_numpy(images[0]).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        float_, ours, theirs = (one.spot(pixels, torch.empty(4)) for one in (network, quantized, loaded))
+    assert all(torch.equal(mine, other) for mine, other in zip(ours, theirs, strict=True))
+    assert not torch.equal(ours.text_logits, float_.text_logits)
 
 
 def test_quantised_networks_have_no_mean(learned, quantized, tmp_path):

@@ -111,7 +111,7 @@ def test_a_copy_is_given_and_parameters_are_not_shared_with_the_original():
 
 def test_what_has_no_twin():
     with pytest.raises(ValueError, match="no attention of a kind that is known"):
-        expose_attention(nn.Sequential(nn.Linear(3, 3)))
+        attention_blocks(expose_attention(nn.Sequential(nn.Linear(3, 3))))
     with pytest.raises(ValueError, match="batch_first is false"):
         ExplicitMultihead(nn.MultiheadAttention(8, 2))
     with pytest.raises(ValueError, match="another width, it adds a key of its own"):

@@ -21,6 +21,7 @@ from textspot.preprocess import preprocess
 from textspot.progress import Track, TrackedPasses, untracked
 from textspot.quant import QuantConfig, calibrate, freeze, quantize
 from textspot.quant.affine import ENGINE_BITS, QuantizerConfig
+from textspot.quant.attention import expose_attention
 from textspot.quant.correction import CorrectionConfig
 from textspot.quant.layers import LayerConfig
 from textspot.quant.smoothing import SmoothingConfig
@@ -109,6 +110,7 @@ def quantize_spotter(
 ) -> SpottingNetwork:
     """A quantised copy, calibrated on images (H, W, 3) uint8 as `read_calibration_images` gives them, and frozen;
     `track` shows progress, once or twice over the images."""
+    network = expose_attention(network)
     outputs = engine_outputs(network) if config.engine and config.layer.activation is not None else ()
     small = _round_small_layers(network, config)
     quantized = quantize(network, QuantConfig(config.layer, small | config.overrides, config.keep_float, outputs))

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from torchvision.models.swin_transformer import ShiftedWindowAttention, ShiftedW
 
 from textspot.quant.layers import MatMul
 
+Network = TypeVar("Network", bound=nn.Module)
 FORBIDDEN = -100.0  # added to a logit where a shifted window spans two parts of the plane: torchvision's own value
 LARGEST_COSINE_SCALE = math.log(100)  # Swin V2, Liu et al. 2022, section 3.2
 
@@ -222,11 +223,11 @@ def _build_linear(weight: Any, bias: Any) -> nn.Linear:
     return layer
 
 
-def expose_attention(network: nn.Module) -> nn.Module:
-    """A copy in evaluation mode whose attention is explicit; everything else is as it was.
+def expose_attention(network: Network) -> Network:
+    """A copy in evaluation mode whose attention, if there is any, is explicit; everything else is as it was.
 
     Replaced are `nn.MultiheadAttention`, torchvision's shifted windows and, where timm is loaded, the attention of its
-    ViT and DeiT. A network without any is a `ValueError`; one that is explicit already is copied.
+    ViT and DeiT.
     """
     network = copy.deepcopy(network).eval()
     num_prefix = _count_class_tokens(network)
@@ -234,11 +235,6 @@ def expose_attention(network: nn.Module) -> nn.Module:
         twin = _build_twin(module, num_prefix)
         if twin is not None:
             network.set_submodule(name, twin)
-    if not any(isinstance(module, ExplicitAttention) for module in network.modules()):
-        raise ValueError(
-            "the network has no attention of a kind that is known here: nn.MultiheadAttention, torchvision's Swin, or "
-            "timm's ViT and DeiT"
-        )
     return network.eval()
 
 
@@ -262,8 +258,13 @@ def _count_class_tokens(network: nn.Module) -> int:
 
 def attention_blocks(network: nn.Module) -> list[str]:
     """The names of the transformer blocks of a network from `expose_attention`: the modules that hold an attention,
-    in order."""
+    in order. A network that has none is a `ValueError`."""
     names = [name for name, module in network.named_modules() if isinstance(module, ExplicitAttention)]
+    if not names:
+        raise ValueError(
+            "the network has no attention of a kind that is known here: nn.MultiheadAttention, torchvision's Swin, or "
+            "timm's ViT and DeiT"
+        )
     return [name.rpartition(".")[0] for name in names]
 
 

@@ -59,9 +59,10 @@ def quantize_transformer(network: nn.Module, images: Tensor, config: Transformer
     if not len(images):
         raise ValueError("no images to calibrate with: expected at least one")
     exposed = expose_attention(network)
+    blocks = attention_blocks(exposed)
     quantized = quantize(exposed, config.resolve(exposed))
     calibrate(quantized, [images])
     if config.reconstruction is not None:
-        reconstruct(quantized, exposed, attention_blocks(exposed), [images], config.reconstruction)
+        reconstruct(quantized, exposed, blocks, [images], config.reconstruction)
     freeze(quantized)
     return quantized
