@@ -9,7 +9,6 @@ Legend: B images, K words of an image at most, R words of a batch, T time, L cha
 of a word and the blank, C classes, h w map.
 """
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from textspot.losses import LEAST_DENOMINATOR
 from textspot.models.ribbon_head import RibbonHead
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.quant.attention import expose_attention, watch_attention
-from textspot.quant.datafree.classifier import PLAN_SEED, depth_weights
+from textspot.quant.datafree.classifier import depth_weights
 from textspot.quant.datafree.image_space import ImageSpace
 from textspot.quant.datafree.priors import Mixtures, spread_of
 from textspot.quant.datafree.synthesis import Jitter, Synthesis, SynthesisConfig
@@ -36,6 +35,7 @@ from textspot.text.ctc import min_time_steps
 
 ATTEMPTS = 30  # at a place for a word, before the image is full
 CHARACTER_WIDTH = (0.45, 0.75)  # of a character, as a share of its height
+PLAN_SEED = 7919  # what is to be shown is drawn apart from the noise it is made of
 HILL = (0.3, 0.5)  # deviations of a word's hill of attention, as shares of its width and height
 IMPOSSIBLE = -1e30  # log of a probability of 0, with which one can reckon
 LEAST_VARIANCE = (
@@ -261,24 +261,24 @@ class SpotterObjective:
             raise ValueError(
                 "images can be made for spotters with model.detector.kind: ribbon, whose score map shows words"
             )
-        has_attention = any(isinstance(module, nn.MultiheadAttention) for module in network.modules())
-        self.network: Any = expose_attention(network) if has_attention else copy.deepcopy(network).eval()
-        self.network.requires_grad_(False)
+        self.network: Any = expose_attention(network).requires_grad_(False)
         self.space = ImageSpace(size, *_normalization(network), highest=255.0)
         self.synthesis, self.config = synthesis, config
         num_images, seed = synthesis.num_images, synthesis.seed
-        names = ("layout", "transcripts", "statistics", "variation", *(["attention"] if has_attention else []))
+        heads = self._count_heads()
+        names = ("layout", "transcripts", "statistics", "variation", *(["attention"] if heads else []))
         self.weights = {name: getattr(config, name) for name in names if getattr(config, name)}
         rng, chance = np.random.default_rng(seed + PLAN_SEED), torch.Generator().manual_seed(seed + PLAN_SEED)
         num_classes = network.recognizer.num_classes
         self.layouts = [draw_layout(size, num_classes, count_time_steps, config.words, rng) for _ in range(num_images)]
         self.targets = [_to_tensors(layout, size) for layout in self.layouts]
         self.words = [SoftTranscripts.draw(layout.tokens, num_classes, config, chance) for layout in self.layouts]
-        self.priors = [self._draw_priors(heads, chance) for heads in (self._count_heads() if has_attention else [])]
+        self.priors = [self._draw_priors(count, chance) for count in heads]
         self.block_weights = depth_weights(len(self.priors), deep_half=True, by_depth=True)
 
     @torch.no_grad()
     def _count_heads(self) -> list[int]:
+        """Of each block of a trunk that has attention."""
         with watch_attention(self.network) as seen:
             self.network.encode(torch.zeros(1, 3, *self.space.size, device=self.device))
         return [attention.twin.num_heads for attention in seen]
@@ -316,7 +316,7 @@ class SpotterObjective:
         if self.weights.keys() - {"variation"}:
             terms = self._network_terms(images, numbers)
         if "variation" in self.weights:
-            terms["variation"] = total_variation(images)
+            terms["variation"] = total_variation(images).sum()
         return terms
 
     def _network_terms(self, images: Tensor, numbers: range) -> dict[str, Tensor]:

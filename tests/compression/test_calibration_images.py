@@ -60,10 +60,10 @@ def test_other_settings_or_weights_do_not_go_on_from_it(learned, tmp_path):
     make_calibration_images(network, card, "network", CONFIG, tmp_path)
     other = copy.deepcopy(network)
     other.detector.score.bias.data += 1
-    with pytest.raises(ValueError, match="was begun with other weights: choose another --out"):
+    with pytest.raises(ValueError, match="begun with other weights; choose another --out"):
         make_calibration_images(other, card, "network", CONFIG, tmp_path)
     for change in ({"steps": 9}, {"soft": True}, {"words": replace(WORDS, length=(3, 4))}):
-        with pytest.raises(ValueError, match=f"was begun with other {next(iter(change))}: choose another --out"):
+        with pytest.raises(ValueError, match=f"begun with other {next(iter(change))}: .* choose another --out"):
             make_calibration_images(network, card, "network", replace(CONFIG, **change), tmp_path)
 
 

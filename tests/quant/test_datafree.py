@@ -11,7 +11,7 @@ from textspot.quant.attention import watch_attention
 from textspot.quant.datafree import OBJECTIVES, ClassifierObjective, ImageSpace, SynthesisConfig, plan_synthesis
 from textspot.quant.datafree.classifier import ObjectiveConfig
 from textspot.quant.datafree.synthesis import Jitter, Synthesis
-from textspot.quant.datafree.terms import patch_entropy
+from textspot.quant.datafree.terms import patch_entropy, total_variation
 
 SHORT = SynthesisConfig(num_images=3, steps=3, warmup_steps=1)
 
@@ -73,6 +73,32 @@ def test_the_prior_loss_falls_and_the_maps_follow_their_priors():
     assert len(after) == 2 * 2 * 2
     assert sum(after) / len(after) > 0.7 > 0.4 > sum(before) / len(before)
     assert min(after) > 0.3
+
+
+def test_ablations_share_their_priors():
+    network, _ = others.build("vit")
+    whole, part = (
+        ClassifierObjective(network, space_of("vit"), SHORT, OBJECTIVES[name]) for name in ("sardfq", "attention")
+    )
+    for ours, theirs in zip(whole.priors, part.priors, strict=True):
+        assert torch.equal(ours.centres, theirs.centres)
+    other = ClassifierObjective(network, space_of("vit"), replace(SHORT, seed=1), OBJECTIVES["sardfq"])
+    assert not torch.equal(other.priors[0].centres, whole.priors[0].centres)
+
+
+def test_variation_comes_to_its_target():
+    """PSAQ-ViT's code has 2500 to 3000 for 32 images of 224 x 224 pixels."""
+    network, _ = others.build("vit")
+    settings = SynthesisConfig(num_images=3, steps=60, warmup_steps=5, roll=(0.0,), flip=False)
+    found = []
+    for seed in range(3):
+        settings = replace(settings, seed=seed)
+        synthesis = plan_synthesis(network, space_of("vit"), replace(OBJECTIVES["noise"], variation=0.05), settings)
+        target = synthesis.objective.variation_target
+        assert 2500 * 32 / 224 <= target <= 3000 * 32 / 224
+        torch.testing.assert_close(total_variation(synthesis.run()), torch.full((3,), target), rtol=0.02, atol=0)
+        found.append(target)
+    assert len(set(found)) == 3
 
 
 def test_labels_are_learned_by_images_and_patches():
@@ -146,6 +172,10 @@ def test_a_run_that_was_broken_off_gives_the_same_images():
     other = plan_synthesis(network, space_of("vit"), None, replace(settings, seed=1))
     with pytest.raises(ValueError, match="continue with the same settings"):
         other.load_state_dict(states[0])
+    for objective in ("psaq", "attention+patches"):
+        other = plan_synthesis(network, space_of("vit"), OBJECTIVES[objective], settings)
+        with pytest.raises(ValueError, match="continue with the same settings"):
+            other.load_state_dict(states[0])
 
 
 def test_a_state_survives_a_file(tmp_path):
@@ -179,7 +209,7 @@ def test_in_bfloat16_the_terms_are_nearly_the_same(kind, name):
         assert synthesis.run().dtype == torch.float32
         histories.append(synthesis.history)
     for term, value in histories[0][0].items():
-        assert histories[1][0][term] == pytest.approx(value, rel=0.02)
+        assert histories[1][0][term] == pytest.approx(value, rel=0.05)
     assert histories[0] != histories[1]
     assert network(torch.zeros(1, 3, *others.SIZES[kind])).dtype == torch.float32  # the given network is as it was
 
@@ -222,6 +252,7 @@ def test_a_synthesis_knows_no_objective():
     """Pixels are drawn to a target by whoever says so."""
 
     class Target:
+        config = SHORT  # any dataclass
         weights = {"distance": 2.0}  # noqa: RUF012
 
         def __call__(self, images, numbers, jitter):

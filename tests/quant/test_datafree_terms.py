@@ -80,7 +80,7 @@ def test_boxes_lie_inside_and_apart(size):
 
 
 def test_soft_labels_are_sure_of_the_relevant_classes():
-    semantics = Semantics.draw(40, 30, (64, 64), SemanticsConfig(irrelevant_std=0.5), generator())
+    semantics = Semantics.draw(40, 30, (64, 64), SemanticsConfig(irrelevant_std=0.5), seed=0)
     torch.testing.assert_close(semantics.targets.sum(dim=1), torch.ones(40))
     assert set(torch.bincount(semantics.image_of_patch, minlength=40).tolist()) == {1, 2, 3, 4}
     for image in range(40):
@@ -96,15 +96,15 @@ def test_soft_labels_are_sure_of_the_relevant_classes():
 
 
 def test_hard_labels_and_one_label():
-    hard = Semantics.draw(30, 6, (32, 32), SemanticsConfig(soft=False), generator())
+    hard = Semantics.draw(30, 6, (32, 32), SemanticsConfig(soft=False), seed=0)
     assert set(hard.patch_targets.unique().tolist()) == {0.0, 1.0}
     for image in range(30):
         of_patches = hard.patch_targets[hard.patches_of(range(image, image + 1))]
         torch.testing.assert_close(hard.targets[image], of_patches.mean(dim=0))
-    one = Semantics.draw(5, 6, (32, 32), SemanticsConfig(max_patches=0, soft=False), generator())
+    one = Semantics.draw(5, 6, (32, 32), SemanticsConfig(max_patches=0, soft=False), seed=0)
     assert len(one.boxes) == len(one.image_of_patch) == len(one.patch_targets) == 0
     assert one.targets.sum(dim=1).tolist() == one.targets.amax(dim=1).tolist() == [1.0] * 5
-    assert len(Semantics.draw(4, 2, (32, 32), SemanticsConfig(), generator()).boxes) <= 8
+    assert len(Semantics.draw(4, 2, (32, 32), SemanticsConfig(), seed=0).boxes) <= 8
 
 
 def test_cross_entropy_is_torchs_where_labels_are_hard():
@@ -115,13 +115,36 @@ def test_cross_entropy_is_torchs_where_labels_are_hard():
 
 def test_total_variation_of_a_step_and_of_nothing():
     images = torch.zeros(2, 1, 4, 4, requires_grad=True)
-    total_variation(images).backward()
+    total_variation(images).sum().backward()
     assert torch.equal(images.grad, torch.zeros_like(images))
     step = torch.zeros(1, 1, 4, 4)
     step[..., 2:] = 1  # four neighbours across, none down, three along either diagonal
     expected = math.sqrt(32) * (math.sqrt(4) + 2 * math.sqrt(3))
     assert total_variation(step).item() == pytest.approx(expected)
-    assert total_variation(torch.cat([step, step])).item() == pytest.approx(2 * expected)
+    assert total_variation(torch.cat([step, 3 * step])).tolist() == pytest.approx([expected, 3 * expected])
+
+
+def test_total_variation_is_that_of_a_batch_of_32_where_all_are_equally_rough():
+    images = torch.randn(1, 3, 20, 24, generator=generator()).expand(32, -1, -1, -1)
+    whole = 0.0
+    for down, across in ((0, 1), (1, 0), (1, 1)):
+        whole += (images[:, :, down:, across:] - images[:, :, : 20 - down, : 24 - across]).norm().item()
+    whole += (images[:, :, 1:, :-1] - images[:, :, :-1, 1:]).norm().item()
+    assert total_variation(images).tolist() == pytest.approx([whole] * 32)
+
+
+def test_what_is_to_be_seen_does_not_depend_on_what_else_is_switched():
+    """Ablations of one seed differ in their switch alone."""
+    one, patches, soft, both = (
+        Semantics.draw(20, 30, (64, 64), SemanticsConfig(max_patches, soft), seed=3)
+        for max_patches, soft in ((0, False), (4, False), (0, True), (4, True))
+    )
+    assert torch.equal(patches.boxes, both.boxes)
+    assert torch.equal(patches.image_of_patch, both.image_of_patch)
+    assert torch.equal(patches.patch_targets.argmax(dim=1), both.patch_targets.argmax(dim=1))
+    first = [int(both.patches_of(range(image, image + 1))[0]) for image in range(20)]
+    assert torch.equal(one.targets.argmax(dim=1), both.patch_targets[first].argmax(dim=1))
+    assert torch.equal(one.targets.argmax(dim=1), soft.targets.argmax(dim=1))
 
 
 def test_a_prior_is_the_mixture_it_says():

@@ -48,6 +48,17 @@ def test_each_block_comes_nearer_on_every_method(name, method):
     assert relative_error(quantized, network, inputs) == pytest.approx(after, rel=1e-2)  # factors become float16
 
 
+def test_all_parameters_move_also_of_a_network_whose_gradients_are_off():
+    network, (_, inputs) = Two("transformer").eval().requires_grad_(False), build_toy("transformer")
+    quantized = quantize(network, QuantConfig(build_method("rtn", 3)))
+    calibrate(quantized, inputs)
+    before = {name: values.clone() for name, values in quantized.first.named_parameters()}
+    reconstruct(quantized, network, ["first"], inputs, ReconstructionConfig(20, 1e-3))
+    assert any("norm" in name for name in before)
+    for name, values in quantized.first.named_parameters():
+        assert not torch.equal(values, before[name]), name
+
+
 def test_tuning_that_made_it_worse_is_undone():
     quantized, network, inputs = build_pair("transformer", "rtn", 8)
     before = {name: values.clone() for name, values in quantized.state_dict().items()}

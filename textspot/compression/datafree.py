@@ -1,7 +1,7 @@
 """Calibration images where none may be had: made from the spotter itself, or noise. See docs/datafree.md."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -106,17 +106,18 @@ def make_calibration_images(
     if source == "noise":
         images = synthesis.images.detach()
     else:
-        settings = {"weights": fingerprint(network), **asdict(config), **asdict(objective)}
+        weights = fingerprint(network)
         if file.exists():
             state = torch.load(file, weights_only=True)
-            begun = state.get("settings", {})
-            other = [name for name, value in settings.items() if begun.get(name) != value]
-            if other:
-                raise ValueError(f"{file} was begun with other {', '.join(other)}: choose another --out")
-            synthesis.load_state_dict(state)
+            try:
+                if state.get("weights") != weights:
+                    raise ValueError("the images were begun with other weights")
+                synthesis.load_state_dict(state)
+            except ValueError as error:
+                raise ValueError(f"{file}: {error}; choose another --out") from error
 
         def save(state: dict[str, Any]) -> None:
-            write_atomically(file, partial(torch.save, {**state, "settings": settings}))
+            write_atomically(file, partial(torch.save, {**state, "weights": weights}))
 
         images = synthesis.run(track, save, SAVE_EVERY)
     pixels = _to_uint8(synthesis.space.to_pixels(images))

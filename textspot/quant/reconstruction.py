@@ -109,7 +109,7 @@ def _record(network: nn.Module, name: str, inputs: Iterable[Any], run: Run) -> l
 def _tune(
     block: nn.Module, arguments: list[tuple[Tensor, ...]], targets: list[Tensor], config: ReconstructionConfig
 ) -> BlockError:
-    parameters = list(block.parameters())
+    parameters = [parameter.requires_grad_() for parameter in block.parameters()]
     before_tuning = [parameter.detach().clone() for parameter in parameters]
     before = _mean_squared_error(block, arguments, targets)
     optimizer = torch.optim.Adam(parameters, config.learning_rate)

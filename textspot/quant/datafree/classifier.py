@@ -3,40 +3,43 @@
 Legend: B images, C classes, H W pixels.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress, product
 
 import torch
 from torch import Tensor, nn
 
-from textspot.quant.attention import SeenAttention, expose_attention, watch_attention
+from textspot.quant.attention import SeenAttention, attention_blocks, expose_attention, watch_attention
 from textspot.quant.datafree.image_space import ImageSpace
 from textspot.quant.datafree.priors import Mixtures, PriorConfig
 from textspot.quant.datafree.semantics import Semantics, SemanticsConfig, crop
-from textspot.quant.datafree.synthesis import Jitter, Synthesis, SynthesisConfig
+from textspot.quant.datafree.synthesis import Jitter, Synthesis, SynthesisConfig, generator_of
 from textspot.quant.datafree.terms import align_attention, patch_entropy, soft_cross_entropy, total_variation
 
-PLAN_SEED = 7919  # what is to be shown is drawn apart from the noise it is made of
+PUBLISHED_SIDE = 224  # pixels of the images that PSAQ-ViT's code gives a total variation
 
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
     """Terms and their weights; 0 switches one off.
 
-    L = attention * L_APA + labels * L_SL + variation * L_TV - entropy * L_PSE
+    L = attention * L_APA + labels * L_SL + variation * |L_TV - target| - entropy * L_PSE
 
     Args:
         attention: weight of attention priors alignment. SARDFQ searches it per model between 1 and 1e5; ours is in the
             middle, where the term is about as large as the labels' for some hundred tokens and a few blocks.
         labels: weight of the cross entropy with the labels.
-        variation: weight of the total variation (SARDFQ and PSAQ-ViT).
+        variation: weight of the total variation's distance to its target (SARDFQ and PSAQ-ViT).
         entropy: weight of the patch similarity entropy (PSAQ-ViT has 1, SARDFQ 0).
         priors: what attention is to look like.
         semantics: what is to be seen.
         deep_half: only the deeper half of the blocks have priors (SARDFQ).
         depth_weights: block l of L counts l / L (SARDFQ).
-        bandwidth: of the kernel estimate of the entropy, in units of the cosine. The paper does not give it; ours is
-            the distance of two points where similarities fill [0, 1].
+        variation_target: between these, one for a run, in images of 224 x 224 pixels; larger images have more of it in
+            proportion to their side. PSAQ-ViT's code; SARDFQ does not say. (0, 0) makes images as smooth as can be.
+        bandwidth: of the kernel estimate of the entropy, in units of the cosine (PSAQ-ViT's code).
         num_points: at which the density is estimated (PSAQ-ViT's code).
     """
 
@@ -48,7 +51,8 @@ class ObjectiveConfig:
     semantics: SemanticsConfig = field(default_factory=SemanticsConfig)
     deep_half: bool = True
     depth_weights: bool = True
-    bandwidth: float = 0.1
+    variation_target: tuple[float, float] = (2500.0, 3000.0)
+    bandwidth: float = 0.01
     num_points: int = 10
 
     def __post_init__(self) -> None:
@@ -66,12 +70,9 @@ class ObjectiveConfig:
 
 def _ablations() -> dict[str, ObjectiveConfig]:
     names = ("attention", "patches", "soft")
-    switches = [tuple(bool(number & 1 << bit) for bit in range(3)) for number in range(8)]
     return {
-        "+".join(name for name, on in zip(names, chosen, strict=True) if on) or "labels": ObjectiveConfig().switch(
-            *chosen
-        )
-        for chosen in switches
+        "+".join(compress(names, chosen)) or "labels": ObjectiveConfig().switch(*chosen)
+        for chosen in product((False, True), repeat=len(names))
     }
 
 
@@ -112,10 +113,13 @@ class ClassifierObjective:
         }
         self.weights = {name: weight for name, weight in chosen.items() if weight}
         heads, num_classes = self._look()
-        chance = torch.Generator().manual_seed(synthesis.seed + PLAN_SEED)
-        self.semantics = Semantics.draw(synthesis.num_images, num_classes, space.size, config.semantics, chance)
-        self.priors = [Mixtures.draw(synthesis.num_images, count, config.priors, chance) for count in heads]
-        self.block_weights = depth_weights(len(heads), config.deep_half, config.depth_weights)
+        count, seed = synthesis.num_images, synthesis.seed
+        self.semantics = Semantics.draw(count, num_classes, space.size, config.semantics, seed)
+        chance = generator_of(seed, "priors")
+        self.priors = [Mixtures.draw(count, num_heads, config.priors, chance) for num_heads in heads]
+        self.variation_target = self._draw_variation_target()
+        num_blocks = len(attention_blocks(self.network))
+        self.block_weights = depth_weights(num_blocks, config.deep_half, config.depth_weights)
 
     @torch.no_grad()
     def _look(self) -> tuple[list[int], int]:
@@ -126,6 +130,12 @@ class ClassifierObjective:
         if not isinstance(logits, Tensor) or logits.ndim != 2:
             raise ValueError("the network gives something other than logits (B, C): it is no classifier")
         return [attention.twin.num_heads for attention in seen], logits.shape[1]
+
+    def _draw_variation_target(self) -> float:
+        """Of images of this size: differences of as many pixels, each as large as in the published size."""
+        low, high = self.config.variation_target
+        share = torch.rand((), generator=generator_of(self.synthesis.seed, "variation")).item()
+        return (low + (high - low) * share) * math.sqrt(math.prod(self.space.size)) / PUBLISHED_SIDE
 
     def _classify(self, images: Tensor) -> Tensor:
         """Logits (B, C) in float32."""
@@ -142,7 +152,7 @@ class ClassifierObjective:
             if "labels" in self.weights:
                 terms["labels"] = self._label_term(images, logits, numbers)
         if "variation" in self.weights:
-            terms["variation"] = total_variation(images)
+            terms["variation"] = (total_variation(images) - self.variation_target).abs().sum()
         return terms
 
     def _attention_terms(self, seen: Sequence[SeenAttention], numbers: range, jitter: Jitter) -> dict[str, Tensor]:

@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from textspot.quant.datafree.synthesis import generator_of
+
+MOST_PATCHES = 4
 CROSSING = (0.35, 0.65)  # where the lines cross that part an image, as shares of its sides
 OF_CELL = (0.7, 1.0)  # side of a patch, as a share of the shorter side of its part
 SMALLEST_PATCH = 2  # pixels
@@ -29,14 +32,14 @@ class SemanticsConfig:
             network that was trained without softening its labels is about as far from 0).
     """
 
-    max_patches: int = 4
+    max_patches: int = MOST_PATCHES
     soft: bool = True
     relevant: tuple[float, float] = (5.0, 10.0)
     irrelevant_std: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.max_patches <= 4:
-            raise ValueError(f"semantics.max_patches is {self.max_patches}, expected 0 to 4")
+        if not 0 <= self.max_patches <= MOST_PATCHES:
+            raise ValueError(f"semantics.max_patches is {self.max_patches}, expected 0 to {MOST_PATCHES}")
         if self.relevant[0] > self.relevant[1] or self.irrelevant_std < 0:
             raise ValueError("semantics: expected relevant as (low, high), and an irrelevant_std of at least 0")
 
@@ -58,21 +61,22 @@ class Semantics:
         num_classes: int,
         size: tuple[int, int],
         config: SemanticsConfig,
-        generator: torch.Generator,
+        seed: int,
     ) -> "Semantics":
         """At random; the patches of an image have different labels, as far as there are classes enough."""
+        of_labels, of_boxes, of_scores = (generator_of(seed, drawn) for drawn in ("labels", "boxes", "scores"))
         boxes: list[Tensor] = []
         image_of_patch, patch_labels = [], []
         targets = torch.zeros(num_images, num_classes)
         for image in range(num_images):
-            count = int(torch.randint(1, max(1, config.max_patches) + 1, (), generator=generator))
-            labels = torch.randperm(num_classes, generator=generator)[:count].tolist()
-            targets[image] = _draw_target(labels, num_classes, config, generator)
+            count = int(torch.randint(1, max(1, config.max_patches) + 1, (), generator=of_labels))
+            labels = torch.randperm(num_classes, generator=of_labels)[:count].tolist()
+            targets[image] = _draw_target(labels, num_classes, config, of_scores)
             if config.max_patches:
-                boxes += draw_boxes(len(labels), size, generator)
+                boxes += draw_boxes(len(labels), size, of_boxes)
                 image_of_patch += [image] * len(labels)
                 patch_labels += labels
-        patch_targets = [_draw_target([label], num_classes, config, generator) for label in patch_labels]
+        patch_targets = [_draw_target([label], num_classes, config, of_scores) for label in patch_labels]
         return cls(
             targets,
             torch.stack(boxes) if boxes else torch.zeros(0, 3, dtype=torch.int64),
@@ -93,7 +97,7 @@ def _draw_target(
         return torch.zeros(num_classes).index_fill_(0, torch.tensor(labels), 1 / len(labels))
     z = config.irrelevant_std * torch.randn(num_classes, generator=generator)
     low, high = config.relevant
-    z[labels] = low + (high - low) * torch.rand(len(labels), generator=generator)
+    z[labels] = low + (high - low) * torch.rand(MOST_PATCHES, generator=generator)[: len(labels)]
     return z.softmax(dim=0)
 
 

@@ -6,6 +6,7 @@ pass at a time does not matter. Legend: B images, H W pixels.
 
 import copy
 import math
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
@@ -79,6 +80,12 @@ class SynthesisConfig:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
 
+def generator_of(seed: int, drawn: str) -> torch.Generator:
+    """A generator for each thing that is drawn: objectives that differ in one of them share the others, if the seed is
+    the same."""
+    return torch.Generator().manual_seed(zlib.crc32(f"{drawn} {seed}".encode()))
+
+
 @dataclass(frozen=True)
 class Jitter:
     """What is done to the images of a step before the network sees them: they are rolled, then mirrored."""
@@ -112,9 +119,13 @@ class Jitter:
 class Objective(Protocol):
     """What images are to become.
 
-    `weights` says how much each term counts; a term of weight 0 is not computed. A call gets images (B, 3, H, W), which
+    `config` is a dataclass, all that one objective differs from another in; `weights` says how much each term counts,
+    and a term of weight 0 is not computed. A call gets images (B, 3, H, W), which
     of all images they are, and the jitter of the step, and gives each term as a sum over the images.
     """
+
+    @property
+    def config(self) -> Any: ...
 
     @property
     def weights(self) -> Mapping[str, float]: ...
@@ -154,7 +165,7 @@ class Synthesis:
     def state_dict(self) -> dict[str, Any]:
         """All that continuing needs, as tensors and plain values."""
         return {
-            "config": _plain(self.config),
+            "settings": self._settings(),
             "step": self.step,
             "images": self.images.detach().clone(),
             "optimizer": copy.deepcopy(self._optimizer.state_dict()),
@@ -162,17 +173,23 @@ class Synthesis:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a state; one of another config is a `ValueError`."""
-        if {"precision": "float32"} | state["config"] != _plain(self.config):
+        """Continue from a state; one of another objective or config is a `ValueError`."""
+        begun = state.get("settings", {})
+        other = [name for name, value in self._settings().items() if begun.get(name) != value]
+        if other:
             raise ValueError(
-                f"the images were begun with {state['config']}, and are to be continued with {_plain(self.config)}: "
-                "continue with the same settings, or begin anew"
+                f"the images were begun with other {', '.join(other)}: continue with the same settings, or begin anew"
             )
         self.step, self.history = state["step"], list(state["history"])
         with torch.no_grad():
             self.images.copy_(state["images"])
         self._optimizer = self._start_round()
         self._optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+
+    def _settings(self) -> dict[str, Any]:
+        """As `torch.load(weights_only=True)` gives it back. How many images pass at a time may change."""
+        settings = {"size": self.space.size, **asdict(self.objective.config), **asdict(self.config)}
+        return {name: value for name, value in settings.items() if name != "images_per_pass"}
 
     def _start_round(self) -> torch.optim.Optimizer:
         return torch.optim.Adam([self.images], self.config.learning_rate, self.config.betas)
@@ -204,8 +221,3 @@ class Synthesis:
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value.item()
         return {name: value / count for name, value in sums.items()}
-
-
-def _plain(config: SynthesisConfig) -> dict[str, Any]:
-    """As `torch.load(weights_only=True)` gives it back. How many images pass at a time may change."""
-    return {name: value for name, value in asdict(config).items() if name != "images_per_pass"}

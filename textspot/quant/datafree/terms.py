@@ -70,10 +70,10 @@ def kernel_entropy(values_BM: Tensor, bandwidth: float, num_points: int) -> Tens
 
 
 def total_variation(images: Tensor) -> Tensor:
-    """Differences between neighbours along both axes and both diagonals: the norm of each kind, summed.
+    """Differences between neighbours along both axes and both diagonals: the norm of each kind, summed, (B,).
 
-    PSAQ-ViT's code takes the norm over a batch of 32; taken image by image, times the root of 32, it has the same
-    gradient where the images are equally rough, and does not depend on the batch.
+    PSAQ-ViT's code takes the norm over a batch of 32; taken image by image, times the root of 32, it has the same value
+    and gradient where the images are equally rough, and does not depend on the batch.
     """
     kinds = (
         images[:, :, :, 1:] - images[:, :, :, :-1],
@@ -82,7 +82,7 @@ def total_variation(images: Tensor) -> Tensor:
         images[:, :, 1:, :-1] - images[:, :, :-1, 1:],
     )
     norms = [torch.linalg.vector_norm(kind.flatten(1), dim=1) for kind in kinds]
-    return math.sqrt(PUBLISHED_BATCH) * torch.stack(norms).sum()
+    return math.sqrt(PUBLISHED_BATCH) * torch.stack(norms).sum(dim=0)
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
