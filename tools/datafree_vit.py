@@ -7,7 +7,7 @@ run the same command again to continue. `--miniature` does all of it on a small 
 
 import dataclasses
 import json
-import resource
+import math
 import statistics
 import sys
 import time
@@ -24,6 +24,7 @@ from jsonargparse import ArgumentParser, Namespace
 from torch import Tensor, nn
 from torchvision.models import VisionTransformer
 
+from textspot.benchmark.machine import memory_bytes
 from textspot.checkpoint import write_atomically
 from textspot.command_line import run_command
 from textspot.data.synthetic.renderer import Renderer, RendererConfig
@@ -355,8 +356,8 @@ def run(options: Namespace, experiment: Experiment) -> int:
     began = time.perf_counter()
     cells = measure(experiment, options.out, track)
     print(format_table(cells, experiment.bits))
-    memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"\nThis call: {(time.perf_counter() - began) / 60:.1f} minutes, at most {memory_mb:.0f} MB of memory.")
+    memory = (memory_bytes("VmHWM") or math.nan) / 2**30
+    print(f"\nThis call: {(time.perf_counter() - began) / 60:.1f} minutes, at most {memory:.1f} GiB of memory.")
     return 0
 
 

@@ -13,6 +13,7 @@ ONNX Runtime and OpenVINO compute in integers. Which to choose: docs/quantisatio
 """
 
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,7 @@ from typing import Literal
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
+from textspot.benchmark.machine import memory_bytes
 from textspot.checkpoint import load_model, write_atomically
 from textspot.command_line import run_command
 from textspot.compression.compare import Comparison, Judges, Result, read_beside, read_variants
@@ -102,9 +104,13 @@ def quantize(options: Namespace) -> int:
     beside = {str(folder): read_beside(folder, variants, network, card, judges) for folder in options.beside}
     made = ""
     if options.data_free:
+        began = time.perf_counter()
         images, terms = make_calibration_images(network, card, options.data_free, options.datafree, options.out, track)
         if terms:
-            made = "Images made from the network: " + ", ".join(f"{name} {value:.3g}" for name, value in terms.items())
+            made = f"Images made from the network: {', '.join(f'{name} {value:.3g}' for name, value in terms.items())}."
+            made += f" This call took {(time.perf_counter() - began) / 60:.1f} minutes for them"
+            peak = memory_bytes("VmHWM")
+            made += f" and {peak / 2**30:.1f} GiB of memory." if peak else "."
     else:
         images = read_calibration_images(Reader(options.calibration), options.images, card, track)
     comparison = Comparison(network, card, options.quant, images, judges, options.out, track, say)
