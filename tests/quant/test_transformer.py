@@ -9,6 +9,7 @@ from torch import nn
 from toy_networks import relative_error
 
 from textspot.quant.attention import expose_attention
+from textspot.quant.datafree import OBJECTIVES, ImageSpace, SynthesisConfig, plan_synthesis
 from textspot.quant.layers import QuantConv2d, QuantLinear, QuantMatMul, QuantSoftmax
 from textspot.quant.reconstruction import ReconstructionConfig
 from textspot.quant.storage import load, save
@@ -82,3 +83,20 @@ def test_switches():
     assert TransformerConfig().reconstruction == ReconstructionConfig(steps=100, learning_rate=4e-5)
     with pytest.raises(ValueError, match="no images to calibrate with"):
         quantize_transformer(network, images[:0])
+
+
+@pytest.mark.parametrize("name", ["deit_small_patch16_224", "deit_tiny_distilled_patch16_224", "vit_small_patch16_224"])
+def test_the_same_call_takes_a_network_of_timm(name):
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    shape = {"img_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2, "num_classes": 5}
+    network = timm.create_model(name, **shape).eval()
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    settings = SynthesisConfig(num_images=3, steps=3, warmup_steps=1)
+    synthesis = plan_synthesis(network, ImageSpace((32, 32)), OBJECTIVES["sardfq"], settings)
+    images = synthesis.run()
+    assert synthesis.history[0].keys() == {"attention", "labels", "variation"}
+    quantized = quantize_transformer(network, images, TransformerConfig(8, 8, probabilities="uniform"))
+    assert sum(isinstance(module, QuantSoftmax) for module in quantized.modules()) == 2
+    assert 0 < relative_error(quantized, network, [images]) < 0.2
