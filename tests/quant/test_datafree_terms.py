@@ -221,6 +221,7 @@ def test_an_image_is_clipped_to_black_and_white():
     space = ImageSpace((4, 4), (10.0, 20.0), (5.0, 5.0), 30.0)
     extreme = torch.tensor([[-9.0, 9.0], [-9.0, 9.0]]).view(1, 2, 1, 2)
     assert space.to_pixels(space.clip(extreme)).flatten().tolist() == [0, 30, 0, 30]
+    torch.testing.assert_close(space.from_pixels(space.to_pixels(extreme)), extreme)
     noise = ImageSpace((64, 64)).draw_noise(4, generator())
     assert noise.shape == (4, 3, 64, 64)
     assert torch.equal(noise, ImageSpace((64, 64)).clip(noise))

@@ -7,10 +7,11 @@ import pytest
 import torch
 from tool_modules import import_tool
 
+from textspot import datafree_experiment
+from textspot.datafree_experiment import ALPHABET, Experiment, draw_words, format_table, train_classifier
+
 tool = import_tool("datafree_vit")
-TINY = tool.Experiment(
-    4, 12, 10, 24, 2, 2, 2, 1e-3, 2, 2, seeds=(0,), sources=("noise", "sardfq", "real"), bits=("W8A8",)
-)
+TINY = Experiment(4, 12, 10, 24, 2, 2, 2, 1e-3, 2, 2, seeds=(0,), sources=("noise", "sardfq", "real"), bits=("W8A8",))
 NAMES = (
     "num_classes",
     "num_train",
@@ -42,7 +43,7 @@ def test_the_whole_experiment_and_its_continuation(tmp_path: Path, capsys: pytes
     assert "62.29" in first
     classes = (tmp_path / "classes.txt").read_text().split()
     assert len(classes) == 4
-    assert all(len(word) == 2 and set(word) <= set(tool.ALPHABET) for word in classes)
+    assert all(len(word) == 2 and set(word) <= set(ALPHABET) for word in classes)
     assert (tmp_path / "images" / "sardfq_0.png").stat().st_size > 1000
     made = torch.load(tmp_path / "images" / "sardfq_0.pt", weights_only=True)
     assert made["step"] == 4
@@ -59,19 +60,19 @@ def test_the_whole_experiment_and_its_continuation(tmp_path: Path, capsys: pytes
 
 
 def test_training_continues_where_it_was_broken_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tool, "SAVE_EVERY", 1)
-    monkeypatch.setattr(tool, "BATCH", 4)
+    monkeypatch.setattr(datafree_experiment, "SAVE_EVERY", 1)
+    monkeypatch.setattr(datafree_experiment, "BATCH", 4)
     for folder in (tmp_path / "whole", tmp_path / "broken"):
         folder.mkdir()
-        words = tool.draw_words(TINY, folder, lambda items, _: items)
+        words = draw_words(TINY, folder, lambda items, _: items)
         assert words["train_images"].shape == (12, 64, 64, 3)
-    whole = tool.train_classifier(TINY, tmp_path / "whole", words, lambda items, _: items)
+    whole = train_classifier(TINY, tmp_path / "whole", words, lambda items, _: items)
 
     def stop(items, _):
         yield items[0]
 
-    tool.train_classifier(TINY, tmp_path / "broken", words, stop)
-    again = tool.train_classifier(TINY, tmp_path / "broken", words, lambda items, _: items)
+    train_classifier(TINY, tmp_path / "broken", words, stop)
+    again = train_classifier(TINY, tmp_path / "broken", words, lambda items, _: items)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
 
@@ -79,7 +80,7 @@ def test_training_continues_where_it_was_broken_off(tmp_path: Path, monkeypatch:
 def test_mean_and_spread_beside_the_paper() -> None:
     cells = [{"source": "float", "bits": "", "accuracy": 98.0}]
     cells += [{"source": "psaq", "bits": "W4A4", "accuracy": value} for value in (40.0, 44.0, 42.0)]
-    table = tool.format_table(cells, ("W8A8", "W4A4"))
+    table = format_table(cells, ("W8A8", "W4A4"))
     assert "float: 98.00 %" in table
     assert "| psaq |  | 42.00 ± 2.00 | 58.28 |" in table
     assert "noise" not in table
@@ -87,4 +88,4 @@ def test_mean_and_spread_beside_the_paper() -> None:
 
 def test_a_source_that_is_not_there() -> None:
     with pytest.raises(ValueError, match="no source is called nosie; there are noise, psaq"):
-        tool.Experiment(sources=("nosie",))
+        Experiment(sources=("nosie",))

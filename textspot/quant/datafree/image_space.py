@@ -34,6 +34,11 @@ class ImageSpace:
         mean, std = self._channels(images)
         return images * std + mean
 
+    def from_pixels(self, pixels: Tensor) -> Tensor:
+        """Values in 0..highest (B, 3, H, W) to normalised images."""
+        mean, std = self._channels(pixels)
+        return (pixels - mean) / std
+
     def clip(self, images: Tensor) -> Tensor:
         """The nearest images that can be seen: no pixel is darker than black or brighter than white."""
         mean, std = self._channels(images)
