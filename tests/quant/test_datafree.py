@@ -55,15 +55,8 @@ def test_the_prior_loss_falls_and_the_maps_follow_their_priors():
     objective = synthesis.objective
 
     def likeness() -> list[float]:
-        found = []
-        with watch_attention(objective.network) as seen, torch.no_grad():
-            objective.network(synthesis.images)
-        for weight, attention, prior in zip(objective.block_weights, seen, objective.priors, strict=True):
-            if weight:
-                wanted = prior.at(attention.token_points((32, 32)), range(2))
-                pairs = zip(wanted.flatten(0, 2), attention.received(2).flatten(0, 2), strict=True)
-                found += [torch.corrcoef(torch.stack(pair))[0, 1].item() for pair in pairs]
-        return found
+        maps = [torch.stack(pair).flatten(1, 3) for pair in objective.compare_attention(synthesis.images)]
+        return [torch.corrcoef(rows)[0, 1].item() for pairs in maps for rows in pairs.unbind(dim=1)]
 
     before = likeness()
     synthesis.run()

@@ -165,6 +165,18 @@ class ClassifierObjective:
             terms["entropy"] = -patch_entropy(seen, len(numbers), self.config.bandwidth, self.config.num_points)
         return terms
 
+    @torch.no_grad()
+    def compare_attention(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Of each block that has priors: these, and the attention that the run's images, or the first of them, have:
+        (B, H, G, N) both."""
+        with watch_attention(self.network) as seen:
+            self.network(images)
+        return [
+            (prior.at(attention.token_points(self.space.size), range(len(images))), attention.received(len(images)))
+            for weight, attention, prior in zip(self.block_weights, seen, self.priors, strict=True)
+            if weight
+        ]
+
     def _label_term(self, images: Tensor, logits: Tensor, numbers: range) -> Tensor:
         """Cross entropy of images and patches: of each image, the mean over it and its patches (ours)."""
         part = slice(numbers.start, numbers.stop)
