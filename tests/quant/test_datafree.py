@@ -10,6 +10,7 @@ from torch import nn
 from textspot.quant.attention import watch_attention
 from textspot.quant.datafree import OBJECTIVES, ClassifierObjective, ImageSpace, SynthesisConfig, plan_synthesis
 from textspot.quant.datafree.classifier import ObjectiveConfig
+from textspot.quant.datafree.semantics import crop
 from textspot.quant.datafree.synthesis import Jitter, Synthesis
 from textspot.quant.datafree.terms import patch_entropy, total_variation
 
@@ -66,6 +67,19 @@ def test_the_prior_loss_falls_and_the_maps_follow_their_priors():
     assert len(after) == 2 * 2 * 2
     assert sum(after) / len(after) > 0.7 > 0.4 > sum(before) / len(before)
     assert min(after) > 0.3
+
+
+def test_the_network_sees_rolled_images_and_patches_of_images_as_they_are():
+    network, images = others.build("vit")
+    objective = ClassifierObjective(network, space_of("vit"), SHORT, OBJECTIVES["sardfq"])
+    given = []
+    objective.network.register_forward_pre_hook(lambda _, args: given.append(args[0]))
+    jitter = Jitter(3, -2, True)
+    objective(images, range(3), jitter)
+    whole, patches = given
+    assert torch.equal(whole, jitter.apply(images))
+    semantics = objective.semantics
+    assert torch.equal(patches, crop(images, semantics.image_of_patch, semantics.boxes))
 
 
 def test_ablations_share_their_priors():

@@ -34,8 +34,8 @@ from textspot.runtime.protocol import Precision
 from textspot.runtime.torch_runtime import TorchRuntime
 
 FLOAT = "float"
-FORMAT = 5  # of what is kept; another one is measured again
-NUM_WORDS = 16  # read in an image whose multiplications are counted
+FORMAT = 6  # of what is kept; another one is measured again
+COUNTED_SIZE, NUM_WORDS = (640, 640), 16  # of an image whose multiplications are counted, and words read in it
 Say = Callable[[str], object]
 
 
@@ -89,9 +89,9 @@ def read_variants(methods: Sequence[str], bits: Sequence[str]) -> list[Variant]:
 class Result:
     """What became of a network at one precision.
 
-    `bytes` is by part as `quant.count_bytes` has it; `multiplications` is of the network alone on one image with 16
-    words; `judged_in` names runtime and precision; `judgements` are by data set, `reading` is `recognition/...` of
-    annotated regions by data set, in PyTorch, and empty for what exists as a graph alone.
+    `bytes` is by part as `quant.count_bytes` has it; `multiplications` is of the network alone on one image of 640 x 640
+    pixels with 16 words; `judged_in` names runtime and precision; `judgements` are by data set, `reading` is
+    `recognition/...` of annotated regions by data set, in PyTorch, and empty for what exists as a graph alone.
     """
 
     name: str
@@ -249,7 +249,7 @@ class Comparison:
             for data, reader in list(self.judges.readers.items())[:1]
             if network is not None
         }
-        multiplications = count_multiplications(network or self.network, self.images[0])
+        multiplications = count_multiplications(network or self.network)
         judged_in = f"{spotter.runtime.name} ({precision})"
         return Result(name, bytes, multiplications, judged_in, judgements, reading)
 
@@ -276,8 +276,8 @@ class Comparison:
 
 
 @torch.inference_mode()
-def count_multiplications(network: SpottingNetwork, image: np.ndarray) -> int:
-    """Multiplications of convolutions and matrices in an image (H, W, 3) uint8 with 16 words."""
+def count_multiplications(network: SpottingNetwork) -> int:
+    """Multiplications of convolutions and matrices in an image of 640 x 640 pixels with 16 words."""
     with FlopCounterMode(display=False) as flops:
-        network.spot(torch.from_numpy(image)[None].permute(0, 3, 1, 2), torch.empty(NUM_WORDS))
+        network.spot(torch.zeros(1, 3, *COUNTED_SIZE, dtype=torch.uint8), torch.empty(NUM_WORDS))
     return flops.get_total_flops() // 2

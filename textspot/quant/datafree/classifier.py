@@ -28,8 +28,8 @@ class ObjectiveConfig:
     L = attention * L_APA + labels * L_SL + variation * |L_TV - target| - entropy * L_PSE
 
     Args:
-        attention: weight of attention priors alignment. SARDFQ searches it per model between 1 and 1e5; ours is in the
-            middle, where the term is about as large as the labels' for some hundred tokens and a few blocks.
+        attention: weight of attention priors alignment, to be searched for each network: SARDFQ does so between 1 and
+            1e5. Too large, and images show nothing else.
         labels: weight of the cross entropy with the labels.
         variation: weight of the total variation's distance to its target (SARDFQ and PSAQ-ViT).
         entropy: weight of the patch similarity entropy (PSAQ-ViT has 1, SARDFQ 0).
@@ -43,7 +43,7 @@ class ObjectiveConfig:
         num_points: at which the density is estimated (PSAQ-ViT's code).
     """
 
-    attention: float = 1e4
+    attention: float = 100.0
     labels: float = 1.0
     variation: float = 0.05
     entropy: float = 0.0
