@@ -35,7 +35,7 @@ from textspot.runtime.torch_runtime import TorchRuntime
 
 FLOAT = "float"
 FORMAT = 6  # of what is kept; another one is measured again
-COUNTED_SIZE, NUM_WORDS = (640, 640), 16  # of an image whose multiplications are counted, and words read in it
+COUNTED_SIZE, NUM_WORDS = (736, 1280), 16  # of an image whose multiplications are counted, and words read in it
 Say = Callable[[str], object]
 
 
@@ -89,8 +89,8 @@ def read_variants(methods: Sequence[str], bits: Sequence[str]) -> list[Variant]:
 class Result:
     """What became of a network at one precision.
 
-    `bytes` is by part as `quant.count_bytes` has it; `multiplications` is of the network alone on one image of 640 x 640
-    pixels with 16 words; `judged_in` names runtime and precision; `judgements` are by data set, `reading` is
+    `bytes` is by part as `quant.count_bytes` has it; `multiplications` is of the network alone on one image of 736 x
+    1280 pixels with 16 words; `judged_in` names runtime and precision; `judgements` are by data set, `reading` is
     `recognition/...` of annotated regions by data set, in PyTorch, and empty for what exists as a graph alone.
     """
 
@@ -277,7 +277,7 @@ class Comparison:
 
 @torch.inference_mode()
 def count_multiplications(network: SpottingNetwork) -> int:
-    """Multiplications of convolutions and matrices in an image of 640 x 640 pixels with 16 words."""
+    """Multiplications of convolutions and matrices in an image of 736 x 1280 pixels with 16 words."""
     with FlopCounterMode(display=False) as flops:
         network.spot(torch.zeros(1, 3, *COUNTED_SIZE, dtype=torch.uint8), torch.empty(NUM_WORDS))
     return flops.get_total_flops() // 2
