@@ -260,9 +260,12 @@ def calibration_images(
         built: Any = synthesis.objective
         maps = built.compare_attention(images) if "attention" in built.weights else []
         show_images(images, maps, file.with_suffix(".png"))
-        if maps:
-            found = ", ".join(f"{value:.2f}" for value in correlate(maps))
-            print(f"{source}, seed {seed}: priors and attention correlate by {found}, block by block", file=sys.stderr)
+        for block, (correlation, distance) in enumerate(compare_maps(maps)):
+            print(
+                f"{source}, seed {seed}, block {block + 1} of {len(maps)}: priors and attention correlate by "
+                f"{correlation:.2f}; squared distance {distance:.2f} of that of uniform attention",
+                file=sys.stderr,
+            )
     return images
 
 
@@ -283,10 +286,16 @@ def show_images(images: Tensor, maps: Sequence[tuple[Tensor, Tensor]], file: Pat
     cv2.imwrite(str(file), picture[..., ::-1])
 
 
-def correlate(maps: Sequence[tuple[Tensor, Tensor]]) -> list[float]:
-    """How priors and attention of each block correlate over the tokens; the mean over images and heads."""
-    pairs = [torch.stack(values).flatten(1, 3) for values in maps]  # (2, B * H * G, N)
-    return [torch.stack([torch.corrcoef(rows)[0, 1] for rows in pair.unbind(dim=1)]).mean().item() for pair in pairs]
+def compare_maps(maps: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[float, float]]:
+    """Of each block, how priors and attention correlate over the tokens, the mean over images and heads; and their squared
+    distance, as a share of that between the priors and uniform attention."""
+    found = []
+    for prior, attention in maps:
+        rows = torch.stack([prior.flatten(0, 2), attention.flatten(0, 2)], dim=1)
+        correlation = torch.stack([torch.corrcoef(pair)[0, 1] for pair in rows]).mean()
+        distance = (prior - attention).square().mean() / (prior - 1 / prior.shape[-1]).square().mean()
+        found.append((correlation.item(), distance.item()))
+    return found
 
 
 def measure(experiment: Experiment, folder: Path, show: Track) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import torch
 from tool_modules import import_tool
 
 from textspot import datafree_experiment
-from textspot.datafree_experiment import ALPHABET, Experiment, draw_words, format_table, train_classifier
+from textspot.datafree_experiment import ALPHABET, Experiment, compare_maps, draw_words, format_table, train_classifier
 
 tool = import_tool("datafree_vit")
 TINY = Experiment(4, 12, 10, 24, 2, 2, 2, 1e-3, 2, 2, seeds=(0,), sources=("noise", "sardfq", "real"), bits=("W8A8",))
@@ -89,3 +89,11 @@ def test_mean_and_spread_beside_the_paper() -> None:
 def test_a_source_that_is_not_there() -> None:
     with pytest.raises(ValueError, match="no source is called nosie; there are noise, psaq"):
         Experiment(sources=("nosie",))
+
+
+def test_maps_are_compared_with_their_priors_and_with_uniform_attention() -> None:
+    prior = torch.rand(3, 2, 1, 16).softmax(dim=-1)
+    uniform = torch.full_like(prior, 1 / 16)
+    (same, between) = compare_maps([(prior, prior), (prior, (prior + uniform) / 2)])
+    assert same == pytest.approx((1.0, 0.0))
+    assert between == pytest.approx((1.0, 0.25), rel=1e-3)
