@@ -287,8 +287,8 @@ def show_images(images: Tensor, maps: Sequence[tuple[Tensor, Tensor]], file: Pat
 
 
 def compare_maps(maps: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[float, float]]:
-    """Of each block, how priors and attention correlate over the tokens, the mean over images and heads; and their squared
-    distance, as a share of that between the priors and uniform attention."""
+    """Of each block, how priors and attention correlate over the tokens, the mean over images and heads; and their
+    squared distance, as a share of that between the priors and uniform attention."""
     found = []
     for prior, attention in maps:
         rows = torch.stack([prior.flatten(0, 2), attention.flatten(0, 2)], dim=1)
