@@ -22,7 +22,7 @@ LEVELS = {
     4: ("runtime",),
     5: ("inference",),
     6: ("engine", "benchmark", "report"),
-    7: ("compression", "comparison"),
+    7: ("compression", "comparison", "datafree_experiment"),
 }
 NEIGHBOURS = {("checkpoint", "recipe"), ("checkpoint", "model_card")}  # a checkpoint holds them
 LEVEL = {module: level for level, modules in LEVELS.items() for module in modules}
