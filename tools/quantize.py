@@ -98,7 +98,7 @@ def quantize(options: Namespace) -> int:
     """Make every network, judge it, and write the table."""
     variants = read_variants(options.methods, options.bits)
     network, card = load_model(find_weights(options.weights))
-    network = expose_attention(network)
+    network = expose_attention(network)  # the float network has layers of the same names as the quantised ones
     readers = {str(path): Reader(path) for path in options.judge}
     judges = Judges(readers, options.runtime, options.precision, options.threads)
     beside = {str(folder): read_beside(folder, variants, network, card, judges) for folder in options.beside}

@@ -55,7 +55,7 @@ def reconstruct(
 
     A block reads what the quantised network before it gives, the tuned blocks included (ours: so errors do not add
     up), and learns what the float block gives for the same item. Its arguments and its output are tensors, and it runs
-    once in a pass. Tuning that made the error larger is undone.
+    once in a pass. Tuning that made the error larger is undone. Its parameters have gradients on until `freeze`.
     """
     config = config or ReconstructionConfig()
     _check(quantized, network, blocks)

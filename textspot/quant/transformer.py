@@ -54,7 +54,8 @@ class TransformerConfig:
 
 def quantize_transformer(network: nn.Module, images: Tensor, config: TransformerConfig | None = None) -> nn.Module:
     """A frozen quantised copy of a transformer that `expose_attention` knows, calibrated on images (B, 3, H, W),
-    normalised. Loading what `save` writes of it takes `expose_attention(network)`."""
+    normalised; a network without attention is a `ValueError`. Loading what `save` writes of it takes
+    `expose_attention(network)`."""
     config = config or TransformerConfig()
     if not len(images):
         raise ValueError("no images to calibrate with: expected at least one")

@@ -119,9 +119,9 @@ class Jitter:
 class Objective(Protocol):
     """What images are to become.
 
-    `config` is a dataclass, all that one objective differs from another in; `weights` says how much each term counts,
-    and a term of weight 0 is not computed. A call gets images (B, 3, H, W), which
-    of all images they are, and the jitter of the step, and gives each term as a sum over the images.
+    `config` is a dataclass: objectives of one config are the same, and a run goes on with no other. `weights` says how
+    much each term counts; a term of weight 0 is not computed. A call gets images (B, 3, H, W), which of all images they
+    are, and the jitter of the step, and gives each term as a sum over the images.
     """
 
     @property
