@@ -64,23 +64,28 @@ def affine_parameters(low_R: Tensor, high_R: Tensor, config: QuantizerConfig) ->
 def fake_quantize(x: Tensor, scale: float, zero_point: int, config: QuantizerConfig) -> Tensor:
     """The values of `x` on one grid. Exports as QuantizeLinear and DequantizeLinear. The grid is of plain numbers, so
     a GPU need not be waited for."""
-    lowest, highest = code_range(config.bits, config.symmetric)
-    if config.bits < ENGINE_BITS:
+    codes = lowest, highest = code_range(config.bits, config.symmetric)
+    if _clips_values(config):
         x = x.clamp((lowest - zero_point) * scale, (highest - zero_point) * scale)
-    engine_codes = code_range(ENGINE_BITS, config.symmetric)
-    return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, *engine_codes)
+        codes = code_range(ENGINE_BITS, config.symmetric)
+    return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, *codes)
 
 
 def fake_quantize_channels(
     x: Tensor, scale_R: Tensor, zero_point_R: Tensor, config: QuantizerConfig, axis: int = 0
 ) -> Tensor:
     """The values of `x` on a grid per index along `axis`. Exports as `fake_quantize` does."""
-    lowest, highest = code_range(config.bits, config.symmetric)
-    if config.bits < ENGINE_BITS:
+    codes = lowest, highest = code_range(config.bits, config.symmetric)
+    if _clips_values(config):
         scale, zero_point = along(scale_R, x, axis), along(zero_point_R, x, axis)
         x = x.clamp((lowest - zero_point) * scale, (highest - zero_point) * scale)
-    engine_codes = code_range(ENGINE_BITS, config.symmetric)
-    return torch.fake_quantize_per_channel_affine(x, scale_R, zero_point_R, axis, *engine_codes)
+        codes = code_range(ENGINE_BITS, config.symmetric)
+    return torch.fake_quantize_per_channel_affine(x, scale_R, zero_point_R, axis, *codes)
+
+
+def _clips_values(config: QuantizerConfig) -> bool:
+    """Whether values are clipped instead of codes, which is the same and slower: an engine's codes have 8 bits."""
+    return config.bits < ENGINE_BITS and torch.compiler.is_exporting()
 
 
 def fake_quantize_tokens(x: Tensor, config: QuantizerConfig, axis: int) -> Tensor:
