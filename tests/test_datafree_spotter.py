@@ -13,14 +13,13 @@ from torch.nn import functional as F
 from textspot.datafree import (
     SPOTTER_SYNTHESIS,
     LayoutConfig,
-    SoftTranscripts,
     SpotterObjective,
     SpotterObjectiveConfig,
-    draw_layout,
     plan_spotter_synthesis,
-    soft_ctc,
-    watch_statistics,
 )
+from textspot.datafree.batchnorm_statistics import watch_statistics
+from textspot.datafree.layout import draw_layout
+from textspot.datafree.soft_ctc import SoftTranscripts, soft_ctc
 from textspot.geometry import polygon_to_box, ribbon_sizes
 from textspot.models.detector import DetectorConfig
 from textspot.quant import QuantConfig, build_method, calibrate, freeze, quantize
@@ -40,9 +39,9 @@ STEPS = TINY_RECIPE.model.count_time_steps
 NUM_CLASSES = 11
 
 
-def transcripts(words: list[list[int]], num_classes: int = NUM_CLASSES, **changes) -> SoftTranscripts:
-    config = replace(CONFIG, **changes)
-    return SoftTranscripts.draw(words, num_classes, config, torch.Generator().manual_seed(0))
+def transcripts(words: list[list[int]], num_classes: int = NUM_CLASSES, soft: bool = True) -> SoftTranscripts:
+    relevant = CONFIG.relevant if soft else None
+    return SoftTranscripts.draw(words, num_classes, relevant, CONFIG.irrelevant_std, torch.Generator().manual_seed(0))
 
 
 def test_hard_soft_ctc_is_ctc_with_its_gradient():

@@ -1,27 +1,21 @@
-"""Calibration images made from a spotter alone: the ideas of SARDFQ (arXiv 2412.16553) where there are no classes.
+"""What the images of a spotter are to become.
 
-Its attention priors become random layouts of words, which the score map is to show, and attention too where the trunk
-has any; its several semantics become several words in an image; its soft labels become random transcripts, by CTC,
-whose labels may be soft. That is ours. BatchNorm knows the statistics of real images (Yin et al. 2020, "Dreaming to
-distill", section 3.2).
-
-Legend: B images, K words of an image at most, R words of a batch, T time, L characters of a word, S different classes
-of a word and the blank, C classes, h w map.
+Legend: B images, K words of an image at most, R words of a batch, T time, C classes.
 """
 
-import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from textspot.batch import RibbonTargets
 from textspot.data.targets import draw_targets
-from textspot.geometry import box_to_quad, polygon_to_box, quad_to_ribbon
+from textspot.datafree.batchnorm_statistics import watch_statistics
+from textspot.datafree.layout import Layout, LayoutConfig, draw_layout
+from textspot.datafree.soft_ctc import SoftTranscripts, soft_ctc
 from textspot.losses import LEAST_DENOMINATOR
 from textspot.models.ribbon_head import RibbonHead
 from textspot.models.spotting_network import SpottingNetwork
@@ -31,39 +25,9 @@ from textspot.quant.datafree.image_space import ImageSpace
 from textspot.quant.datafree.priors import Mixtures, spread_of
 from textspot.quant.datafree.synthesis import Jitter, Synthesis, SynthesisConfig
 from textspot.quant.datafree.terms import align_attention, total_variation
-from textspot.text.ctc import min_time_steps
 
-ATTEMPTS = 30  # at a place for a word, before the image is full
-CHARACTER_WIDTH = (0.45, 0.75)  # of a character, as a share of its height
 PLAN_SEED = 7919  # what is to be shown is drawn apart from the noise it is made of
 HILL = (0.3, 0.5)  # deviations of a word's hill of attention, as shares of its width and height
-IMPOSSIBLE = -1e30  # log of a probability of 0, with which one can reckon
-LEAST_VARIANCE = (
-    0.01  # of a channel, as a share of its layer's mean: a channel that is nearly constant is not all there is
-)
-
-
-@dataclass(frozen=True)
-class LayoutConfig:
-    """Random words in random places; all ours.
-
-    Args:
-        words: of an image, from and to; fewer where no more find room.
-        length: of a word in characters, from and to.
-        height: of a word in pixels, from and to: those the spotter was trained on; small ones are more frequent.
-        rotation: at most, in radians.
-    """
-
-    words: tuple[int, int] = (2, 8)
-    length: tuple[int, int] = (2, 8)
-    height: tuple[float, float] = (14.0, 48.0)
-    rotation: float = 0.2
-
-    def __post_init__(self) -> None:
-        for name in ("words", "length", "height"):
-            low, high = getattr(self, name)
-            if not 1 <= low <= high:
-                raise ValueError(f"layout.{name} is {low} to {high}, expected 1 or more, the smaller number first")
 
 
 @dataclass(frozen=True)
@@ -102,142 +66,6 @@ class SpotterObjectiveConfig:
                 raise ValueError(f"objective.{name} is {getattr(self, name)}, expected at least 0")
 
 
-@dataclass(frozen=True)
-class Layout:
-    """The words of one image: ribbons (K, 2, 4, 2) px, their tokens, and their angles (K,) in radians."""
-
-    ribbons: np.ndarray
-    tokens: list[list[int]]
-    angles: np.ndarray
-
-
-def draw_layout(
-    size: tuple[int, int],
-    num_classes: int,
-    count_time_steps: Callable[[np.ndarray], int],
-    config: LayoutConfig,
-    rng: np.random.Generator,
-) -> Layout:
-    """Words in an image of `size` (height, width) that do not touch, of characters drawn evenly from classes
-    1..C-1; none has more than its region can be read in. An image too small for any word is a `ValueError`."""
-    height, width = size
-    ribbons: list[np.ndarray] = []
-    tokens: list[list[int]] = []
-    angles: list[float] = []
-    boxes: list[np.ndarray] = []
-    wanted, attempts = rng.integers(config.words[0], config.words[1] + 1), 0
-    while len(ribbons) < wanted and attempts < ATTEMPTS:
-        attempts += 1
-        word = rng.integers(1, num_classes, rng.integers(config.length[0], config.length[1] + 1)).tolist()
-        tall = math.exp(rng.uniform(*np.log(config.height)))
-        wide, angle = len(word) * tall * rng.uniform(*CHARACTER_WIDTH), rng.uniform(-1, 1) * config.rotation
-        turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-        corners = box_to_quad(np.array([-wide / 2, -tall / 2, wide / 2, tall / 2])) @ turn
-        reach = np.abs(corners).max(axis=0)
-        if (2 * reach >= (width, height)).any():
-            continue
-        quad = corners + rng.uniform(reach, np.array([width, height]) - reach)
-        ribbon, box = quad_to_ribbon(quad.astype(np.float32)), polygon_to_box(quad)
-        if any(_touch(box, other) for other in boxes) or min_time_steps(word) > count_time_steps(ribbon):
-            continue
-        attempts = 0
-        ribbons.append(ribbon)
-        tokens.append(word)
-        angles.append(angle)
-        boxes.append(box)
-    if not ribbons:
-        raise ValueError(
-            f"no word of {config.length[0]} to {config.length[1]} characters, {config.height[0]} to {config.height[1]} "
-            f"pixels high, finds room in an image of {height} x {width} or can be read there: make the image larger or "
-            "layout.length and layout.height smaller"
-        )
-    return Layout(np.stack(ribbons), tokens, np.array(angles))
-
-
-def _touch(box: np.ndarray, other: np.ndarray) -> bool:
-    return bool((box[:2] < other[2:]).all() and (other[:2] < box[2:]).all())
-
-
-@dataclass(frozen=True)
-class SoftTranscripts:
-    """Words as CTC wants them, softened: labels (R, S, C), a distribution for the blank, which is first, and for each
-    different character of a word; tokens (R, L) are numbers of these, from 1, and lengths (R,)."""
-
-    labels: Tensor
-    tokens: Tensor
-    lengths: Tensor
-
-    @classmethod
-    def draw(
-        cls, words: list[list[int]], num_classes: int, config: SpotterObjectiveConfig, generator: torch.Generator
-    ) -> "SoftTranscripts":
-        """Of words of classes 1..C-1, none empty."""
-        different = [[0, *dict.fromkeys(word)] for word in words]
-        labels = torch.zeros(len(words), max(map(len, different)), num_classes)
-        labels[..., 0] = 1  # of what no word uses
-        tokens = torch.zeros(len(words), max(map(len, words)), dtype=torch.int64)
-        low, high = config.relevant
-        for row, (word, classes) in enumerate(zip(words, different, strict=True)):
-            tokens[row, : len(word)] = torch.tensor([classes.index(token) for token in word])
-            z = config.irrelevant_std * torch.randn(len(classes), num_classes, generator=generator)
-            z[range(len(classes)), classes] = low + (high - low) * torch.rand(len(classes), generator=generator)
-            hard = nn.functional.one_hot(torch.tensor(classes), num_classes).float()
-            labels[row, : len(classes)] = z.softmax(dim=1) if config.soft else hard
-        return cls(labels, tokens, torch.tensor([len(word) for word in words]))
-
-
-def soft_ctc(logits: Tensor, transcripts: SoftTranscripts) -> Tensor:
-    """CTC (R,) of logits (R, T, C) against soft transcripts.
-
-    What a step says of a label is the sum over classes of label * log probability, as in a soft cross entropy, and
-    paths are summed over as ever: with labels that are 1 for one class this is CTC. Gradients are exact, which those of
-    `F.ctc_loss` are not where steps do not add up to 1.
-    """
-    labels, tokens_RL, lengths = (
-        values.to(logits.device) for values in (transcripts.labels, transcripts.tokens, transcripts.lengths)
-    )
-    says_RTS = logits.float().log_softmax(dim=2) @ labels.transpose(1, 2)
-    states_RU = torch.zeros(len(tokens_RL), 2 * tokens_RL.shape[1] + 1, dtype=torch.int64, device=logits.device)
-    states_RU[:, 1::2] = tokens_RL  # blanks between all characters, and around
-    says_RTU = says_RTS.gather(2, states_RU[:, None].expand(-1, says_RTS.shape[1], -1))
-    may_skip_RU = torch.zeros_like(states_RU, dtype=torch.bool)
-    may_skip_RU[:, 2:] = (states_RU[:, 2:] != 0) & (states_RU[:, 2:] != states_RU[:, :-2])
-    alpha_RU = torch.full_like(says_RTU[:, 0], IMPOSSIBLE)
-    alpha_RU[:, :2] = says_RTU[:, 0, :2]
-    for says_RU in says_RTU.unbind(dim=1)[1:]:
-        before = nn.functional.pad(alpha_RU, (1, 0), value=IMPOSSIBLE)[:, :-1]
-        skipped = nn.functional.pad(alpha_RU, (2, 0), value=IMPOSSIBLE)[:, :-2]
-        skipped = torch.where(may_skip_RU, skipped, IMPOSSIBLE)
-        alpha_RU = torch.stack([alpha_RU, before, skipped]).logsumexp(dim=0) + says_RU
-    ends = torch.stack([2 * lengths - 1, 2 * lengths], dim=1)
-    return -alpha_RU.gather(1, ends).logsumexp(dim=1)
-
-
-@contextmanager
-def watch_statistics(network: nn.Module) -> Iterator[list[Tensor]]:
-    """While it lasts, the list takes up, of every BatchNorm that runs, how far what it reads is from what it has kept:
-    the mean over channels of the squared Wasserstein distance between the two normal distributions, in units of the
-    kept variance."""
-    found: list[Tensor] = []
-
-    def hook(norm: Any, args: tuple[Tensor, ...]) -> None:
-        variance, mean = torch.var_mean(args[0].float(), dim=(0, 2, 3), correction=0)
-        kept = norm.running_var
-        squared = (mean - norm.running_mean).square() + (
-            (variance + norm.eps).sqrt() - (kept + norm.eps).sqrt()
-        ).square()
-        found.append((squared / (kept.clamp(min=LEAST_VARIANCE * kept.mean()) + norm.eps)).mean())
-
-    handles = [
-        module.register_forward_pre_hook(hook) for module in network.modules() if isinstance(module, nn.BatchNorm2d)
-    ]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
 class SpotterObjective:
     """What images of a spotter are to become.
 
@@ -272,7 +100,11 @@ class SpotterObjective:
         num_classes = network.recognizer.num_classes
         self.layouts = [draw_layout(size, num_classes, count_time_steps, config.words, rng) for _ in range(num_images)]
         self.targets = [_to_tensors(layout, size) for layout in self.layouts]
-        self.words = [SoftTranscripts.draw(layout.tokens, num_classes, config, chance) for layout in self.layouts]
+        relevant = config.relevant if config.soft else None
+        self.words = [
+            SoftTranscripts.draw(layout.tokens, num_classes, relevant, config.irrelevant_std, chance)
+            for layout in self.layouts
+        ]
         self.priors = [self._draw_priors(count, chance) for count in heads]
         self.block_weights = depth_weights(len(self.priors), deep_half=True, by_depth=True)
 
