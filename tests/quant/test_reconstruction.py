@@ -45,7 +45,7 @@ def test_each_block_comes_nearer_on_every_method(name, method):
     after = relative_error(quantized, network, inputs)
     assert after < before
     freeze(quantized)
-    assert relative_error(quantized, network, inputs) == pytest.approx(after, rel=1e-2)  # factors become float16
+    assert relative_error(quantized, network, inputs) == pytest.approx(after, rel=3e-2)  # factors become float16
 
 
 def test_all_parameters_move_also_of_a_network_whose_gradients_are_off():
