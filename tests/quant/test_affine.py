@@ -95,6 +95,25 @@ def test_log2_of_zero_and_of_one():
 
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("bits", BITS)
+def test_exported_it_gives_the_same_values(bits, symmetric, monkeypatch):
+    """Where values are clipped, as the codes of engines have 8 bits."""
+    x = torch.randn(6, 500, generator=torch.Generator().manual_seed(bits))
+    config = QuantizerConfig(bits, symmetric)
+    scale, zero_point = affine_parameters(x.amin(1) * 0.9, x.amax(1) * 0.9, config)
+
+    def both() -> list[torch.Tensor]:
+        whole = fake_quantize(x, scale[0].item(), zero_point[0].item(), config)
+        return [whole, fake_quantize_channels(x, scale, zero_point, config)]
+
+    eager = both()
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    for before, exported in zip(eager, both(), strict=True):
+        torch.testing.assert_close(exported, before, atol=1e-6, rtol=0)
+        assert len(exported[0].unique()) <= 2**bits
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("bits", BITS)
 def test_codes_are_the_values_bit_by_bit(bits, symmetric):
     torch.manual_seed(bits)
     x = torch.randn(6, 500)
