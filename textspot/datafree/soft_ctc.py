@@ -30,7 +30,8 @@ class SoftTranscripts:
         generator: torch.Generator,
     ) -> "SoftTranscripts":
         """Of words of classes 1..C-1, none empty. A label is softmax(z), z of its class uniform between the two
-        numbers of `relevant`, of the others normal with a deviation; without `relevant` it is 1 for its class."""
+        numbers of `relevant`, of the others normal with a deviation; without `relevant` it is 1 for its class, and
+        as much is drawn, so that what the generator draws next stays the same."""
         different = [[0, *dict.fromkeys(word)] for word in words]
         labels = torch.zeros(len(words), max(map(len, different)), num_classes)
         labels[..., 0] = 1  # of what no word uses
