@@ -62,7 +62,7 @@ class Experiment:
     Args:
         num_classes: words to tell apart.
         num_train: training images.
-        num_test: test images, of other drawings: with 4,000 chance hides how little the seeds of calibration images do.
+        num_test: test images, of other drawings: many, as calibrations differ by tenths of a point.
         width: channels of the ViT.
         depth: its blocks.
         heads: of each block.
