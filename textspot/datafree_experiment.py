@@ -38,7 +38,7 @@ CONTEXT = 1.2  # side of a crop, in lengths of its word
 TRAIN_SEED = 1
 SHIFT = 4  # pixels that training images are moved at most
 BATCH = 128
-TEST_BATCH = 50  # fits a CPU's cache
+TEST_BATCH = {"cpu": 50, "cuda": 1000}  # 50 fit a CPU's cache
 SAVE_EVERY = 50  # steps
 SOURCES = {  # what calibrates, and its top-1 of DeiT-S on ImageNet at W4A4 in SARDFQ's paper
     "noise": 20.89,
@@ -74,6 +74,7 @@ class Experiment:
             is the best of 10, 100, 1e3 and 1e4 for this one, on images of `test_seed` 2.
         precision: of the passes in which images are made; `bf16` is faster on CPUs that compute it, slower on others.
         observer: how the range of an activation is found.
+        end_bits: of the first layer and the last; null, as of the others.
         reconstruction: tune block by block after calibration.
         test_seed: of the drawing of test images; not 1, which is that of the training images.
         seeds: of the calibration images.
@@ -94,6 +95,7 @@ class Experiment:
     attention_weight: float = 10.0
     precision: Precision = "bf16"
     observer: str = "mse"
+    end_bits: int | None = None
     reconstruction: bool = True
     test_seed: int = 0
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -170,14 +172,17 @@ def build_classifier(experiment: Experiment) -> VisionTransformer:
     )
 
 
-def train_classifier(experiment: Experiment, folder: Path, words: dict[str, Tensor], show: Track) -> nn.Module:
+def train_classifier(
+    experiment: Experiment, folder: Path, words: dict[str, Tensor], show: Track, device: torch.device
+) -> nn.Module:
     """The ViT in evaluation mode, trained once; training continues where it was broken off."""
     torch.manual_seed(0)
     network = build_classifier(experiment)
     head, network.heads = network.heads, nn.Identity()
     speller = nn.Linear(experiment.width, 2 * len(ALPHABET))  # for training only: by words alone it hardly ever begins
     spelled = torch.tensor([[ALPHABET.index(character) for character in word] for word in read_classes(folder)])
-    trained = nn.ModuleList([network, head, speller])
+    spelled = spelled.to(device)
+    trained = nn.ModuleList([network, head, speller]).to(device)
     optimizer = torch.optim.AdamW(trained.parameters(), experiment.learning_rate, (0.9, 0.98), weight_decay=0.05)
     steps, warmup = experiment.train_steps, experiment.train_steps // 20 + 1
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -186,7 +191,7 @@ def train_classifier(experiment: Experiment, folder: Path, words: dict[str, Tens
     parts: dict[str, Any] = {"trained": trained, "optimizer": optimizer, "schedule": schedule}
     file, first = folder / "classifier.pt", 0
     if file.exists():
-        state = torch.load(file, weights_only=True)
+        state = torch.load(file, device, weights_only=True)
         first = state["step"]
         for name, part in parts.items():
             part.load_state_dict(state[name])
@@ -194,9 +199,9 @@ def train_classifier(experiment: Experiment, folder: Path, words: dict[str, Tens
         chance = torch.Generator().manual_seed(step)
         chosen = torch.randint(len(words["train_labels"]), (BATCH,), generator=chance)
         down, across = (int(n) for n in torch.randint(-SHIFT, SHIFT + 1, (2,), generator=chance))
-        images = normalize(words["train_images"][chosen]).roll((down, across), dims=(2, 3))
-        labels = words["train_labels"][chosen]
-        with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):  # on a CPU 1.5 times as fast
+        images = normalize(words["train_images"][chosen].to(device)).roll((down, across), dims=(2, 3))
+        labels = words["train_labels"][chosen].to(device)
+        with torch.autocast(device.type, torch.bfloat16), sdpa_kernel(SDPBackend.MATH):  # on a CPU 1.5 times as fast
             features = network(images)
             loss = nn.functional.cross_entropy(head(features), labels, label_smoothing=0.1)
             spelling = speller(features).unflatten(1, (2, len(ALPHABET))).transpose(1, 2)
@@ -217,9 +222,12 @@ def train_classifier(experiment: Experiment, folder: Path, words: dict[str, Tens
 @torch.no_grad()
 def accuracy(network: nn.Module, words: dict[str, Tensor]) -> float:
     """Of the test images, in percent."""
-    batches = zip(words["test_images"].split(TEST_BATCH), words["test_labels"].split(TEST_BATCH), strict=True)
-    right = sum(int((network(normalize(images)).argmax(dim=1) == labels).sum()) for images, labels in batches)
-    return 100 * right / len(words["test_labels"])
+    device = next(network.parameters()).device
+    found = [
+        network(normalize(images.to(device))).argmax(dim=1)
+        for images in words["test_images"].split(TEST_BATCH[device.type])
+    ]
+    return 100 * (torch.cat(found).cpu() == words["test_labels"]).double().mean().item()
 
 
 def calibration_images(
@@ -234,7 +242,7 @@ def calibration_images(
     """Normalised images (B, 3, 64, 64) of a source, made once; making them continues where it was broken off."""
     if source == "real":
         order = torch.randperm(len(words["train_labels"]), generator=torch.Generator().manual_seed(seed))
-        return normalize(words["train_images"][order[: experiment.num_images]])
+        return normalize(words["train_images"][order[: experiment.num_images]]).to(next(network.parameters()).device)
     objective = OBJECTIVES[source]
     if objective.attention:
         objective = dataclasses.replace(objective, attention=experiment.attention_weight)
@@ -273,12 +281,12 @@ def calibration_images(
 def show_images(images: Tensor, maps: Sequence[tuple[Tensor, Tensor]], file: Path) -> None:
     """A picture: a column for each of the first images, and below it, where there are priors, those of every head of
     the last block, each above the attention it has."""
-    shown = images[:8]
+    shown = images[:8].cpu()
     rows = [(255 * SPACE.to_pixels(shown)).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()]
     side = SIDE // PATCH
     for per_head in zip(*(values[: len(shown)].unbind(dim=1) for values in maps[-1]), strict=True) if maps else ():
         for values in per_head:
-            planes = values[:, 0].unflatten(1, (side, side))
+            planes = values[:, 0].cpu().unflatten(1, (side, side))
             planes = (255 * planes / planes.amax(dim=(1, 2), keepdim=True)).to(torch.uint8)
             wide = planes.repeat_interleave(PATCH, dim=1).repeat_interleave(PATCH, dim=2)
             rows.append(wide[..., None].expand(-1, -1, -1, 3).numpy())
@@ -299,10 +307,10 @@ def compare_maps(maps: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[float, flo
     return found
 
 
-def measure(experiment: Experiment, folder: Path, show: Track) -> list[dict[str, Any]]:
+def measure(experiment: Experiment, folder: Path, show: Track, device: torch.device) -> list[dict[str, Any]]:
     """The accuracy of every cell, one by one, and that of the float network, which is the first."""
     words = draw_words(experiment, folder, show)
-    network = train_classifier(experiment, folder, words, show)
+    network = train_classifier(experiment, folder, words, show, device)
     file = folder / "cells.jsonl"
     done = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
     if not done:
@@ -325,7 +333,7 @@ def measure(experiment: Experiment, folder: Path, show: Track) -> list[dict[str,
 
 def _config(experiment: Experiment, bits: str) -> TransformerConfig:
     weight_bits, activation_bits = (int(number) for number in bits.removeprefix("W").split("A"))
-    config = TransformerConfig(weight_bits, activation_bits, observer=experiment.observer)  # type: ignore[arg-type]
+    config = TransformerConfig(weight_bits, activation_bits, experiment.end_bits, experiment.observer)  # type: ignore[arg-type]
     return config if experiment.reconstruction else dataclasses.replace(config, reconstruction=None)
 
 

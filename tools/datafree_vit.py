@@ -19,15 +19,17 @@ from textspot.benchmark.machine import memory_bytes
 from textspot.command_line import run_command
 from textspot.datafree_experiment import MINIATURE, Experiment, check_folder, format_table, measure
 from textspot.progress import track
+from textspot.runtime.torch_runtime import choose_device
 
 
 def run(options: Namespace, experiment: Experiment) -> int:
     """Do what is left to do, and print the table."""
     torch.set_num_threads(options.num_threads)
     cv2.setNumThreads(0)
+    device = choose_device(options.device)
     check_folder(experiment, options.out)
     began = time.perf_counter()
-    cells = measure(experiment, options.out, track)
+    cells = measure(experiment, options.out, track, device)
     print(format_table(cells, experiment.bits))
     memory = (memory_bytes("VmHWM") or math.nan) / 2**30
     print(f"\nThis call: {(time.perf_counter() - began) / 60:.1f} minutes, at most {memory:.1f} GiB of memory.")
@@ -37,6 +39,7 @@ def run(options: Namespace, experiment: Experiment) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of everything that is made")
+    parser.add_argument("--device", default="cpu", help="cpu, a GPU such as cuda:0, or auto")
     parser.add_argument("--num_threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     parser.add_argument("--miniature", action="store_true", help="on a small scale; other settings are not looked at")
     parser.add_class_arguments(Experiment, "experiment")

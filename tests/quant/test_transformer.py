@@ -18,6 +18,14 @@ from textspot.quant.transformer import TransformerConfig, quantize_transformer
 PLAIN = TransformerConfig(reconstruction=None)
 
 
+def weighted(network):
+    return [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+
+
+def bits_of(layer):
+    return layer.config.weight.bits, layer.config.activation.bits
+
+
 @pytest.mark.parametrize("kind", others.BUILDERS)
 def test_more_bits_are_nearer(kind):
     """On a uniform grid: the steps of the log2 grid are as coarse at 8 bits as at 4."""
@@ -37,12 +45,10 @@ def test_more_bits_are_nearer(kind):
 @pytest.mark.parametrize("kind", others.BUILDERS)
 def test_everything_that_multiplies_is_quantised(kind):
     network, images = others.build(kind)
-    quantized = quantize_transformer(network, images, replace(PLAIN, weight_bits=4, activation_bits=5, end_bits=7))
-    layers = [module for module in quantized.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
-    bits = [(layer.config.weight.bits, layer.config.activation.bits) for layer in layers]
+    quantized = quantize_transformer(network, images, replace(PLAIN, weight_bits=4, activation_bits=5))
+    layers = weighted(quantized)
     assert all(type(layer) in (QuantLinear, QuantConv2d) for layer in layers)
-    assert bits[0] == bits[-1] == (7, 7)
-    assert set(bits[1:-1]) == {(4, 5)}
+    assert {bits_of(layer) for layer in layers} == {(4, 5)}
     assert all(layer.config.weight.granularity == "channel" for layer in layers)
     kinds = [type(module) for module in quantized.modules()]
     assert kinds.count(QuantSoftmax) == others.NUM_BLOCKS
@@ -51,6 +57,15 @@ def test_everything_that_multiplies_is_quantised(kind):
     codes = torch.log2(softmax(torch.randn(2, 2, 9, 9)) / softmax.probability_quantizer.grids[0][0])
     torch.testing.assert_close(codes, codes.round())
     assert codes.min() >= -(2**5 - 1)
+
+
+@pytest.mark.parametrize("kind", others.BUILDERS)
+def test_the_first_layer_and_the_last_have_other_bits_if_told(kind):
+    network, images = others.build(kind)
+    quantized = quantize_transformer(network, images, replace(PLAIN, weight_bits=4, activation_bits=5, end_bits=7))
+    first, *body, last = map(bits_of, weighted(quantized))
+    assert first == last == (7, 7)
+    assert set(body) == {(4, 5)}
 
 
 @pytest.mark.parametrize("kind", others.BUILDERS)

@@ -10,6 +10,7 @@ from tool_modules import import_tool
 from textspot import datafree_experiment
 from textspot.datafree_experiment import ALPHABET, Experiment, compare_maps, draw_words, format_table, train_classifier
 
+CPU = torch.device("cpu")
 tool = import_tool("datafree_vit")
 TINY = Experiment(4, 12, 10, 24, 2, 2, 2, 1e-3, 2, 2, seeds=(0,), sources=("noise", "sardfq", "real"), bits=("W8A8",))
 NAMES = (
@@ -66,13 +67,13 @@ def test_training_continues_where_it_was_broken_off(tmp_path: Path, monkeypatch:
         folder.mkdir()
         words = draw_words(TINY, folder, lambda items, _: items)
         assert words["train_images"].shape == (12, 64, 64, 3)
-    whole = train_classifier(TINY, tmp_path / "whole", words, lambda items, _: items)
+    whole = train_classifier(TINY, tmp_path / "whole", words, lambda items, _: items, CPU)
 
     def stop(items, _):
         yield items[0]
 
-    train_classifier(TINY, tmp_path / "broken", words, stop)
-    again = train_classifier(TINY, tmp_path / "broken", words, lambda items, _: items)
+    train_classifier(TINY, tmp_path / "broken", words, stop, CPU)
+    again = train_classifier(TINY, tmp_path / "broken", words, lambda items, _: items, CPU)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
 

@@ -21,8 +21,9 @@ class TransformerConfig:
     Args:
         weight_bits: of every linear layer and convolution.
         activation_bits: of their inputs, and of the operands of attention's matrix products.
-        end_bits: of the first layer and the last, weights and inputs: the image and the decision suffer most, and take
-            little (BRECQ, Li et al. 2021, does so; SARDFQ does not say).
+        end_bits: of the first layer and the last, weights and inputs. Null: as everywhere else; so it is in the public
+            code of PSAQ-ViT (arXiv 2203.02250) and RepQ-ViT (arXiv 2212.08254), and SARDFQ names no exception. 8 spares
+            the image and the decision, which suffer most, at little cost (BRECQ, Li et al. 2021).
         observer: how the range of an activation is found (SARDFQ does not say; ours: of 4 bits, a range that reaches
             to every outlier leaves hardly a step to the rest).
         probabilities: grid of the attention probabilities.
@@ -31,7 +32,7 @@ class TransformerConfig:
 
     weight_bits: int = 8
     activation_bits: int = 8
-    end_bits: int = 8
+    end_bits: int | None = None
     observer: Literal["minmax", "percentile", "mse"] = "mse"
     probabilities: Literal["log2", "uniform"] = "log2"
     reconstruction: ReconstructionConfig | None = ReconstructionConfig()  # noqa: RUF009  it is frozen
@@ -45,11 +46,14 @@ class TransformerConfig:
 
     def resolve(self, exposed: nn.Module) -> QuantConfig:
         """For a network from `expose_attention`."""
+        body = self.layer(self.weight_bits, self.activation_bits)
+        if self.end_bits is None:
+            return QuantConfig(body)
         weighted = [
             name for name in quantizable(exposed) if isinstance(exposed.get_submodule(name), nn.Linear | nn.Conv2d)
         ]
         end = self.layer(self.end_bits, self.end_bits)
-        return QuantConfig(self.layer(self.weight_bits, self.activation_bits), {weighted[0]: end, weighted[-1]: end})
+        return QuantConfig(body, {weighted[0]: end, weighted[-1]: end})
 
 
 def quantize_transformer(network: nn.Module, images: Tensor, config: TransformerConfig | None = None) -> nn.Module:
