@@ -367,6 +367,7 @@ def check_folder(experiment: Experiment, folder: Path) -> None:
     if not file.exists():
         file.write_text(json.dumps(fixed, indent=1) + "\n", encoding="utf-8")
     there = json.loads(file.read_text(encoding="utf-8"))
-    different = [f"{name} {there.get(name)}, not {value}" for name, value in fixed.items() if there.get(name) != value]
+    begun = {name: there.get(name, "unknown") for name in fixed}
+    different = [f"{name} {begun[name]}, not {value}" for name, value in fixed.items() if begun[name] != value]
     if different:
         raise ValueError(f"{folder} holds another experiment: {'; '.join(different)}. Choose another --out")

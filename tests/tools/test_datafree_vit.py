@@ -59,6 +59,12 @@ def test_the_whole_experiment_and_its_continuation(tmp_path: Path, capsys: pytes
     assert tool.main([*command(tmp_path), "--experiment.width=32"]) == 1
     assert "holds another experiment: width 24, not 32" in capsys.readouterr().err
 
+    settings = json.loads((tmp_path / "experiment.json").read_text())
+    del settings["end_bits"]  # a folder from before there was this setting
+    (tmp_path / "experiment.json").write_text(json.dumps(settings))
+    assert tool.main(command(tmp_path)) == 1
+    assert "holds another experiment: end_bits unknown, not None" in capsys.readouterr().err
+
 
 def test_training_continues_where_it_was_broken_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datafree_experiment, "SAVE_EVERY", 1)
