@@ -15,22 +15,22 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "textspot"
 
 LEVELS = {
-    0: ("__version__", "structures", "geometry", "text", "image_files", "progress", "prefetch", "command_line"),
-    1: ("batch",),
+    0: ("__version__", "structures", "geometry", "text", "image_files", "progress", "command_line"),
+    1: ("batch", "device"),
     2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant"),
-    3: ("recipe", "model_card", "checkpoint", "tiling", "datafree"),
+    3: ("recipe", "model_card", "checkpoint"),
     4: ("runtime",),
     5: ("inference",),
-    6: ("engine", "benchmark", "report"),
-    7: ("compression", "comparison", "datafree_experiment"),
+    6: ("engine", "benchmark"),
+    7: ("compression",),
 }
 NEIGHBOURS = {("checkpoint", "recipe"), ("checkpoint", "model_card")}  # a checkpoint holds them
 LEVEL = {module: level for level, modules in LEVELS.items() for module in modules}
 
 # Scoring somebody's result files needs no GPU stack, nor does running an exported network.
 WITHOUT_TORCH = (
-    *("structures", "geometry", "text", "image_files", "progress", "prefetch"),
-    *("metrics", "preprocess", "postprocess", "tiling", "model_card", "visualize", "inference", "report"),
+    *("structures", "geometry", "text", "image_files", "progress"),
+    *("metrics", "preprocess", "postprocess", "model_card", "visualize", "inference"),
 )
 
 FILES = [

@@ -22,8 +22,8 @@ from textspot.losses import LossConfig, SpottingLoss
 from textspot.models.backbone import BackboneConfig
 from textspot.models.crnn import RecurrentRecognizer
 from textspot.models.detector import DetectorConfig
-from textspot.models.fcr import RecognizerConfig
 from textspot.models.neck import NeckConfig
+from textspot.models.recognizer import RecognizerConfig
 from textspot.models.rfcn_head import RfcnHead
 from textspot.models.spotting_network import ModelConfig
 from textspot.models.text_pooling import ProportionalTextPooling, RoiConfig

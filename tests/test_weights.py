@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 import textspot
 from textspot.data.synthetic import Renderer, RendererConfig
-from textspot.inference import SHIPPED, find_weights
+from textspot.inference.spotter import SHIPPED, find_weights
 from textspot.model_card import CheckpointError
 
 NAMES = sorted(file.stem for file in SHIPPED.glob("*.safetensors"))

@@ -9,8 +9,8 @@ from textspot.data.synthetic.draw import DrawConfig
 from textspot.data.synthetic.renderer import RendererConfig
 from textspot.data.synthetic.words import WordConfig
 from textspot.models.backbone import BackboneConfig
-from textspot.models.fcr import RecognizerConfig
 from textspot.models.neck import NeckConfig
+from textspot.models.recognizer import RecognizerConfig
 from textspot.models.spotting_network import ModelConfig
 from textspot.models.text_pooling import RoiConfig
 from textspot.recipe import Recipe, TrainConfig

@@ -12,8 +12,8 @@ from textspot.data.targets import OFFSET_UNIT
 from textspot.geometry import box_to_quad, quad_to_ribbon
 from textspot.model_card import ModelCard
 from textspot.models.backbone import BackboneConfig
-from textspot.models.fcr import RecognizerConfig
 from textspot.models.neck import NeckConfig
+from textspot.models.recognizer import RecognizerConfig
 from textspot.models.spotting_network import ModelConfig, SpottingNetwork
 from textspot.models.text_pooling import RoiConfig
 from textspot.models.vit import VitConfig

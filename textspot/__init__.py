@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from textspot.inference import Spotter
+    from textspot.inference.spotter import Spotter
     from textspot.runtime.build import RuntimeName
     from textspot.runtime.protocol import Precision
 
@@ -21,11 +21,11 @@ def load(
     num_threads: int = 0,
 ) -> "Spotter":
     """The spotter of shipped weights (`spotter-s`), a `model.safetensors`, a run's folder, or an `.onnx` file; see
-    `textspot.inference.load`, and `textspot.runtime.build.RuntimeConfig` for the options.
+    `textspot.inference.spotter.load`, and `textspot.runtime.build.RuntimeConfig` for the options.
 
     What it takes is imported here, not with the package: scoring result files needs no PyTorch, nor does an `.onnx`.
     """
-    from textspot.inference import load as load_spotter
+    from textspot.inference.spotter import load as load_spotter
     from textspot.runtime.build import RuntimeConfig
 
     return load_spotter(path, RuntimeConfig(runtime, device, precision, compile, num_threads))

@@ -19,13 +19,13 @@ import textspot
 from textspot.command_line import run_command
 from textspot.image_files import read_image
 from textspot.metrics import PROTOCOLS, Scores, score_files
+from textspot.metrics.error_page import build_report, find_images, write_report
 from textspot.progress import track
-from textspot.report import build_report, find_images, write_report
 from textspot.text.beam import BeamConfig
 from textspot.text.lexicon import open_lexicon
 
 if TYPE_CHECKING:
-    from textspot.inference import Spotter
+    from textspot.inference.spotter import Spotter
 
 MODEL_OPTIONS = ("weights", "data", "threshold", "two_fold", "language", "beam", "device")
 RECOGNITION = "recognition"  # reads the annotated regions, where the protocols judge what is found

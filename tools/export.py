@@ -17,7 +17,7 @@ from jsonargparse.typing import ClosedUnitInterval
 
 from textspot.checkpoint import load_mean, save_model, save_quantized
 from textspot.command_line import run_command
-from textspot.inference import find_weights
+from textspot.inference.spotter import find_weights
 from textspot.quant.layers import quantized_layers
 from textspot.runtime.export import export_onnx, export_program
 

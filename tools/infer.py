@@ -28,8 +28,8 @@ from rich.progress import track
 import textspot
 from textspot.command_line import run_command
 from textspot.image_files import IMAGE_SUFFIXES, ImageError, read_image
+from textspot.inference.prefetch import prefetch
 from textspot.metrics import write_result
-from textspot.prefetch import prefetch
 from textspot.runtime.build import RuntimeName
 from textspot.runtime.protocol import Precision
 from textspot.structures import Prediction

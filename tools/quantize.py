@@ -24,14 +24,14 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from textspot.benchmark.machine import memory_bytes
 from textspot.checkpoint import load_model, write_atomically
 from textspot.command_line import run_command
+from textspot.compression.calibration_images import DataFreeConfig, make_calibration_images
 from textspot.compression.compare import Comparison, Judges, Result, read_beside, read_variants
-from textspot.compression.datafree import DataFreeConfig, make_calibration_images
 from textspot.compression.engine import Timings, time_engines
 from textspot.compression.report import compare_folders, compare_methods, to_markdown
 from textspot.compression.spotter import SpotterQuantConfig, read_calibration_images
 from textspot.compression.toolkits import TOOLKITS
 from textspot.data.lmdb_records import Reader
-from textspot.inference import find_weights
+from textspot.inference.spotter import find_weights
 from textspot.progress import track
 from textspot.quant.attention import expose_attention
 from textspot.quant.methods import METHODS

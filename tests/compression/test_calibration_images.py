@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from textspot.compression.datafree import SHEET_FILE, STATE_FILE, DataFreeConfig, make_calibration_images
+from textspot.compression.calibration_images import SHEET_FILE, STATE_FILE, DataFreeConfig, make_calibration_images
 from textspot.compression.spotter import SpotterQuantConfig, quantize_spotter
+from textspot.compression.synthesis import LayoutConfig
 from textspot.data.lmdb_records import Reader
-from textspot.datafree import LayoutConfig
 from textspot.image_files import read_image
-from textspot.inference import Spotter
+from textspot.inference.spotter import Spotter
 from textspot.runtime.torch_runtime import TorchRuntime
 
 WORDS = LayoutConfig(words=(1, 3), length=(3, 5), height=(14, 20))
@@ -43,7 +43,7 @@ def test_what_was_broken_off_goes_on(learned, tmp_path):
     network, card, *_ = learned
     whole, _ = make_calibration_images(network, card, "network", CONFIG, tmp_path / "whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("textspot.compression.datafree.SAVE_EVERY", 2)
+        patch.setattr("textspot.compression.calibration_images.SAVE_EVERY", 2)
         with pytest.raises(KeyboardInterrupt):
             make_calibration_images(network, card, "network", CONFIG, tmp_path, break_off)
     assert (tmp_path / STATE_FILE).exists()

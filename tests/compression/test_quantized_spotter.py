@@ -21,7 +21,7 @@ from textspot.compression.spotter import (
     read_calibration_images,
 )
 from textspot.data.lmdb_records import Reader
-from textspot.inference import Spotter
+from textspot.inference.spotter import Spotter
 from textspot.model_card import CheckpointError
 from textspot.quant import build_method, count_bytes
 from textspot.quant.layers import QuantMatMul, QuantSoftmax, quantized_layers

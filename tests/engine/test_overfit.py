@@ -11,7 +11,7 @@ from tiny_runs import EASY, overfit_recipe
 from textspot.checkpoint import load_model
 from textspot.data.lmdb_records import Reader
 from textspot.engine.train import TrainingResult, train
-from textspot.inference import load
+from textspot.inference.spotter import load
 from textspot.models.detector import DetectorConfig
 from textspot.models.spotting_network import ModelConfig
 from textspot.models.text_pooling import RoiConfig

@@ -20,7 +20,7 @@ from textspot.data.synthetic.draw import draw_dataset
 from textspot.engine.evaluate import judge_further, validate
 from textspot.engine.state import TrainerState
 from textspot.engine.train import train
-from textspot.inference import find_weights, load
+from textspot.inference.spotter import find_weights, load
 from textspot.model_card import CheckpointError, ModelCard
 from textspot.models.neck import NeckConfig
 from textspot.recipe import Recipe, TrainConfig, build_spotting_network

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from textspot.models.backbone import BackboneConfig
-from textspot.models.fcr import RecognizerConfig
 from textspot.models.neck import NeckConfig
+from textspot.models.recognizer import RecognizerConfig
 from textspot.models.spotting_network import ModelConfig, SpottingNetwork, build_network
 from textspot.models.text_pooling import RoiConfig
 

@@ -13,8 +13,9 @@ from textspot.geometry import box_to_quad, quad_to_ribbon
 from textspot.models.backbone import BACKBONES, BackboneConfig, Normalize
 from textspot.models.convolution import BasicBlock
 from textspot.models.crnn import RecurrentRecognizer
-from textspot.models.fcr import BLANK_BIAS, FullyConvolutionalRecognizer, RecognizerConfig
+from textspot.models.fcr import FullyConvolutionalRecognizer
 from textspot.models.neck import NeckConfig, TopDownNeck
+from textspot.models.recognizer import BLANK_BIAS, RecognizerConfig
 from textspot.models.spotting_network import RECOGNIZERS, ModelConfig, SpottingNetwork, build_network
 from textspot.models.text_pooling import RoiConfig
 from textspot.models.vit import VitConfig

@@ -9,10 +9,10 @@ from torch import nn
 from toy_networks import relative_error
 
 from textspot.quant.attention import expose_attention
-from textspot.quant.datafree import OBJECTIVES, ImageSpace, SynthesisConfig, plan_synthesis
 from textspot.quant.layers import QuantConv2d, QuantLinear, QuantMatMul, QuantSoftmax
 from textspot.quant.reconstruction import ReconstructionConfig
 from textspot.quant.storage import load, save
+from textspot.quant.synthesis import OBJECTIVES, ImageSpace, SynthesisConfig, plan_synthesis
 from textspot.quant.transformer import TransformerConfig, quantize_transformer
 
 PLAIN = TransformerConfig(reconstruction=None)

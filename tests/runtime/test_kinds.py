@@ -13,7 +13,7 @@ import textspot
 from textspot.checkpoint import load_model, save_model
 from textspot.geometry import box_to_quad, quad_to_ribbon
 from textspot.models.detector import DetectorConfig
-from textspot.models.fcr import RecognizerConfig
+from textspot.models.recognizer import RecognizerConfig
 from textspot.models.spotting_network import ModelConfig
 from textspot.models.text_pooling import RoiConfig
 from textspot.recipe import build_spotting_network

@@ -13,7 +13,7 @@ import pytest
 import textspot
 from textspot.checkpoint import load_model
 from textspot.image_files import read_image
-from textspot.inference import Spotter, find_weights
+from textspot.inference.spotter import Spotter, find_weights
 from textspot.runtime.export import export_onnx
 from textspot.runtime.protocol import Regions
 from textspot.text.ctc import decode_best_path

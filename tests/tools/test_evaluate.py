@@ -198,7 +198,7 @@ def test_a_threshold_that_is_given(weights, data, tmp_path):
 def test_a_region_that_could_not_be_read_counts_where_texts_do_not(weights, data, tmp_path, monkeypatch):
     out = tmp_path / "out.json"
     monkeypatch.setattr(
-        "textspot.inference.decode_best_path", lambda logits, _charset: [("", 0.5) for _ in range(len(logits))]
+        "textspot.inference.spotter.decode_best_path", lambda logits, _charset: [("", 0.5) for _ in range(len(logits))]
     )
     assert evaluate_tool.main(["--weights", str(weights), "--data", str(data), "--json", str(out)]) == 0
     report = json.loads(out.read_text())

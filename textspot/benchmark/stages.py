@@ -14,7 +14,7 @@ import numpy as np
 
 from textspot.benchmark.timing import Clock, time_call
 from textspot.image_files import read_image
-from textspot.inference import Spotter
+from textspot.inference.spotter import Spotter
 from textspot.runtime.protocol import Regions, Runtime
 
 if TYPE_CHECKING:

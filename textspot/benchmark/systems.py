@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from textspot.benchmark.stages import time_stages
 from textspot.benchmark.timing import time_call
-from textspot.inference import Spotter, find_weights, load
+from textspot.inference.spotter import Spotter, find_weights, load
 from textspot.model_card import CheckpointError
 from textspot.runtime.build import RuntimeConfig, RuntimeName
 from textspot.runtime.protocol import Precision, count_cpus

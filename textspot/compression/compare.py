@@ -20,7 +20,7 @@ from textspot.compression.spotter import SpotterQuantConfig, fingerprint, quanti
 from textspot.compression.toolkits import check_toolkits, run_toolkit
 from textspot.data.lmdb_records import Reader
 from textspot.engine.evaluate import score_reading
-from textspot.inference import Spotter, load
+from textspot.inference.spotter import Spotter, load
 from textspot.model_card import ModelCard
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.progress import Track, untracked

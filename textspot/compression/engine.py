@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from textspot.benchmark.timing import Ratio, Timing, measure_in_turn, ratio_in_turn, time_call, warm_up
-from textspot.inference import Spotter, load
+from textspot.inference.spotter import Spotter, load
 from textspot.runtime.build import RuntimeConfig, RuntimeName
 
 ENGINES: tuple[RuntimeName, ...] = ("onnxruntime", "openvino")

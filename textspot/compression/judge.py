@@ -8,7 +8,7 @@ import numpy as np
 
 from textspot.data.lmdb_records import Reader
 from textspot.engine.evaluate import PROTOCOLS, THRESHOLD_PROTOCOL, score_dataset
-from textspot.inference import Spotter
+from textspot.inference.spotter import Spotter
 from textspot.metrics.bootstrap import Difference, count_credits, hmean_difference, pooled_hmean
 from textspot.progress import Track, untracked
 

@@ -17,7 +17,7 @@ from textspot.compression.plot import plot_drops, plot_spectra
 from textspot.compression.spotter import ReadImage
 from textspot.data.lmdb_records import Reader
 from textspot.engine.evaluate import THRESHOLD_PROTOCOL
-from textspot.inference import Spotter
+from textspot.inference.spotter import Spotter
 from textspot.model_card import ModelCard
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.progress import Track, untracked

@@ -9,7 +9,7 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed
 
-from textspot.runtime.torch_runtime import choose_device
+from textspot.device import choose_device
 
 PATIENCE = timedelta(hours=6)  # of processes that wait while the first one draws data or evaluates
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from textspot.data.lmdb_records import Reader
-from textspot.inference import Spotter
+from textspot.inference.spotter import Spotter
 from textspot.metrics.protocols import AnyLexicon, GroundTruth, build_protocol
 from textspot.metrics.recognition import score_recognition
 from textspot.metrics.scoring import Scores, score_images

@@ -15,7 +15,7 @@ from textspot.data.synthetic.draw import DrawnStream
 from textspot.engine.distributed import join_world
 from textspot.engine.sources import check_charset, open_sources
 from textspot.engine.train import Trainer
-from textspot.inference import Spotter
+from textspot.inference.spotter import Spotter
 from textspot.model_card import ModelCard
 from textspot.progress import Track, untracked
 from textspot.recipe import Recipe

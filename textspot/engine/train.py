@@ -27,7 +27,7 @@ from textspot.engine.log import RunLog
 from textspot.engine.schedule import learning_rate_at
 from textspot.engine.sources import check_charset, open_further, open_sources
 from textspot.engine.state import TrainerState
-from textspot.inference import Spotter
+from textspot.inference.spotter import Spotter
 from textspot.losses import SpottingLoss
 from textspot.model_card import MODEL_FILE, ModelCard
 from textspot.models.spotting_network import TrainingOutput

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from textspot.checkpoint import load_model, load_weights
-from textspot.inference import find_weights
+from textspot.inference.spotter import find_weights
 from textspot.model_card import CheckpointError
 from textspot.models.convolution import AddedBranch, BasicBlock
 from textspot.models.spotting_network import SpottingNetwork

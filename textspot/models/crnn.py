@@ -6,7 +6,7 @@ in for, so that the two differ in nothing else. Legend: R regions, D channels, T
 
 from torch import Tensor, nn
 
-from textspot.models.fcr import Recognizer, RecognizerConfig
+from textspot.models.recognizer import Recognizer, RecognizerConfig
 
 
 class RecurrentContext(nn.Module):

@@ -11,16 +11,10 @@ from torch import Tensor, nn
 from textspot.models.backbone import BACKBONES, Backbone, BackboneConfig, Normalize
 from textspot.models.crnn import RecurrentRecognizer
 from textspot.models.detector import Detector, DetectorConfig
-from textspot.models.fcr import (
-    COLUMNS_PER_STEP,
-    PATCH_HEIGHT,
-    FullyConvolutionalRecognizer,
-    ReaderKind,
-    Recognizer,
-    RecognizerConfig,
-)
+from textspot.models.fcr import FullyConvolutionalRecognizer
 from textspot.models.neck import NeckConfig, TopDownNeck
 from textspot.models.predicted_regions import NUM_PREDICTED, exchange_regions
+from textspot.models.recognizer import COLUMNS_PER_STEP, PATCH_HEIGHT, ReaderKind, Recognizer, RecognizerConfig
 from textspot.models.rfcn_head import RfcnHead
 from textspot.models.ribbon_head import RibbonHead
 from textspot.models.text_pooling import POOLINGS, RoiConfig, TextPooling

@@ -64,8 +64,9 @@ def _build_torch(file: Path, config: RuntimeConfig) -> tuple[Runtime, ModelCard]
     import torch
 
     from textspot.checkpoint import load_model
+    from textspot.device import choose_device
     from textspot.quant.folding import fold_batchnorm
-    from textspot.runtime.torch_runtime import TorchRuntime, choose_device
+    from textspot.runtime.torch_runtime import TorchRuntime
 
     network, card = load_model(file)
     if config.num_threads or torch.get_num_threads() > count_cpus():

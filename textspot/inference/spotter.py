@@ -1,0 +1,226 @@
+"""Spotter: the object users hold. Images in, text instances in pixels of the original image out."""
+
+import os
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from textspot.geometry import polygon_to_ribbon
+from textspot.image_files import read_image
+from textspot.inference.prefetch import prefetch
+from textspot.inference.tiling import Tile, cut_tiles, merge_tiles
+from textspot.metrics.words import apply_lexicon
+from textspot.model_card import MODEL_FILE, CheckpointError, ModelCard
+from textspot.postprocess import decode_instances
+from textspot.preprocess import preprocess
+from textspot.runtime.build import RuntimeConfig, build_runtime
+from textspot.runtime.protocol import Regions, Runtime
+from textspot.structures import Prediction, TextInstance
+from textspot.text.beam import BeamConfig, decode_beam
+from textspot.text.ctc import decode_best_path
+from textspot.text.language import choose_language, load_language
+from textspot.text.lexicon import Lexicon
+
+ImageLike = np.ndarray | str | os.PathLike
+
+SHIPPED = Path(__file__).parent / "weights"
+MOST_WAITING = 32  # prepared images in memory at a time, however long the list
+
+
+def load(path: str | os.PathLike, config: RuntimeConfig | None = None) -> "Spotter":
+    """The spotter of a `model.safetensors`, of a run's folder (then its last weights), of an `.onnx` file, or of
+    shipped weights by their name, such as `spotter-s`.
+
+    A file that is missing, cut short or something else is a `CheckpointError`; a device or an option that the runtime
+    does not have is a ValueError.
+    """
+    return Spotter(*build_runtime(find_weights(Path(path)), config or RuntimeConfig()))
+
+
+def find_weights(path: Path) -> Path:
+    """The file at `path`: itself, the weights that a folder of a run holds, or the shipped weights of that name."""
+    shipped = {file.stem: file for file in sorted(SHIPPED.glob("*.safetensors"))}
+    if not path.exists() and str(path) in shipped:
+        return shipped[str(path)]
+    if not path.is_dir():
+        if not path.exists() and not path.suffix:
+            raise CheckpointError(
+                f"{path}: no such file or folder, and no weights of that name are shipped ({', '.join(shipped)} are)"
+            )
+        return path
+    for file in (path / MODEL_FILE, path / "last" / MODEL_FILE):
+        if file.is_file():
+            return file
+    raise CheckpointError(
+        f"{path}: holds neither {MODEL_FILE} nor last/{MODEL_FILE}; expected the folder of a run that was saved"
+    )
+
+
+@dataclass(frozen=True)
+class View:
+    """An image, or a tile of one, as the network sees it: pixels (H', W', 3) uint8, and the scale (x, y) of these per
+    pixel of the image."""
+
+    pixels: np.ndarray
+    scale: np.ndarray
+    tile: Tile
+
+
+class Spotter:
+    """A network with everything it takes to use it.
+
+    `threshold` in [0, 1] may be set; it starts as the one that was chosen on the validation images. `language` may be
+    set, to a `LanguageModel` that readings in doubt lean to, as far as `beam` says, or to None; it starts as the one of
+    the weights. `lexicon` may be set, to have texts corrected by it (how: see `text.lexicon` and `apply_lexicon`); the
+    scores stay those of what was read. Unless `tiling` is set to False, an image that would be shrunk to less than half
+    is read tile by tile, and a warning says so. What an instance's `score` and `text_score` mean: see `TextInstance`.
+    """
+
+    def __init__(self, runtime: Runtime, card: ModelCard):
+        self.runtime, self.card = runtime, card
+        self.threshold = card.threshold
+        language = card.postprocess.language
+        self.language = load_language(language) if language else None
+        self.beam = BeamConfig()
+        self.lexicon: Lexicon | None = None
+        self.tiling = True
+
+    def __call__(self, images: ImageLike | Sequence[ImageLike], batch_size: int = 1) -> Prediction | list[Prediction]:
+        """Spot text in an RGB array (H, W, 3) uint8, in a file, or in a list of these.
+
+        One image gives one `Prediction`: a sequence of instances, best score first, that unpack as `(polygon, text,
+        score)`; of a file it bears the path as its name. A list gives a list. A file that is no image is an
+        `ImageError`, an array of another shape or type a ValueError.
+        """
+        if isinstance(images, np.ndarray | str | os.PathLike):
+            return self.predict([images], batch_size)[0]
+        return self.predict(images, batch_size)
+
+    def predict(self, images: Sequence[ImageLike], batch_size: int = 1) -> list[Prediction]:
+        """Predictions of RGB arrays (H, W, 3) uint8 or files, in their order; none for none.
+
+        What comes next is decoded and prepared in threads while the network runs. Images are batched with others of
+        the same padded size, so that the result of an image does not depend on its neighbours. An array of another
+        shape or type is a ValueError.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}, expected at least 1")
+        found: dict[int, list[tuple[Tile, list[TextInstance]]]] = defaultdict(list)
+        for batch in batch_by_size(self._open_all(images), batch_size):
+            pixels = np.stack([view.pixels for _, view in batch])
+            outputs = self.runtime.spot(pixels, self.threshold, self.max_regions)
+            for (number, view), regions in zip(batch, outputs, strict=True):
+                found[number].append((view.tile, self._decode(regions, view)))
+        return [replace(self._merge(found[number]), name=_name(image)) for number, image in enumerate(images)]
+
+    @property
+    def max_regions(self) -> int:
+        """At most this many regions of an image are read."""
+        return self.card.postprocess.max_regions
+
+    def prepare(self, image: np.ndarray) -> list[View]:
+        """What the network is to see of an RGB image (H, W, 3) uint8: one view, or one for each tile and one for all.
+        An array of another shape or type is a ValueError."""
+        _check_image(image)
+        size = image.shape[:2]
+        config = self.card.preprocess
+        tiles = cut_tiles(size, config.max_side) if self.tiling else [Tile(0, 0, size[1], size[0])]
+        return [View(*preprocess(tile.of(image), config), tile) for tile in tiles]
+
+    def finish(self, regions: Sequence[Regions], views: Sequence[View]) -> Prediction:
+        """The prediction of an image of the regions that the runtime found in each of its views."""
+        return self._merge([(view.tile, self._decode(one, view)) for one, view in zip(regions, views, strict=True)])
+
+    def read(self, image: np.ndarray, polygons: Sequence[np.ndarray]) -> list[tuple[str, float]]:
+        """Text and `text_score` of given regions of an RGB image (H, W, 3) uint8: polygons (K, 2) in its pixels,
+        clockwise from where reading starts. Neither threshold nor lexicon matters; none gives none. Only PyTorch reads
+        regions that it has not found itself: of another runtime it is a ValueError."""
+        _check_image(image)
+        if not len(polygons):
+            return []
+        pixels, scale = preprocess(image, self.card.preprocess)
+        ribbons = np.stack([polygon_to_ribbon(polygon * scale)[0] for polygon in polygons])
+        read = getattr(self.runtime, "read", None)
+        if read is None:
+            raise ValueError(f"{self.runtime.name} reads only the regions it finds: load the model.safetensors")
+        return self.decode_text(read(pixels, ribbons))
+
+    def lean_to(self, language: str | None, beam: BeamConfig) -> None:
+        """Have readings in doubt lean to a language as users name it: one that ships, a file of words, `none`; None
+        leaves that of the weights. A beam other than the default is a ValueError where there is no language."""
+        if language is not None:
+            self.language = choose_language(language)
+        if self.language is None and beam != BeamConfig():
+            raise ValueError("beam says how far readings lean to a language, and there is none: choose one")
+        self.beam = beam
+
+    def decode_text(self, logits: np.ndarray) -> list[tuple[str, float]]:
+        """Text and `text_score` of each region of logits (K, T, C)."""
+        if self.language is None:
+            return decode_best_path(logits, self.card.charset)
+        return decode_beam(logits, self.card.charset, self.language, self.beam)
+
+    def _open_all(self, images: Sequence[ImageLike]) -> Iterator[tuple[int, View]]:
+        """The views of the images, each with its image's number; tiles are announced."""
+        opened = prefetch(self._open, images) if len(images) > 1 else map(self._open, images)
+        for number, views in enumerate(opened):
+            if len(views) > 1:
+                name = _name(images[number]) or f"image {number + 1}"
+                tile, num_tiles = views[-1].tile, len(views) - 1
+                warnings.warn(
+                    f"{name}: {tile.right} x {tile.bottom} pixels are read in {num_tiles} tiles", stacklevel=4
+                )
+            yield from ((number, view) for view in views)
+
+    def _open(self, image: ImageLike) -> list[View]:
+        return self.prepare(image if isinstance(image, np.ndarray) else read_image(image))
+
+    def _decode(self, regions: Regions, view: View) -> list[TextInstance]:
+        """Text instances of a view's regions, in pixels of the image."""
+        tile = view.tile
+        instances = decode_instances(
+            regions.ribbons / view.scale,
+            regions.scores,
+            regions.text_logits,
+            tile.size,
+            self.decode_text,
+            self.threshold,
+            self.card.postprocess,
+        )
+        corner = np.array([tile.left, tile.top], dtype=np.float32)
+        return [replace(instance, polygon=instance.polygon + corner) for instance in instances]
+
+    def _merge(self, found: list[tuple[Tile, list[TextInstance]]]) -> Prediction:
+        """The prediction of an image of what was found in its tiles."""
+        size = max(tile.bottom for tile, _ in found), max(tile.right for tile, _ in found)
+        instances = found[0][1] if len(found) == 1 else merge_tiles(found, self.card.postprocess.max_overlap)
+        prediction = Prediction(tuple(instances), size)
+        return apply_lexicon(prediction, self.lexicon) if self.lexicon else prediction
+
+
+def batch_by_size(views: Iterable[tuple[int, View]], batch_size: int) -> Iterator[list[tuple[int, View]]]:
+    """Batches of views of one size, full ones first: what is left over comes at the end, or when too much waits."""
+    waiting: dict[tuple[int, ...], list[tuple[int, View]]] = defaultdict(list)
+    for number, view in views:
+        waiting[view.pixels.shape].append((number, view))
+        if len(waiting[view.pixels.shape]) == batch_size:
+            yield waiting.pop(view.pixels.shape)
+        elif sum(map(len, waiting.values())) >= max(batch_size, MOST_WAITING):
+            yield waiting.pop(max(waiting, key=lambda shape: len(waiting[shape])))
+    yield from waiting.values()
+
+
+def _name(image: ImageLike) -> str:
+    return "" if isinstance(image, np.ndarray) else os.fspath(image)
+
+
+def _check_image(image: np.ndarray) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise ValueError(
+            f"expected an RGB image of shape (H, W, 3) and type uint8, found {image.shape} {image.dtype}; "
+            "give the path of a file to have any kind of image converted"
+        )
