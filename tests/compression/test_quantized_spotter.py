@@ -82,7 +82,7 @@ def test_saved_and_loaded_it_reads_the_same_and_takes_a_quarter(learned, quantiz
     pixels = torch.from_numpy(np.array(sample.image)).permute(2, 0, 1)[None]
     loaded, _ = load_model(tmp_path / "model.safetensors")
     with torch.inference_mode():
-        ours, theirs = (one.spot(pixels, torch.empty(4)) for one in (quantized, loaded))
+        ours, theirs = (one.spot(pixels, 0.0, 4, 4) for one in (quantized, loaded))
     assert all(torch.equal(mine, other) for mine, other in zip(ours, theirs, strict=True))
     counts = count_bytes(quantized)
     weights = sum(layer.weight.numel() for layer in quantized_layers(quantized).values())
@@ -104,7 +104,7 @@ def test_attention_in_the_trunk_is_quantised_saved_and_loaded(tmp_path):
     loaded, _ = load_model(tmp_path / "model.safetensors")
     pixels = torch.from_numpy(images[0]).permute(2, 0, 1)[None]
     with torch.inference_mode():
-        float_, ours, theirs = (one.spot(pixels, torch.empty(4)) for one in (network, quantized, loaded))
+        float_, ours, theirs = (one.spot(pixels, 0.0, 4, 4) for one in (network, quantized, loaded))
     assert all(torch.equal(mine, other) for mine, other in zip(ours, theirs, strict=True))
     assert not torch.equal(ours.text_logits, float_.text_logits)
 

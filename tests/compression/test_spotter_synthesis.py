@@ -164,11 +164,11 @@ def test_all_terms_together(kind):
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     quantized = quantize(expose_attention(network), QuantConfig(build_method("rtn")))
     pixels = synthesis.space.to_pixels(images).split(1)
-    calibrate(quantized, pixels, lambda network, image: network.spot(image, torch.zeros(3)))
+    calibrate(quantized, pixels, lambda network, image: network.spot(image, 0.0, 3, 3))
     freeze(quantized)
     assert sum(isinstance(module, QuantSoftmax) for module in quantized.modules()) == (2 if kind == "vit" else 0)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in quantized.modules())
-    assert quantized.spot(pixels[0], torch.zeros(3)).text_logits.isfinite().all()
+    assert quantized.spot(pixels[0], 0.0, 3, 3).text_logits.isfinite().all()
 
 
 def test_an_image_learns_its_own_words():

@@ -138,7 +138,7 @@ def test_a_deeper_network_starts_as_what_the_weights_are(tiny_recipe: Recipe, gi
     image = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)) * 255
     with torch.no_grad():
         for ours, expected in zip(
-            state.network.eval().spot(image, torch.empty(2)), theirs.spot(image, torch.empty(2)), strict=True
+            state.network.eval().spot(image, 0.0, 2, 2), theirs.spot(image, 0.0, 2, 2), strict=True
         ):
             torch.testing.assert_close(ours, expected)
     assert report[1].startswith(

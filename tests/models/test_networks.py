@@ -217,7 +217,7 @@ def test_every_module_of_a_backbone_is_called_once(kind):
 @pytest.mark.parametrize("method", ["forward", "spot"])
 def test_every_module_of_the_network_is_called_once(build_tiny, method):
     network = build_tiny().eval()
-    arguments = {"forward": (build_images(), WORDS, torch.arange(3)), "spot": (build_images(), torch.zeros(3))}[method]
+    arguments = {"forward": (build_images(), WORDS, torch.arange(3)), "spot": (build_images(), 0.0, 3)}[method]
     calls = count_calls(network, lambda: getattr(network, method)(*arguments))
     assert set(calls.values()) == {1}
 
@@ -234,7 +234,7 @@ def test_regions_are_read_in_the_order_they_are_asked_for(build_tiny):
 @torch.no_grad()
 def test_training_and_inference_read_the_same_from_the_same_ribbons(build_tiny):
     network = build_tiny().eval()
-    spots = network.spot(build_images(), torch.zeros(3))
+    spots = network.spot(build_images(), 0.0, 3, 3)
     output = network(build_images(), spots.ribbons, torch.arange(12))
     assert spots.ribbons.shape == (4, 3, 2, 4, 2)
     assert spots.scores.shape == (4, 3)
@@ -247,16 +247,16 @@ def test_training_and_inference_read_the_same_from_the_same_ribbons(build_tiny):
 @torch.no_grad()
 def test_a_batch_gives_what_its_images_give_one_by_one(build_tiny):
     network = build_tiny().eval()
-    together = network.spot(build_images(), torch.zeros(5))
-    alone = [network.spot(image[None], torch.zeros(5)) for image in build_images()]
+    together = network.spot(build_images(), 0.0, 5, 5)
+    alone = [network.spot(image[None], 0.0, 5, 5) for image in build_images()]
     for name in ("ribbons", "scores", "text_logits"):
         single = torch.cat([getattr(spots, name) for spots in alone])
         np.testing.assert_allclose(getattr(together, name), single, atol=1e-4, err_msg=name)
 
 
 @torch.no_grad()
-def test_no_slots_give_no_text(build_tiny):
-    spots = build_tiny().eval().spot(build_images(), torch.zeros(0))
+def test_no_regions_give_no_text(build_tiny):
+    spots = build_tiny().eval().spot(build_images(), 0.0, 0, 0)
     assert [tuple(part.shape) for part in spots] == [(4, 0, 2, 4, 2), (4, 0), (4, 0, 8, 5)]
 
 
@@ -264,14 +264,14 @@ def test_no_slots_give_no_text(build_tiny):
 def test_bytes_and_floats_are_the_same_image(build_tiny):
     network = build_tiny().eval()
     for one, other in zip(
-        network.spot(build_images(), torch.zeros(3)), network.spot(build_images().float(), torch.zeros(3)), strict=True
+        network.spot(build_images(), 0.0, 3, 3), network.spot(build_images().float(), 0.0, 3, 3), strict=True
     ):
         assert torch.equal(one, other)
 
 
-def test_more_slots_than_cells_is_an_error_of_the_runtime(build_tiny):
+def test_more_regions_than_cells_is_an_error_of_the_runtime(build_tiny):
     with pytest.raises(RuntimeError, match="Expected cond to be True"):
-        build_tiny().eval().spot(build_images(1), torch.zeros(16 * 24 + 1))
+        build_tiny().eval().spot(build_images(1), 0.0, 16 * 24 + 1, 16 * 24 + 1)
 
 
 def test_the_sampling_grid_is_not_part_of_the_weights(build_tiny):

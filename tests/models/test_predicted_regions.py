@@ -89,7 +89,7 @@ def test_predictions_are_peaks_and_no_gradient_flows_through_them(build_tiny: Ca
     _, maps = network.detect(image)
     predicted = network.predict_regions(maps)
     assert predicted.shape == (1, 64, 2, 4, 2)
-    assert torch.equal(predicted, network.detector.peaks(maps, torch.zeros(64))[0])
+    assert torch.equal(predicted, network.detector.peaks(maps, 64)[0])
     assert not predicted.requires_grad
     words = predicted[:, :3] + 0.01
     output = network(image, words, torch.arange(3), torch.ones(1, 3, dtype=torch.bool))

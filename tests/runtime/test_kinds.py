@@ -51,12 +51,12 @@ def save_spotter(path: Path, model: ModelConfig) -> Path:
 @pytest.mark.parametrize("model", [pytest.param(model, id=name) for name, model in KINDS.items()])
 @torch.no_grad()
 def test_every_kind_is_run_by_pytorch(model: ModelConfig, tmp_path: Path) -> None:
-    """Stage by stage what the network does in one pass, regions that were given among them."""
+    """As the network is used directly, regions that were given among them."""
     spotter = textspot.load(save_spotter(tmp_path / "model.safetensors", model))
     network, _ = load_model(tmp_path / "model.safetensors")
     images = np.stack([noise(64, 96, seed) for seed in range(2)])
     found = spotter.runtime.spot(images, 0.4, 12)
-    expected = network.spot(torch.from_numpy(images).permute(0, 3, 1, 2), torch.zeros(len(found[0].scores)))
+    expected = network.spot(torch.from_numpy(images).permute(0, 3, 1, 2), 0.4, 12)
     for number, regions in enumerate(found):
         assert regions.scores[0] >= 0.4
         for ours, theirs in zip(regions, expected, strict=True):

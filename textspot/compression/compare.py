@@ -279,5 +279,6 @@ class Comparison:
 def count_multiplications(network: SpottingNetwork) -> int:
     """Multiplications of convolutions and matrices in an image of 736 x 1280 pixels with 16 words."""
     with FlopCounterMode(display=False) as flops:
-        network.spot(torch.zeros(1, 3, *COUNTED_SIZE, dtype=torch.uint8), torch.empty(NUM_WORDS))
+        image = torch.zeros(1, 3, *COUNTED_SIZE, dtype=torch.uint8)
+        network.spot(image, threshold=1.0, max_regions=NUM_WORDS, min_regions=NUM_WORDS)
     return flops.get_total_flops() // 2

@@ -52,11 +52,8 @@ class ReadImage:
         self.threshold, self.max_regions = card.threshold, card.postprocess.max_regions
 
     def __call__(self, network: nn.Module, image: np.ndarray) -> Any:
-        spotter = cast(SpottingNetwork, network)
-        features, maps = spotter.detect(torch.from_numpy(image)[None].permute(0, 3, 1, 2))
-        found = int(spotter.detector.count_peaks(maps, self.threshold))
-        ribbons, _ = spotter.detector.peaks(maps, torch.empty(max(1, min(found, self.max_regions))))
-        return spotter.read(features, ribbons)
+        pixels = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
+        return cast(SpottingNetwork, network).spot(pixels, self.threshold, self.max_regions, min_regions=1).text_logits
 
 
 def engine_outputs(network: SpottingNetwork) -> tuple[str, ...]:

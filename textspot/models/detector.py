@@ -1,4 +1,4 @@
-"""What every detection head offers, whatever its maps are. Legend: B images, K slots, h w map."""
+"""What every detection head offers, whatever its maps are. Legend: B images, K regions, h w map."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -40,9 +40,10 @@ class Detector(nn.Module):
 
     why_not_exported = ""
 
-    def peaks(self, maps: Any, slots: Tensor) -> tuple[Tensor, Tensor]:
-        """The K = len(slots) best regions, best first: ribbons (B, K, 2, 4, 2) in pixels and scores (B, K) in [0, 1]. A
-        slot beyond the last region has score 0; K may be 0, and no more than the cells of the map."""
+    def peaks(self, maps: Any, num_regions: int) -> tuple[Tensor, Tensor]:
+        """The K = `num_regions` best regions, best first: ribbons (B, K, 2, 4, 2) in pixels and scores (B, K) in [0,
+        1]. One beyond the last has score 0; K may be 0, and no more than the cells of the map. While a graph is
+        exported K is a symbol."""
         raise NotImplementedError
 
     def count_peaks(self, maps: Any, threshold: float | Tensor) -> Tensor:

@@ -4,7 +4,7 @@ Everything that learns is a convolution over the whole image; proposals, pooling
 no weights. Anchors, the proposal network's layers, pooling and suppression are torchvision's. The paper has horizontal
 boxes around single lines; its anchors, and how it chooses examples, are not public: ours are chosen without chance, so
 that nothing more has to be restored to resume a run.
-Legend: B images, M anchors, P proposals, R boxes, K slots, D channels, h w map.
+Legend: B images, M anchors, P proposals, R boxes, K regions, D channels, h w map.
 """
 
 from typing import NamedTuple
@@ -79,12 +79,12 @@ class RfcnHead(Detector):
         with torch.autocast(features.device.type, enabled=False):  # coordinates of a large image need float32
             return RfcnMaps(logits_BM, offsets_BM4, votes, self._propose(logits_BM, offsets_BM4, votes))
 
-    def peaks(self, maps: RfcnMaps, slots: Tensor) -> tuple[Tensor, Tensor]:
+    def peaks(self, maps: RfcnMaps, num_regions: int) -> tuple[Tensor, Tensor]:
         """The K best boxes, as straight ribbons (B, K, 2, 4, 2) in pixels, and their scores (B, K)."""
         boxes_BP4, scores_BP = self._detect(maps)
-        missing = max(0, len(slots) - scores_BP.shape[1])
-        boxes = F.pad(boxes_BP4, (0, 0, 0, missing))[:, : len(slots)]
-        return boxes_to_ribbons(boxes), F.pad(scores_BP, (0, missing))[:, : len(slots)]
+        missing = max(0, num_regions - scores_BP.shape[1])
+        boxes = F.pad(boxes_BP4, (0, 0, 0, missing))[:, :num_regions]
+        return boxes_to_ribbons(boxes), F.pad(scores_BP, (0, missing))[:, :num_regions]
 
     def count_peaks(self, maps: RfcnMaps, threshold: float | Tensor) -> Tensor:
         """The largest number () of boxes at or above the threshold in any image of the batch; below 0 it counts the

@@ -1,6 +1,6 @@
 """The one-stage detection head: a score map that peaks once per word, and the word's ribbon at every cell.
 
-Legend: B images, K slots, h w map.
+Legend: B images, K regions, h w map.
 """
 
 import math
@@ -46,18 +46,17 @@ class RibbonHead(Detector):
         features = self.tower(features)
         return DetectionMaps(self.score(features).squeeze(1).float(), self.geometry(features).float())
 
-    def peaks(self, maps: DetectionMaps, slots: Tensor) -> tuple[Tensor, Tensor]:
+    def peaks(self, maps: DetectionMaps, num_regions: int) -> tuple[Tensor, Tensor]:
         """The K highest local maxima, best first: ribbons (B, K, 2, 4, 2) in pixels and scores (B, K) in [0, 1].
 
-        K is the length of `slots`, whose values do not matter: so K stays a dynamic dimension of an exported graph. A
-        slot beyond the last maximum has score 0. K may be 0; K above the number of cells is an error of the runtime.
+        One beyond the last maximum has score 0. K may be 0; K above the number of cells is an error of the runtime.
         The geometry is the score-weighted mean over the 3x3 cells around the maximum.
         """
         score = maps.score_logits.sigmoid()
         batch, h, w = score.shape
-        torch._check(slots.shape[0] <= h * w)
+        torch._check(num_regions <= h * w)
         is_peak = score == F.max_pool2d(score.unsqueeze(1), 3, stride=1, padding=1).squeeze(1)
-        scores_BK, cell_BK = (score * is_peak).flatten(1).topk(slots.shape[0], dim=1)
+        scores_BK, cell_BK = (score * is_peak).flatten(1).topk(num_regions, dim=1)
         row_BK = cell_BK // w
         column_BK = cell_BK - row_BK * w  # `%` with a symbolic w does not export
         ribbon_sum, weight_sum = score.new_zeros(()), score.new_zeros(())

@@ -1,6 +1,7 @@
 """One network that finds text and reads it: the frame both systems of this project share."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from textspot.models.recognizer import COLUMNS_PER_STEP, PATCH_HEIGHT, ReaderKin
 from textspot.models.rfcn_head import RfcnHead
 from textspot.models.ribbon_head import RibbonHead
 from textspot.models.text_pooling import POOLINGS, RoiConfig, TextPooling
+
+Stage = Callable[[str], AbstractContextManager[object]]  # what is done with a named stage: it is timed, or counted
 
 
 class Features(NamedTuple):
@@ -98,13 +101,38 @@ class SpottingNetwork(nn.Module):
     @torch.no_grad()
     def predict_regions(self, maps: Any) -> Tensor:
         """The best ribbons (B, P, 2, 4, 2) of the detector's maps; no gradient flows through them."""
-        return self.detector.peaks(maps, maps[0].new_empty(NUM_PREDICTED))[0]
+        return self.detector.peaks(maps, NUM_PREDICTED)[0]
 
-    def spot(self, image: Tensor, slots: Tensor) -> Spots:
-        """Detect and read the K = len(slots) best regions of each image in one pass, without a host round trip."""
-        features, maps = self.detect(image)
-        ribbons, scores = self.detector.peaks(maps, slots)
-        return Spots(ribbons, scores, self.read(features, ribbons))
+    def spot(
+        self,
+        image: Tensor,
+        threshold: float | Tensor,
+        max_regions: int | Tensor,
+        min_regions: int = 0,
+        stage: Stage = nullcontext,
+    ) -> Spots:
+        """Find and read, in images as `detect` takes them: the one way to use the network, whatever runs it.
+
+        K is the number of regions at or above the threshold in the image that has most, from `min_regions` to
+        `max_regions`. Each stage of the way runs inside `stage(name)`.
+        """
+        with stage("backbone and neck"):
+            features = self.encode(image)
+        with stage("detector"):
+            ribbons, scores = self.find(features, threshold, max_regions, min_regions)
+        return Spots(ribbons, scores, self.read(features, ribbons, stage))
+
+    def find(
+        self, features: Features, threshold: float | Tensor, max_regions: int | Tensor, min_regions: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Ribbons (B, K, 2, 4, 2) in pixels and scores (B, K), best first; K as in `spot`. How many there are is the
+        one thing that the host must know on the way."""
+        maps = self.detector(features.detection)
+        found = self.detector.count_peaks(maps, threshold)
+        # `int` would ask an exporter for a number; `item` gives it a symbol, of which it knows what it is told.
+        num_regions: Any = found.clamp(max=max_regions).clamp(min=min_regions).item()
+        torch._check(num_regions >= min_regions)
+        return self.detector.peaks(maps, num_regions)
 
     def detect(self, image: Tensor) -> tuple[Features, Any]:
         """Images (B, 3, H, W) RGB in 0..255, H and W divisible by 32, to the features of both heads, and the detector's
@@ -130,9 +158,16 @@ class SpottingNetwork(nn.Module):
         finer = [roi(map, ribbons) for roi, map in zip(self.tap_rois, features.finer, strict=True)]
         return [self.roi(features.reading, ribbons), *finer]
 
-    def read(self, features: Features, ribbons: Tensor) -> Tensor:
+    def read(self, features: Features, ribbons: Tensor, stage: Stage = nullcontext) -> Tensor:
         """text_logits (B, K, T, C) of ribbons (B, K, 2, 4, 2)."""
-        logits = self.roi.blank_padding(self.recognizer(*self.pool(features, ribbons)), ribbons.flatten(0, 1))
+        with stage("RoI"):
+            patches = self.pool(features, ribbons)
+        with stage("recogniser"):
+            return self.recognize(patches, ribbons)
+
+    def recognize(self, patches: list[Tensor], ribbons: Tensor) -> Tensor:
+        """text_logits (B, K, T, C) of patches, and of the ribbons (B, K, 2, 4, 2) they were pooled from."""
+        logits = self.roi.blank_padding(self.recognizer(*patches), ribbons.flatten(0, 1))
         return logits.unflatten(0, ribbons.shape[:2])
 
 

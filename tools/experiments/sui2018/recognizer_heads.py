@@ -60,14 +60,15 @@ class Reading(NamedTuple):
         box = np.array([0, 0, width, height], dtype=np.float32)
         ribbons = torch.from_numpy(quad_to_ribbon(box_to_quad(box))).to(runtime.device)
         ribbons = ribbons.expand(self.num_images, self.num_regions, -1, -1, -1)
-        patches = runtime.pool(runtime.encode(runtime.upload(noise)), ribbons)
         with runtime.autocast():
+            patches = network.pool(network.encode(runtime.upload(noise)), ribbons)
             collapsed = network.recognizer.collapse(*patches)
         synchronize = synchronizer(runtime)
 
         @torch.inference_mode()
         def read() -> Tensor:
-            logits = runtime.recognize(patches, ribbons)
+            with runtime.autocast():
+                logits = network.recognize(patches, ribbons)
             synchronize()
             return logits
 
