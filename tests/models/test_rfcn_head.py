@@ -4,20 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from textspot.batch import BoxTargets
-from textspot.models.boxes import encode_boxes
-from textspot.models.detector import DetectorConfig
-from textspot.models.rfcn_head import BINS, HARD_EXAMPLES, LEAST_NEGATIVES, RfcnHead, RfcnMaps
+from textspot.models.boxes import BoxTargets, encode_boxes
+from textspot.models.rfcn_head import BINS, HARD_EXAMPLES, LEAST_NEGATIVES, RfcnConfig, RfcnHead, RfcnMaps
 
 STRIDE, h, w = 4, 16, 24  # a map of an image of 64 x 96 pixels
-CONFIG = DetectorConfig("rfcn", anchor_sizes=(8.0, 16.0), anchor_ratios=(1.0, 0.5, 0.25), max_proposals=20)
+CONFIG = RfcnConfig(anchor_sizes=(8.0, 16.0), anchor_ratios=(1.0, 0.5, 0.25), max_proposals=20)
 WORDS = torch.tensor([[8.0, 8, 40, 20], [50, 30, 90, 42]])
 
 
 @pytest.fixture
 def head() -> RfcnHead:
     torch.manual_seed(0)
-    return RfcnHead(CONFIG, 8, STRIDE)
+    return RfcnHead(CONFIG, 8)
 
 
 def build_features(count: int = 2) -> torch.Tensor:
@@ -214,11 +212,11 @@ def test_a_batch_gives_what_its_images_give_one_by_one(head):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"anchor_sizes": ()}, r"model.detector.anchor_sizes is \(\)"),
-        ({"anchor_ratios": (0.5, -1.0)}, "model.detector.anchor_ratios is .* expected numbers above 0"),
-        ({"max_proposals": 0}, "model.detector.max_proposals is 0, expected at least 1"),
+        ({"anchor_sizes": ()}, r"model.detector.rfcn.anchor_sizes is \(\)"),
+        ({"anchor_ratios": (0.5, -1.0)}, "model.detector.rfcn.anchor_ratios is .* expected numbers above 0"),
+        ({"max_proposals": 0}, "model.detector.rfcn.max_proposals is 0, expected at least 1"),
     ],
 )
 def test_settings_that_cannot_be(settings, message):
     with pytest.raises(ValueError, match=message):
-        DetectorConfig("rfcn", **settings)
+        RfcnConfig(**settings)

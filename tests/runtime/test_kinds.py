@@ -12,16 +12,19 @@ from tool_modules import import_tool
 import textspot
 from textspot.checkpoint import load_model, save_model
 from textspot.geometry import box_to_quad, quad_to_ribbon
-from textspot.models.detector import DetectorConfig
-from textspot.models.recognizer import RecognizerConfig
+from textspot.models.choice import Choice
+from textspot.models.crnn import RecurrentConfig
+from textspot.models.rfcn_head import RfcnConfig
 from textspot.models.spotting_network import ModelConfig
-from textspot.models.text_pooling import RoiConfig
+from textspot.models.text_pooling import ProportionalRoiConfig
 from textspot.recipe import build_spotting_network
 
 MODEL = TINY_RECIPE.model
-RFCN = replace(MODEL, detector=DetectorConfig("rfcn", anchor_sizes=(8.0, 16.0), max_proposals=20))
-PROPORTIONAL = replace(MODEL, roi=RoiConfig(width=32, kind="proportional", columns_per_height=4.0, min_width=8))
-CRNN = replace(MODEL, recognizer=RecognizerConfig((8, 8, 16, 16), context_layers=1, kind="crnn"))
+RFCN = replace(MODEL, detector=Choice("rfcn", RfcnConfig(anchor_sizes=(8.0, 16.0), max_proposals=20)))
+PROPORTIONAL = replace(
+    MODEL, roi=Choice("proportional", ProportionalRoiConfig(width=32, columns_per_height=4.0, min_width=8))
+)
+CRNN = replace(MODEL, recognizer=Choice("crnn", RecurrentConfig((8, 8, 16, 16), context_layers=1)))
 KINDS = {
     "ribbon": MODEL,
     "rfcn": RFCN,

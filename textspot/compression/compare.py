@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from textspot.checkpoint import save_quantized, write_atomically
 from textspot.compression.judge import Judgement, judge_spotter
-from textspot.compression.spotter import SpotterQuantConfig, fingerprint, quantize_spotter
+from textspot.compression.spotter import SpotterQuantConfig, fingerprint, quantize_spotter, resolve_float_layers
 from textspot.compression.toolkits import check_toolkits, run_toolkit
 from textspot.data.lmdb_records import Reader
 from textspot.engine.evaluate import score_reading
@@ -186,7 +186,7 @@ class Comparison:
         track: Track = untracked,
         say: Say = print,
     ):
-        self.network, self.card, self.config = network, card.for_use(), config
+        self.network, self.card, self.config = network, card.for_use(), resolve_float_layers(config, network)
         self.images, self.judges, self.folder = images, judges, folder
         self.track, self.say = track, say
         folder.mkdir(parents=True, exist_ok=True)
@@ -229,7 +229,7 @@ class Comparison:
         """Let another quantiser have the float graph, and judge what it gives."""
         name = f"{toolkit}-w8a8"
         graph = self.file(name, ".onnx")
-        run_toolkit(toolkit, self.file(FLOAT, ".onnx"), self.card, self.config.keep_float, self.images, graph)
+        run_toolkit(toolkit, self.file(FLOAT, ".onnx"), self.card, self.config.keep_float or (), self.images, graph)
         return self._judge(name, {"file": graph.stat().st_size})
 
     def _judge(self, name: str, bytes: Mapping[str, int], network: SpottingNetwork | None = None) -> Result:

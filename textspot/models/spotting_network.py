@@ -2,23 +2,27 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from textspot.models.backbone import BACKBONES, Backbone, BackboneConfig, Normalize
+from textspot.models.backbone import Backbone, Normalize
+from textspot.models.choice import Choice
 from textspot.models.crnn import RecurrentRecognizer
-from textspot.models.detector import Detector, DetectorConfig
+from textspot.models.detector import Detector
 from textspot.models.fcr import FullyConvolutionalRecognizer
-from textspot.models.neck import NeckConfig, TopDownNeck
+from textspot.models.neck import STRIDE, NeckConfig, TopDownNeck
 from textspot.models.predicted_regions import NUM_PREDICTED, exchange_regions
-from textspot.models.recognizer import COLUMNS_PER_STEP, PATCH_HEIGHT, ReaderKind, Recognizer, RecognizerConfig
+from textspot.models.recognizer import COLUMNS_PER_STEP, PATCH_HEIGHT, Recognizer, RecognizerConfig
 from textspot.models.rfcn_head import RfcnHead
 from textspot.models.ribbon_head import RibbonHead
-from textspot.models.text_pooling import POOLINGS, RoiConfig, TextPooling
+from textspot.models.slim_resnet import SlimResNet, SlimResNetConfig
+from textspot.models.text_pooling import ProportionalTextPooling, RoiConfig, TextPooling
+from textspot.models.torchvision_backbones import ResNet18, ResNet34, ResNet50, TorchvisionVgg
+from textspot.models.vit import VisionTransformerTrunk
 
 Stage = Callable[[str], AbstractContextManager[object]]  # what is done with a named stage: it is timed, or counted
 
@@ -59,9 +63,9 @@ class SpottingNetwork(nn.Module):
 
     def __init__(
         self,
-        normalize: nn.Module,
-        backbone: nn.Module,
-        neck: nn.Module,
+        normalize: Normalize,
+        backbone: Backbone,
+        neck: TopDownNeck,
         detector: Detector,
         roi: TextPooling,
         recognizer: Recognizer,
@@ -171,79 +175,100 @@ class SpottingNetwork(nn.Module):
         return logits.unflatten(0, ribbons.shape[:2])
 
 
+# The kinds of each part by name: what `kind` may say in a recipe. An entry is all that a new one takes.
+BACKBONES: dict[str, type[Backbone]] = {
+    "slim_resnet": SlimResNet,
+    "resnet18": ResNet18,
+    "resnet34": ResNet34,
+    "resnet50": ResNet50,
+    "vgg16_bn": TorchvisionVgg,
+    "vit": VisionTransformerTrunk,
+}
+ROIS: dict[str, type[TextPooling]] = {"stretched": TextPooling, "proportional": ProportionalTextPooling}
+RECOGNIZERS: dict[str, type[Recognizer]] = {"fcr": FullyConvolutionalRecognizer, "crnn": RecurrentRecognizer}
+DETECTORS: dict[str, type[Detector]] = {"ribbon": RibbonHead, "rfcn": RfcnHead}
+PARTS: dict[str, Mapping[str, Any]] = {
+    "backbone": BACKBONES,
+    "roi": ROIS,
+    "recognizer": RECOGNIZERS,
+    "detector": DETECTORS,
+}
+
+
 @dataclass(frozen=True)
 class ModelConfig:
-    """The spotting network, part by part.
+    """The spotting network, part by part. `{kind: K, K: {...}}` in a recipe chooses a part and sets it.
 
     Args:
-        backbone: shared convolutions.
-        neck: how their maps are merged.
-        roi: how a region becomes a patch.
-        recognizer: how a patch becomes text.
-        detector: how regions are found.
+        backbone: shared convolutions. `slim_resnet` is made for CPUs and int8; `resnet18`, `resnet34`, `resnet50` and
+            `vgg16_bn` are torchvision's; `vit` is a small plain transformer.
+        neck: merging of their maps.
+        roi: how a region becomes a patch. `stretched` regions fill all columns of it; `proportional` ones, as in Sui
+            et al. 2018, as many as their shape asks for.
+        recognizer: how a patch becomes text. Along the line look convolutions in `fcr`, and in `crnn` bidirectional
+            LSTMs of as many parameters.
+        detector: how regions are found. `ribbon` finds oriented and curved words in one stage; `rfcn` finds horizontal
+            boxes in two, as Sui et al. 2018 do.
         shared: detector and recogniser share backbone and neck; if not, each has its own, as two networks trained side
             by side.
     """
 
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    backbone: Choice = field(default=Choice("slim_resnet", SlimResNetConfig()))
     neck: NeckConfig = field(default_factory=NeckConfig)
-    roi: RoiConfig = field(default_factory=RoiConfig)
-    recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)
-    detector: DetectorConfig = field(default_factory=DetectorConfig)
+    roi: Choice = field(default=Choice("stretched", RoiConfig()))
+    recognizer: Choice = field(default=Choice("fcr", RecognizerConfig()))
+    detector: Choice = field(default=Choice("ribbon"))
     shared: bool = True
 
     def __post_init__(self) -> None:
-        if self.roi.height != PATCH_HEIGHT:
-            raise ValueError(f"model.roi.height is {self.roi.height}, the recogniser takes {PATCH_HEIGHT} rows")
-        if self.roi.width < 1 or self.roi.width % COLUMNS_PER_STEP:
-            raise ValueError(f"model.roi.width is {self.roi.width}, expected a multiple of {COLUMNS_PER_STEP}")
+        for part, kinds in PARTS.items():
+            chosen = getattr(self, part)
+            if chosen.kind not in kinds:
+                raise ValueError(f"model.{part}.kind is {chosen.kind!r}, expected one of {', '.join(kinds)}")
+            wanted = kinds[chosen.kind].Config
+            if type(chosen.settings) is not wanted:
+                found = type(chosen.settings).__name__
+                raise ValueError(f"model.{part}.kind is {chosen.kind}, which {wanted.__name__} sets, not {found}")
+        roi, place = self.roi.settings, f"model.roi.{self.roi.kind}"
+        if roi.height != PATCH_HEIGHT:
+            raise ValueError(f"{place}.height is {roi.height}, the recogniser takes {PATCH_HEIGHT} rows")
+        if roi.width < 1 or roi.width % COLUMNS_PER_STEP:
+            raise ValueError(f"{place}.width is {roi.width}, expected a multiple of {COLUMNS_PER_STEP}")
 
     def count_time_steps(self, ribbon: np.ndarray) -> int:
         """How many steps of the recogniser's time axis a ribbon (2, 4, 2) fills."""
-        return -(-int(self.roi.count_columns(torch.from_numpy(ribbon))) // COLUMNS_PER_STEP)
-
-
-DETECTORS: dict[str, Callable[[DetectorConfig, int, int, float], Detector]] = {
-    "ribbon": lambda _, channels, stride, offset_unit: RibbonHead(channels, stride, offset_unit),
-    "rfcn": lambda config, channels, stride, _: RfcnHead(config, channels, stride),
-}
-RECOGNIZERS: dict[ReaderKind, type[Recognizer]] = {
-    "fcr": FullyConvolutionalRecognizer,
-    "crnn": RecurrentRecognizer,
-}
+        return -(-int(self.roi.settings.count_columns(torch.from_numpy(ribbon))) // COLUMNS_PER_STEP)
 
 
 def build_network(
     config: ModelConfig,
     num_classes: int,
-    stride: int,
-    offset_unit: float,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
     pretrained: bool = False,
 ) -> SpottingNetwork:
-    """Compose the network of the config; `stride` and `offset_unit` are those the detection targets are drawn with.
+    """Compose the network of the config.
 
     Only if `pretrained` are the ImageNet weights fetched that the config may ask for: not where others are loaded next.
     """
-    channels, pooling = config.neck.channels, POOLINGS[config.roi.kind]
+    channels, roi = config.neck.channels, config.roi.settings
     backbone, neck = _build_trunk(config, pretrained)
     finer_channels = {1: len(mean), 2: backbone.channels[0]}
+    pooling = ROIS[config.roi.kind]
     return SpottingNetwork(
         Normalize(mean, std),
         backbone,
         neck,
-        DETECTORS[config.detector.kind](config.detector, channels, stride, offset_unit),
-        pooling(config.roi, stride),
+        DETECTORS[config.detector.kind](config.detector.settings, channels),
+        pooling(roi, STRIDE),
         RECOGNIZERS[config.recognizer.kind](
-            config.recognizer, channels, num_classes, {tap: finer_channels[tap] for tap in config.roi.taps}
+            config.recognizer.settings, channels, num_classes, {tap: finer_channels[tap] for tap in roi.taps}
         ),
-        {tap: pooling(config.roi, stride, scale=stride // tap) for tap in config.roi.taps},
+        {tap: pooling(roi, STRIDE, scale=STRIDE // tap) for tap in roi.taps},
         None if config.shared else nn.Sequential(*_build_trunk(config, pretrained)),
     )
 
 
-def _build_trunk(config: ModelConfig, pretrained: bool) -> tuple[Backbone, nn.Module]:
-    wanted = replace(config.backbone, pretrained=pretrained and config.backbone.pretrained)
-    backbone = BACKBONES[wanted.kind](wanted)
+def _build_trunk(config: ModelConfig, pretrained: bool) -> tuple[Backbone, TopDownNeck]:
+    backbone = BACKBONES[config.backbone.kind](config.backbone.settings, pretrained)
     return backbone, TopDownNeck(backbone.channels[1:], config.neck.channels)
