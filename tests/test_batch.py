@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from textspot.batch import BoxTargets, Example, RibbonTargets, collate
+from textspot.batch import Example, collate
 from textspot.geometry import box_to_quad, quad_to_ribbon
+from textspot.models.boxes import BoxTargets
+from textspot.models.ribbon_head import RibbonTargets
 
 SIZE = (32, 64)
 

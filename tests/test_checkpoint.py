@@ -11,7 +11,8 @@ from tiny_spotter import TINY_RECIPE, build_tiny_network, save_tiny_spotter
 
 from textspot.checkpoint import load_mean, load_model, load_weights, save_model, write_atomically
 from textspot.model_card import CheckpointError, ModelCard
-from textspot.models.backbone import BackboneConfig
+from textspot.models.choice import Choice
+from textspot.models.torchvision_backbones import ImageNetConfig
 from textspot.recipe import build_spotting_network
 from textspot.text.charset import TextConfig
 
@@ -147,7 +148,7 @@ def test_no_file(tmp_path):
         ({"recipe": "{"}, "its metadata cannot be used"),
         ({"recipe": "[]"}, "its metadata cannot be used"),
         ({"recipe": json.dumps({})}, "its metadata lacks 'text'"),
-        ({"recipe": changed_recipe("model", colour=1)}, "does not accept option .model.colour"),
+        ({"recipe": changed_recipe("model", colour=1)}, "Option .model.colour. is not accepted"),
         ({"recipe": changed_recipe("preprocess", colour=1)}, "unexpected keyword argument 'colour'"),
         ({"recipe": changed_recipe("text", characters="")}, "the charset is empty"),
         ({"threshold": "7"}, "the score threshold is 7"),
@@ -190,7 +191,7 @@ def test_missing_and_surplus_weights_are_named_and_not_by_the_hundred(weights):
     tensors["surplus"] = tensors.pop("detector.score.bias")
     with pytest.raises(CheckpointError, match=r"detector\.score\.bias is missing; surplus has no place in the network"):
         load_weights(build_spotting_network(TINY_RECIPE), tensors, "x")
-    other = dataclasses.replace(TINY_RECIPE.model, backbone=BackboneConfig(kind="resnet18"))
+    other = dataclasses.replace(TINY_RECIPE.model, backbone=Choice("resnet18", ImageNetConfig()))
     network = build_spotting_network(dataclasses.replace(TINY_RECIPE, model=other))
     with pytest.raises(CheckpointError, match=r"and \d+ more$") as caught:
         load_weights(network, tensors, "x")

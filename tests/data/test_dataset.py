@@ -15,11 +15,13 @@ from textspot.data.loader import PositionSampler, build_loader
 from textspot.data.mixture import ROUND, Mixture
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig, draw_dataset
 from textspot.data.synthetic.renderer import Renderer, RendererConfig
-from textspot.data.targets import LABELERS
 from textspot.data.transforms import TransformConfig
 from textspot.geometry import box_to_quad, quad_to_ribbon, ribbon_size
+from textspot.models.choice import Choice
+from textspot.models.rfcn_head import RfcnConfig, RfcnHead
+from textspot.models.ribbon_head import RibbonHead
 from textspot.models.spotting_network import ModelConfig
-from textspot.models.text_pooling import RoiConfig
+from textspot.models.text_pooling import ProportionalRoiConfig
 from textspot.structures import Sample
 from textspot.text.charset import TextConfig
 
@@ -61,7 +63,11 @@ def _constant(time_steps: int, _: np.ndarray) -> int:
 
 def mix(sources, config: DataConfig, text: TextConfig = TEXT, time_steps: int = 16, seed: int = 0, **changes):
     """The stream of several sources; `changes` are its other arguments."""
-    others = {"max_side": MAX_SIDE, "count_time_steps": partial(_constant, time_steps), "labeler": LABELERS["ribbon"]}
+    others = {
+        "max_side": MAX_SIDE,
+        "count_time_steps": partial(_constant, time_steps),
+        "labeler": RibbonHead.build_labeler(None),
+    }
     return TrainingStream(sources, config, text, seed, **others | changes)
 
 
@@ -129,7 +135,7 @@ def test_a_word_is_learned_by_detector_and_reader():
 
 def test_a_word_has_the_time_steps_of_its_region():
     sample = draw_sample(7, ("abcabc", "abc"))
-    config = ModelConfig(roi=RoiConfig(kind="proportional", columns_per_height=2.5, min_width=4))
+    config = ModelConfig(roi=Choice("proportional", ProportionalRoiConfig(columns_per_height=2.5, min_width=4)))
     stream = build_stream([sample], count_time_steps=config.count_time_steps)
     assert config.count_time_steps(quad_to_ribbon(QUAD)) == 6  # 72 x 16 pixels, 11 columns
     assert stream[0].dropped == {}
@@ -140,7 +146,7 @@ def test_a_word_has_the_time_steps_of_its_region():
 
 def test_a_detector_of_boxes_learns_and_reads_boxes():
     turned = np.array([[8, 30], [60, 8], [70, 20], [18, 44]], dtype=np.float32)
-    example = build_stream([draw_sample(7, ("abc",), turned)], labeler=LABELERS["rfcn"])[0]
+    example = build_stream([draw_sample(7, ("abc",), turned)], labeler=RfcnHead.build_labeler(RfcnConfig()))[0]
     assert example.ribbons.tolist() == [quad_to_ribbon(box_to_quad([8, 8, 70, 44])).tolist()]
     assert (example.targets.boxes.tolist(), example.targets.kind.tolist()) == ([[8, 8, 70, 44]], [1])
 

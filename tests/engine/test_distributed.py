@@ -10,10 +10,10 @@ from tiny_runs import TINY
 from torch import Tensor, multiprocessing, nn
 
 from textspot.batch import Batch, Example, collate
-from textspot.data.targets import OFFSET_UNIT, STRIDE, draw_targets
 from textspot.engine.distributed import World, join_world
 from textspot.geometry import box_to_quad, quad_to_ribbon
-from textspot.losses import LossConfig, SpottingLoss
+from textspot.losses import READER_TERM, SpottingLoss
+from textspot.models.ribbon_head import draw_targets
 from textspot.models.spotting_network import SpottingNetwork, build_network
 
 SIZE = (64, 96)
@@ -32,13 +32,14 @@ def example(seed: int, words: int) -> Example:
 def seeded_network(**parts) -> SpottingNetwork:
     """Its arguments are parts of another config than `TINY` has."""
     torch.manual_seed(0)
-    return build_network(replace(TINY, **parts), 11, STRIDE, OFFSET_UNIT, MEAN, STD)
+    return build_network(replace(TINY, **parts), 11, MEAN, STD)
 
 
 def gradients(network: nn.Module, batch: Batch, world: World) -> dict[str, Tensor]:
-    detection_terms = getattr(network, "module", network).detector.loss_terms
+    detector = getattr(network, "module", network).detector
+    loss = SpottingLoss({**detector.loss_weights, READER_TERM: 1.0}, detector.loss_terms, world.mean)
     output = network(batch.image, batch.ribbons, batch.region_slot)
-    total, _ = SpottingLoss(LossConfig(), detection_terms, world.mean)(output.maps, output.text_logits, batch)
+    total, _ = loss(output.maps, output.text_logits, batch)
     total.backward()
     return {name.removeprefix("module."): p.grad for name, p in network.named_parameters()}
 

@@ -13,8 +13,8 @@ from tool_modules import import_tool
 
 from textspot.batch import Example
 from textspot.data.dataset import SourceConfig
-from textspot.data.targets import draw_targets
 from textspot.engine.overfit import check_up, describe_words
+from textspot.models.ribbon_head import draw_targets
 from textspot.recipe import Recipe
 from textspot.text.charset import TextConfig
 

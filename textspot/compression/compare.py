@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from textspot.checkpoint import save_quantized, write_atomically
 from textspot.compression.judge import Judgement, judge_spotter
-from textspot.compression.spotter import SpotterQuantConfig, fingerprint, quantize_spotter
+from textspot.compression.spotter import SpotterQuantConfig, fingerprint, quantize_spotter, resolve_float_layers
 from textspot.compression.toolkits import check_toolkits, run_toolkit
 from textspot.data.lmdb_records import Reader
 from textspot.engine.evaluate import score_reading
@@ -186,7 +186,7 @@ class Comparison:
         track: Track = untracked,
         say: Say = print,
     ):
-        self.network, self.card, self.config = network, card.for_use(), config
+        self.network, self.card, self.config = network, card.for_use(), resolve_float_layers(config, network)
         self.images, self.judges, self.folder = images, judges, folder
         self.track, self.say = track, say
         folder.mkdir(parents=True, exist_ok=True)
@@ -229,7 +229,7 @@ class Comparison:
         """Let another quantiser have the float graph, and judge what it gives."""
         name = f"{toolkit}-w8a8"
         graph = self.file(name, ".onnx")
-        run_toolkit(toolkit, self.file(FLOAT, ".onnx"), self.card, self.config.keep_float, self.images, graph)
+        run_toolkit(toolkit, self.file(FLOAT, ".onnx"), self.card, self.config.keep_float or (), self.images, graph)
         return self._judge(name, {"file": graph.stat().st_size})
 
     def _judge(self, name: str, bytes: Mapping[str, int], network: SpottingNetwork | None = None) -> Result:
@@ -279,5 +279,6 @@ class Comparison:
 def count_multiplications(network: SpottingNetwork) -> int:
     """Multiplications of convolutions and matrices in an image of 736 x 1280 pixels with 16 words."""
     with FlopCounterMode(display=False) as flops:
-        network.spot(torch.zeros(1, 3, *COUNTED_SIZE, dtype=torch.uint8), torch.empty(NUM_WORDS))
+        image = torch.zeros(1, 3, *COUNTED_SIZE, dtype=torch.uint8)
+        network.spot(image, threshold=1.0, max_regions=NUM_WORDS, min_regions=NUM_WORDS)
     return flops.get_total_flops() // 2

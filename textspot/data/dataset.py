@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from textspot.batch import Example
+from textspot.batch import Example, Labeler
 from textspot.data.mixture import Mixture, SampleSource
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
-from textspot.data.targets import Labeler
 from textspot.data.transforms import TransformConfig, augment, place_camera
 from textspot.geometry import ribbon_sizes
 from textspot.structures import Sample

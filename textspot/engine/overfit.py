@@ -116,8 +116,8 @@ def learn_by_heart(trainer: Trainer, batch: Batch, track: Track = untracked) -> 
     ]
     if errors > MOST_ERRORS:
         lines.append(
-            "the reader does not learn even that. Try train.learning_rate around 2e-3; is loss.ctc above 0, and are "
-            "the words large enough to be read?"
+            "the reader does not learn even that. Try train.learning_rate around 2e-3; is loss.rec/ctc above 0, and "
+            "are the words large enough to be read?"
         )
     elif not learns:
         lines.append("the reader learns it, the detector does not find the words: try another train.learning_rate")

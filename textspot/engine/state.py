@@ -12,6 +12,7 @@ from textspot.checkpoint import CheckpointError, write_atomically
 from textspot.engine.schedule import parameter_groups
 from textspot.engine.transfer import take_over
 from textspot.models.spotting_network import SpottingNetwork
+from textspot.older_recipes import modernize
 from textspot.recipe import Recipe, build_spotting_network
 
 PROGRESS = ("step", "best", "threshold", "figures", "sums", "words", "damaged")  # the plain values of a TrainerState
@@ -101,7 +102,7 @@ class TrainerState:
     def restore(self, path: Path, recipe: Recipe, world_size: int = 1) -> list[str]:
         """Load what `save` wrote, in place. Returns warnings in words; a recipe of another network is an error."""
         values = _load(path)
-        changed = changed_keys(values["recipe"], recipe.to_dict())
+        changed = changed_keys(modernize(values["recipe"]), recipe.to_dict())
         fixed = [key for key in changed if key not in RESUMABLE_CHANGES]
         if fixed:
             raise CheckpointError(
