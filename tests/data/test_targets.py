@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from textspot.data.targets import GEOMETRY_CORE, LABELERS, OFFSET_UNIT, STRIDE, draw_box_targets, draw_targets
+from textspot.data.targets import (
+    GEOMETRY_CORE,
+    LABELERS,
+    OFFSET_UNIT,
+    STRIDE,
+    draw_box_targets,
+    draw_no_boxes,
+    draw_nothing,
+    draw_targets,
+)
 from textspot.geometry import box_to_quad, polygon_to_ribbon, quad_to_ribbon, ribbon_to_polygon
 from textspot.models.spotting_network import DETECTORS
 
@@ -39,6 +48,15 @@ def test_no_instance():
     assert (targets.cells.shape, targets.offsets.shape, targets.weights.shape) == ((0,), (0, 16), (0,))
     assert not targets.score.any()
     assert targets.mask.all()
+
+
+def test_of_an_image_nothing_may_count():
+    """Its targets have the shapes and types of others, so that both go into one batch."""
+    nothing, empty = draw_nothing(SIZE), draw_targets([], np.zeros(0, dtype=bool), SIZE)
+    assert [(a.shape, a.dtype) for a in nothing] == [(a.shape, a.dtype) for a in empty]
+    assert not nothing.mask.any()
+    boxes, no_box = draw_no_boxes(SIZE), draw_box_targets([], np.zeros(0, dtype=bool), SIZE)
+    assert [(a.shape, a.dtype) for a in boxes] == [(a.shape, a.dtype) for a in no_box]
 
 
 @pytest.mark.parametrize("shift", [(-400, 0), (0, -400), (400, 0), (0, 400)])

@@ -16,6 +16,7 @@ from textspot.structures import Sample
 DONT_CARE = "###"  # the transcript by which the ICDAR data sets mark text that counts neither way
 IGNORE_LABELS = ("ignore", "illegible")  # by which the exports of annotation tools may mark it, in any case
 MOST_OF_AN_END = 0.25  # of the width of a narrow word such as `I`, whose margins are an estimate from longer words
+MOST_SURE = 0.9999  # the highest score of a word that a program read: 1 says that it was labelled by hand
 MIN_AREA = 1.0  # square pixels; below it there is nothing to learn from and no direction to speak of
 
 

@@ -17,9 +17,10 @@ card's `margin`.
 
 import csv
 import io
+import math
 from collections.abc import Mapping
 
-from textspot.data.annotation import AnnotatedImage, Instance
+from textspot.data.annotation import MOST_SURE, AnnotatedImage, Instance
 from textspot.data.parsing import AnnotationError, Point, decode_text, number_items, parse_each
 
 CONFIDENT = 0.98  # of the labels of IIIT 5K-Word that such a reading contradicts, most are slips
@@ -41,7 +42,8 @@ def _parse_row(row: Mapping[str, str | None]) -> AnnotatedImage:
     status = row.get("status") if _read_score(row, "score") >= CONFIDENT else ""
     if status == "case":
         label = row.get("rapidocr") or label
-    word = Instance(WHOLE_IMAGE, label, score=_read_score(row, "word_score"))
+    score = min(_read_score(row, "word_score"), MOST_SURE) if row.get("word_score") else 1.0
+    word = Instance(WHOLE_IMAGE, label, score=score)
     left_out = "a recogniser contradicts the label with confidence" if status == "differs" else ""
     return AnnotatedImage((row["image"] or "",), (word,), relative=True, left_out=left_out)
 
@@ -49,6 +51,9 @@ def _parse_row(row: Mapping[str, str | None]) -> AnnotatedImage:
 def _read_score(row: Mapping[str, str | None], column: str) -> float:
     value = row.get(column) or "1"
     try:
-        return float(value)
+        score = float(value)
     except ValueError:
-        raise ValueError(f"{column} is {value!r}, expected a number") from None
+        score = math.nan
+    if not 0 <= score <= 1:
+        raise ValueError(f"{column} is {value!r}, expected a number in [0, 1]")
+    return score
