@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from textspot import image_files
-from textspot.image_files import ImageError, decode_image, decode_reduced, read_image
+from textspot.image_files import ImageError, decode_image, decode_reduced, read_image, upright_size
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 PICTURE = np.zeros((16, 32, 3), np.uint8)  # one colour in each quarter: red, green / blue, white
@@ -99,6 +99,20 @@ def test_a_smaller_jpeg_is_upright_too(orientation: int) -> None:
     small, divisor = decode_reduced(encode(large, "JPEG", quality=95, exif=exif), "a.jpg", 32)
     assert divisor == 8
     np.testing.assert_allclose(small[4::8, 8::16].astype(int), PICTURE[4::8, 8::16].astype(int), atol=6)
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_upright_size(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(PICTURE, "JPEG", exif=exif)
+    assert upright_size(data, "a.jpg") == decode_image(data).shape[:2]
+
+
+@pytest.mark.parametrize("data", [b"", b"no image", encode(PICTURE, "JPEG")[:20]])
+def test_upright_size_of_no_image(data: bytes) -> None:
+    with pytest.raises(ImageError, match=r"a\.jpg: is no image that can be read"):
+        upright_size(data, "a.jpg")
 
 
 def test_other_formats_are_decoded_in_full() -> None:

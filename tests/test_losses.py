@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -12,7 +13,14 @@ from torch import Tensor
 
 from textspot.batch import Batch, Example, collate
 from textspot.losses import SpottingLoss, ctc_loss
-from textspot.models.ribbon_head import DetectionMaps, RibbonHead, RibbonTargets, geometry_loss, score_loss
+from textspot.models.ribbon_head import (
+    DetectionMaps,
+    RibbonHead,
+    RibbonTargets,
+    draw_nothing,
+    geometry_loss,
+    score_loss,
+)
 
 T, C = 5, 4
 EVEN = {"det/score": 1.0, "det/geometry": 1.0, "rec/ctc": 1.0}
@@ -221,6 +229,26 @@ def test_an_image_without_text_is_background_and_nothing_else():
     assert 0 < total.item() < 1e-3
     total.backward()
     assert (untrained.grad[batch.targets.mask > 0] > 0).all()
+
+
+@pytest.mark.parametrize("words", [[], [[1, 2]]])
+def test_images_of_which_nothing_counts_teach_the_reader_alone(words):
+    """The terms of the detector are 0 and not 0 / 0, and its gradient is 0, alone in a batch and beside others."""
+    nothing = draw_nothing((24, 32))
+    examples = [replace(draw_example(seed, words), targets=nothing) for seed in (0, 1)]
+    batch, full = collate(examples), draw_example(2, [[1], [2]])
+    outputs = draw_outputs(batch)
+    total, values = spotting_loss(EVEN, same)(*outputs, batch)
+    total.backward()
+    assert (values["det/score"], values["det/geometry"]) == (0, 0)
+    assert [bool(output.grad.any()) for output in outputs] == [False, False, bool(words)]
+    both, alone = collate([full, *examples]), collate([full])
+    outputs = draw_outputs(both)
+    parts = outputs[0][:1], outputs[1][:1], outputs[2][:2]
+    _, beside = spotting_loss(EVEN, same)(*outputs, both)
+    _, single = spotting_loss(EVEN, same)(*parts, alone)
+    assert beside["det/score"] == pytest.approx(float(single["det/score"]))
+    assert beside["det/geometry"] == pytest.approx(float(single["det/geometry"]))
 
 
 def test_halves_with_the_mean_denominator_average_to_the_whole():

@@ -11,8 +11,7 @@ from typing import Any, Literal, TypeVar
 from jsonargparse import ArgumentError
 
 from textspot.data.dataset import DataConfig, TrainingStream
-from textspot.data.mixture import SampleSource
-from textspot.data.synthetic.draw import DrawnStream
+from textspot.data.mixture import TrainingSource
 from textspot.losses import READER_TERM
 from textspot.models.spotting_network import DETECTORS, PARTS, ModelConfig, SpottingNetwork, build_network
 from textspot.older_recipes import modernize
@@ -189,7 +188,7 @@ def build_spotting_network(recipe: Recipe | NetworkRecipe, pretrained: bool = Fa
     )
 
 
-def build_training_stream(recipe: Recipe, sources: Sequence[SampleSource | DrawnStream]) -> TrainingStream:
+def build_training_stream(recipe: Recipe, sources: Sequence[TrainingSource]) -> TrainingStream:
     """The examples of the recipe, made of the samples of its training sources."""
     return TrainingStream(
         sources,

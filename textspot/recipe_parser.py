@@ -13,6 +13,7 @@ import docstring_parser
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from textspot.data.dataset import SourceConfig
+from textspot.data.mosaic import MosaicConfig
 from textspot.data.synthetic.draw import DrawConfig, StreamConfig
 from textspot.data.synthetic.renderer import RendererConfig
 from textspot.data.synthetic.words import WordConfig
@@ -108,6 +109,7 @@ def _explain_lists() -> str:
         (SourceConfig, "data.train[], data.validation"),
         (DrawConfig, "draw"),
         (StreamConfig, "stream"),
+        (MosaicConfig, "mosaic"),
         (RendererConfig, "draw.renderer, stream.renderer"),
         (WordConfig, "draw.renderer.words, stream.renderer.words"),
     ):

@@ -5,14 +5,17 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain, pairwise
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
+from textspot.data.annotation import Instance
 from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream, jitter_ribbon
-from textspot.data.lmdb_records import DamagedRecordError, Reader
+from textspot.data.lmdb_records import DamagedRecordError, Reader, Writer
 from textspot.data.loader import PositionSampler, build_loader
 from textspot.data.mixture import ROUND, Mixture
+from textspot.data.mosaic import Mosaic, MosaicConfig
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig, draw_dataset
 from textspot.data.synthetic.renderer import Renderer, RendererConfig
 from textspot.data.transforms import TransformConfig
@@ -99,6 +102,16 @@ def equal(one, other) -> bool:
         ({"train": (SourceConfig("a"), SourceConfig())}, r"data.train\[1\] is made of either the path of an LMDB"),
         ({"train": (SourceConfig("a", stream=StreamConfig()),)}, r"data.train\[0\] .* or a stream"),
         ({"train": (SourceConfig(draw=DrawConfig(), stream=StreamConfig()),)}, r"data.train\[0\] .* or a stream"),
+        ({"train": (SourceConfig("a", mosaic=MosaicConfig()),)}, r"data.train\[0\].trains is both: a mosaic shows the"),
+        (
+            {"train": (SourceConfig(stream=STREAM, mosaic=MosaicConfig(), trains="reader"),)},
+            r"data.train\[0\] is a stream: mosaic and least_score say",
+        ),
+        ({"train": (SourceConfig(stream=STREAM, least_score=0.5),)}, r"data.train\[0\] is a stream"),
+        ({"train": (SourceConfig("a", least_score=1.5),)}, r"data.train\[0\].least_score is 1.5, expected a value in"),
+        ({"validation": SourceConfig("a", trains="reader")}, "data.validation.trains has no effect"),
+        ({"validation": SourceConfig("a", mosaic=MosaicConfig())}, "data.validation.mosaic has no effect"),
+        ({"validation": SourceConfig("a", least_score=0.9)}, "data.validation.least_score has no effect"),
         ({"max_regions": -1}, "data.max_regions is -1, expected at least 0"),
         ({"region_jitter": -0.1}, "data.region_jitter is -0.1, expected at least 0"),
     ],
@@ -167,6 +180,42 @@ def test_a_word_that_cannot_be_read_is_counted_and_still_detected(word, reason):
     assert example.tokens == [[1, 2, 3, 1, 2, 3, 1, 2]]
     assert example.targets.score[4, 11] > 0.5  # the first word's hill
     assert example.targets.mask.all()
+
+
+def test_a_source_may_train_one_head_alone():
+    """A word that the charset lacks is counted where the reader learns, and only there."""
+    sample, other = draw_sample(7, ("abc", "xyz")), draw_sample(9, ("abc",))
+    examples = {}
+    for trains in ("both", "detector", "reader"):
+        config = replace(CONFIG, train=(SourceConfig("a", trains=trains), SourceConfig("b")))
+        stream = mix([Samples([sample]), Samples([other])], config)
+        position = next(position for position in range(50) if read_number(stream[position]) == 7)
+        assert (stream.trains(position), stream.trains(position + ROUND)) == (trains, trains)
+        examples[trains] = stream[position]
+    both, detector, reader = examples.values()
+    assert [example.tokens for example in examples.values()] == [[[1, 2, 3]], [], [[1, 2, 3]]]
+    assert reader.ribbons.tolist() == both.ribbons.tolist()
+    assert detector.targets.offsets.tobytes() == both.targets.offsets.tobytes()
+    assert (detector.dropped, reader.dropped) == ({}, {"character outside the charset": 1})
+    assert not reader.targets.mask.any()
+    assert len(reader.targets.cells) == 0
+
+
+def test_a_mosaic_is_one_of_the_sources(tmp_path):
+    """Its images number 0, 1, 2, ... are mixed with others."""
+    with Writer(tmp_path / "crops", {}) as writer:
+        image = cv2.imencode(".png", np.full((20, 40, 3), 200, np.uint8))[1].tobytes()
+        writer.add("a.png", image, [Instance(tuple(map(tuple, (QUAD / 2).tolist())), "ab")])
+    layout = MosaicConfig(2, size=SIZE, text_height=(8.0, 8.0))
+    mosaic = Mosaic(Reader(tmp_path / "crops"), layout)
+    config = replace(CONFIG, train=(SourceConfig("a", 2.0), SourceConfig("b", mosaic=layout, trains="reader")))
+    stream = mix([Samples([draw_sample(7, ("c",))]), mosaic], config)
+    laid = [stream[position] for position in range(30) if stream.trains(position) == "reader"]
+    assert 4 < len(laid) < 16
+    for number, example in enumerate(laid):
+        expected = mosaic.sample(number, Counter())
+        assert example.image.tobytes() == expected.image.tobytes()
+        assert example.tokens == [[1, 2]] * len(expected)
 
 
 def test_transcripts_are_normalized_before_they_are_judged():

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from textspot.geometry import box_to_quad, polygon_to_ribbon, quad_to_ribbon, ribbon_to_polygon
 from textspot.models.neck import STRIDE
-from textspot.models.rfcn_head import draw_box_targets
-from textspot.models.ribbon_head import GEOMETRY_CORE, OFFSET_UNIT, draw_targets
+from textspot.models.rfcn_head import draw_box_targets, draw_no_boxes
+from textspot.models.ribbon_head import GEOMETRY_CORE, OFFSET_UNIT, draw_nothing, draw_targets
 from textspot.models.spotting_network import DETECTORS
 
 SIZE = (96, 160)
@@ -41,6 +41,15 @@ def test_no_instance():
     assert (targets.cells.shape, targets.offsets.shape, targets.weights.shape) == ((0,), (0, 16), (0,))
     assert not targets.score.any()
     assert targets.mask.all()
+
+
+def test_of_an_image_nothing_may_count():
+    """Its targets have the shapes and types of others, so that both go into one batch."""
+    nothing, empty = draw_nothing(SIZE), draw_targets([], np.zeros(0, dtype=bool), SIZE)
+    assert [(a.shape, a.dtype) for a in nothing] == [(a.shape, a.dtype) for a in empty]
+    assert not nothing.mask.any()
+    boxes, no_box = draw_no_boxes(SIZE), draw_box_targets([], np.zeros(0, dtype=bool), SIZE)
+    assert [(a.shape, a.dtype) for a in boxes] == [(a.shape, a.dtype) for a in no_box]
 
 
 @pytest.mark.parametrize("shift", [(-400, 0), (0, -400), (400, 0), (0, 400)])

@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from textspot.models.boxes import BoxTargets, encode_boxes
-from textspot.models.rfcn_head import BINS, HARD_EXAMPLES, LEAST_NEGATIVES, RfcnConfig, RfcnHead, RfcnMaps
+from textspot.models.rfcn_head import (
+    BINS,
+    HARD_EXAMPLES,
+    LEAST_NEGATIVES,
+    RfcnConfig,
+    RfcnHead,
+    RfcnMaps,
+    draw_no_boxes,
+)
 
 STRIDE, h, w = 4, 16, 24  # a map of an image of 64 x 96 pixels
 CONFIG = RfcnConfig(anchor_sizes=(8.0, 16.0), anchor_ratios=(1.0, 0.5, 0.25), max_proposals=20)
@@ -163,6 +171,14 @@ def test_what_is_ignored_teaches_nothing(head):
     outside = int(terms["rpn/score"][1])  # anchors that hang over the border by more than half
     assert outside <= LEAST_NEGATIVES
     assert [int(terms[name][1]) for name in ("rpn/geometry", "det/score", "det/geometry")] == [0, 0, 0]
+
+
+def test_an_image_of_which_nothing_counts_teaches_nothing(head):
+    """Neither do the anchors that hang over its border."""
+    nothing = draw_no_boxes((64, 96))
+    targets = BoxTargets(*(torch.from_numpy(array)[None] for array in nothing))
+    terms = head.loss_terms(head(build_features(1)), targets)
+    assert [int(count) for _, count in terms.values()] == [0, 0, 0, 0]
 
 
 def test_every_weight_learns_from_words(head):

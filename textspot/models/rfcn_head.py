@@ -100,7 +100,7 @@ class RfcnHead(Detector):
     @classmethod
     def build_labeler(cls, config: RfcnConfig) -> Labeler:  # noqa: ARG003  there is nothing to set
         """Words are the boxes around them."""
-        return Labeler(fit_box, draw_box_targets)
+        return Labeler(fit_box, draw_box_targets, draw_no_boxes)
 
     def forward(self, features: Tensor) -> RfcnMaps:
         """(B, D, h, w) to the maps and the proposals, in float32."""
@@ -224,3 +224,10 @@ def draw_box_targets(
         extent = boxes[row, 2:] - boxes[row, :2]
         kind[row] = 0 if extent.min() <= 0 else -1 if is_ignored else 1
     return BoxTargets(boxes, kind)
+
+
+def draw_no_boxes(size: tuple[int, int]) -> BoxTargets[np.ndarray]:
+    """Targets of an image of `size` (height, width) in pixels of which nothing counts: an ignored box that reaches far
+    over the image, as anchors do."""
+    height, width = size
+    return BoxTargets(np.array([[-width, -height, 2 * width, 2 * height]], dtype=np.float32), np.array([-1]))

@@ -63,7 +63,7 @@ class RibbonHead(Detector):
     @classmethod
     def build_labeler(cls, config: Any) -> Labeler:  # noqa: ARG003  there is nothing to set
         """Ribbons as they are."""
-        return Labeler(fit_ribbon, draw_targets)
+        return Labeler(fit_ribbon, draw_targets, draw_nothing)
 
     def forward(self, features: Tensor) -> DetectionMaps:
         """(B, D, h, w) to the maps, in float32."""
@@ -188,3 +188,10 @@ def _cover(ribbon: np.ndarray, size: np.ndarray, h: int, w: int) -> tuple[np.nda
     height_there = np.zeros(len(covered), dtype=np.float32)
     np.maximum.at(height_there, position, hill[inside].astype(np.float32))
     return covered // w, covered % w, height_there
+
+
+def draw_nothing(size: tuple[int, int]) -> RibbonTargets[np.ndarray]:
+    """Targets of an image of `size` (height, width) in pixels of which nothing counts."""
+    score = np.zeros((size[0] // STRIDE, size[1] // STRIDE), dtype=np.float32)
+    no_cell = np.zeros(0, dtype=np.float32)
+    return RibbonTargets(score, score, np.zeros(0, dtype=np.int64), no_cell.reshape(0, 16), no_cell)
