@@ -24,12 +24,14 @@ class LossConfig:
         score: weight of `det/score`.
         geometry: weight of `det/geometry`.
         ctc: weight of `rec/ctc`.
+        refinement: weight of `det/refinement`, which only a network with a refinement has.
         proposals: weight of `rpn/score` and `rpn/geometry`, which only the detector `rfcn` has.
     """
 
     score: float = 1.0
     geometry: float = 1.0
     ctc: float = 1.0
+    refinement: float = 4.0
     proposals: float = 1.0
 
 
@@ -69,14 +71,18 @@ class SpottingLoss:
             "rpn/score": config.proposals,
             "rpn/geometry": config.proposals,
             "rec/ctc": config.ctc,
+            "det/refinement": config.refinement,
         }
         self.detection_terms, self.reduce = detection_terms, reduce
 
-    def __call__(self, maps: Any, text_logits: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The total, and the value of every term that is on."""
+    def __call__(
+        self, maps: Any, text_logits: Tensor, batch: Batch, further: Terms | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The total, and the value of every term that is on; `further` terms are of what only some networks have."""
         terms = {
             **self.detection_terms(maps, batch.targets),
             "rec/ctc": ctc_loss(text_logits, batch.tokens, batch.token_lengths),
+            **(further or {}),
         }
         denominators = self.reduce(torch.stack([count.float() for _, count in terms.values()]))
         denominators = denominators.clamp(min=LEAST_DENOMINATOR)

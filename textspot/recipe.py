@@ -55,6 +55,7 @@ class TrainConfig:
         backbone_learning_rate: the learning rate of the backbone, as a share of that of the rest.
         predicted_regions: share of the words that are read in training where the network detects them, if it does, and
             not where they are annotated.
+        unrefined_regions: share of the words that are read without a second look, if the network has one.
         predicted_regions_from: the step at which that begins.
         num_threads: CPU threads of the training process; 0 leaves it to torch. Exact resume needs the same number.
         log_every: steps between two lines of the log.
@@ -83,6 +84,7 @@ class TrainConfig:
     backbone_learning_rate: float = 1.0
     predicted_regions: float = 0.0
     predicted_regions_from: int = 0
+    unrefined_regions: float = 0.25
     num_threads: int = 0
     log_every: int = 10
     evaluate_every: int = 500

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from textspot.data.targets import OFFSET_UNIT, STRIDE, draw_targets
 from textspot.geometry import box_to_quad, polygon_to_ribbon, quad_to_ribbon
+from textspot.models.detector import DetectorConfig
 from textspot.models.ribbon_head import SCORE_PRIOR, DetectionMaps, RibbonHead
 
-HEAD = RibbonHead(8, STRIDE, OFFSET_UNIT)
+HEAD = RibbonHead(DetectorConfig(), 8, STRIDE, OFFSET_UNIT)
 WORDS = [
     quad_to_ribbon(box_to_quad([12, 8, 62, 26])),
     quad_to_ribbon(np.array([[80, 20], [140, 44], [132, 62], [72, 38]])),
@@ -133,6 +134,6 @@ def test_peaks_are_counted_from_the_threshold_up_in_the_fullest_image():
 
 def test_a_new_head_believes_in_no_text():
     torch.manual_seed(0)
-    maps = RibbonHead(8, STRIDE, OFFSET_UNIT)(torch.zeros(1, 8, 6, 6))
+    maps = RibbonHead(DetectorConfig(), 8, STRIDE, OFFSET_UNIT)(torch.zeros(1, 8, 6, 6))
     np.testing.assert_allclose(maps.score_logits.sigmoid().detach(), SCORE_PRIOR, rtol=0.01)
     assert maps.geometry.shape == (1, 16, 6, 6)

@@ -130,6 +130,7 @@ class TrainingStream:
         sizes = ribbon_sizes(np.array(ribbons))
         ignore = sample.ignore | (sizes.min(axis=1, initial=np.inf) < self.config.min_text_height)
         readable: list[np.ndarray] = []
+        outlines: list[np.ndarray] = []
         tokens: list[list[int]] = []
         for number in rng.permutation(np.flatnonzero(~ignore)):
             text = normalize(sample.transcripts[number], self.text.case)
@@ -139,6 +140,7 @@ class TrainingStream:
                 dropped[reason] += 1
             elif len(readable) < self.config.max_regions:
                 readable.append(region)
+                outlines.append(ribbons[number])
                 tokens.append(self.charset.encode(text))
         return Example(
             image=sample.image,
@@ -146,6 +148,7 @@ class TrainingStream:
             ribbons=np.array(readable, dtype=np.float32).reshape(-1, 2, 4, 2),
             tokens=tokens,
             dropped=dict(dropped),
+            outlines=np.array(outlines, dtype=np.float32).reshape(-1, 2, 4, 2),
         )
 
     def _unreadable(self, text: str, region: np.ndarray) -> str | None:

@@ -176,10 +176,11 @@ class Trainer:
             batch = next_batch(batches)
             self._add("time/wait_s", time.perf_counter() - asked)
             batch = batch.to(self.world.device)
-            predicted = self._choose_predicted(batch, number)
+            predicted, unrefined = self._choose_predicted(batch, number), self._choose_unrefined(batch, number)
             with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-                output = self.module(batch.image, batch.ribbons, batch.region_slot, predicted)
-            total, terms = self.loss(output.maps, output.text_logits, batch)
+                output = self.module(batch.image, batch.ribbons, batch.region_slot, predicted, unrefined)
+            further = self.state.network.region_terms(output, batch.outlines, batch.outline_weight)
+            total, terms = self.loss(output.maps, output.text_logits, batch, further)
             (total / passes).backward()
             self._count(batch, output, terms)
         norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip_norm))
@@ -206,6 +207,14 @@ class Trainer:
             return None
         rng = np.random.default_rng((self.recipe.seed, step, number, self.world.rank))
         chosen = rng.random(batch.ribbons.shape[:2]) < config.predicted_regions
+        return torch.from_numpy(chosen).to(self.world.device)
+
+    def _choose_unrefined(self, batch: Batch, number: int) -> Tensor | None:
+        """The slots (B, K) to be read as they lie, where the network would move them before: likewise."""
+        if self.state.network.refinement is None:
+            return None
+        rng = np.random.default_rng((self.recipe.seed, self.state.step, number, self.world.rank, 1))
+        chosen = rng.random(batch.ribbons.shape[:2]) < self.config.unrefined_regions
         return torch.from_numpy(chosen).to(self.world.device)
 
     def _count(self, batch: Batch, output: TrainingOutput, terms: dict[str, Tensor]) -> None:

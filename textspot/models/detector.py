@@ -16,12 +16,16 @@ class DetectorConfig:
         anchor_sizes: square roots of the areas of the anchors of `rfcn`, in pixels.
         anchor_ratios: height of these anchors divided by their width.
         max_proposals: boxes of an image that the second stage of `rfcn` looks at.
+        tower_stride: pixels per cell of the convolution of `ribbon`, 4 or 8; its maps have stride 4 either way.
+        tower_channels: channels of that convolution at stride 8.
     """
 
     kind: Literal["ribbon", "rfcn"] = "ribbon"
     anchor_sizes: tuple[float, ...] = (16.0, 32.0, 64.0, 128.0)
     anchor_ratios: tuple[float, ...] = (1.0, 0.5, 0.25, 0.12)
     max_proposals: int = 300
+    tower_stride: Literal[4, 8] = 4
+    tower_channels: int = 96
 
     def __post_init__(self) -> None:
         for name in ("anchor_sizes", "anchor_ratios"):

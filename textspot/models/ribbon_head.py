@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from textspot.batch import RibbonTargets
 from textspot.models.convolution import conv_bn_relu
-from textspot.models.detector import Detector
+from textspot.models.detector import Detector, DetectorConfig
 
 SCORE_PRIOR = 0.01  # Lin et al. 2017, "Focal loss", 4.1: the rare class starts rare
 
@@ -28,23 +28,29 @@ class RibbonHead(Detector):
     """Score and geometry maps from the neck's map, and the K best ribbons from those maps.
 
     Args:
+        config: the convolution in front of the maps.
         in_channels: channels of the neck's map.
         stride: pixels per cell.
         offset_unit: pixels per unit of the geometry map.
     """
 
-    def __init__(self, in_channels: int, stride: int, offset_unit: float):
+    def __init__(self, config: DetectorConfig, in_channels: int, stride: int, offset_unit: float):
         super().__init__()
         self.stride, self.offset_unit = stride, offset_unit
-        self.tower = conv_bn_relu(in_channels, in_channels)
-        self.score = nn.Conv2d(in_channels, 1, 1)
-        self.geometry = nn.Conv2d(in_channels, 16, 1)
+        self.finer = config.tower_stride // stride  # cells of the maps along one of the tower's
+        channels = in_channels if self.finer == 1 else config.tower_channels
+        self.tower = conv_bn_relu(in_channels, channels, stride=self.finer)
+        self.score = nn.Conv2d(channels, self.finer**2, 1)
+        self.geometry = nn.Conv2d(channels, 16 * self.finer**2, 1)
         nn.init.constant_(self.score.get_parameter("bias"), math.log(SCORE_PRIOR / (1 - SCORE_PRIOR)))
 
     def forward(self, features: Tensor) -> DetectionMaps:
         """(B, D, h, w) to the maps, in float32."""
         features = self.tower(features)
-        return DetectionMaps(self.score(features).squeeze(1).float(), self.geometry(features).float())
+        score, geometry = self.score(features).float(), self.geometry(features).float()
+        if self.finer > 1:
+            score, geometry = F.pixel_shuffle(score, self.finer), F.pixel_shuffle(geometry, self.finer)
+        return DetectionMaps(score.squeeze(1), geometry)
 
     def peaks(self, maps: DetectionMaps, slots: Tensor) -> tuple[Tensor, Tensor]:
         """The K highest local maxima, best first: ribbons (B, K, 2, 4, 2) in pixels and scores (B, K) in [0, 1].

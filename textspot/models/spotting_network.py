@@ -15,6 +15,7 @@ from textspot.models.fcr import FullyConvolutionalRecognizer
 from textspot.models.neck import NeckConfig, TopDownNeck
 from textspot.models.predicted_regions import NUM_PREDICTED, exchange_regions
 from textspot.models.recognizer import COLUMNS_PER_STEP, PATCH_HEIGHT, ReaderKind, Recognizer, RecognizerConfig
+from textspot.models.refinement import RefinementConfig, RibbonRefinement, refinement_loss
 from textspot.models.rfcn_head import RfcnHead
 from textspot.models.ribbon_head import RibbonHead
 from textspot.models.text_pooling import POOLINGS, RoiConfig, TextPooling
@@ -31,12 +32,13 @@ class Features(NamedTuple):
 
 
 class TrainingOutput(NamedTuple):
-    """What the losses see: the detector's maps, and text_logits (R, T, C) of the regions that were asked for; and
-    ribbons (B, K, 2, 4, 2), where those were read."""
+    """What the losses see: the detector's maps, text_logits (R, T, C) of the regions that were asked for, and where the
+    refinement moved these, (R, 2, 4, 2), if the network has one; and ribbons (B, K, 2, 4, 2), where they were read."""
 
     maps: Any
     text_logits: Tensor
     ribbons: Tensor
+    refined: Tensor | None = None
 
 
 class Spots(NamedTuple):
@@ -64,12 +66,13 @@ class SpottingNetwork(nn.Module):
         recognizer: Recognizer,
         taps: Mapping[int, TextPooling],
         reading_trunk: nn.Sequential | None = None,
+        refinement: RibbonRefinement | None = None,
     ):
         super().__init__()
         self.normalize, self.backbone, self.neck = normalize, backbone, neck
         self.detector, self.roi, self.recognizer = detector, roi, recognizer
         self.tap_strides, self.tap_rois = tuple(taps), nn.ModuleList(taps.values())
-        self.reading_trunk = reading_trunk
+        self.reading_trunk, self.refinement = reading_trunk, refinement
 
     @property
     def backbones(self) -> list[nn.Module]:
@@ -84,16 +87,37 @@ class SpottingNetwork(nn.Module):
                 part.compile(dynamic=True)
 
     def forward(
-        self, image: Tensor, ribbons: Tensor, region_slot: Tensor, predicted: Tensor | None = None
+        self,
+        image: Tensor,
+        ribbons: Tensor,
+        region_slot: Tensor,
+        predicted: Tensor | None = None,
+        unrefined: Tensor | None = None,
     ) -> TrainingOutput:
         """Detect in images (B, 3, H, W) and read the given regions: those of ribbons (B, K, 2, 4, 2) in `region_slot`
-        (R,). Where `predicted` (B, K) is set, a word is read where it was detected instead, if it was."""
+        (R,). Where `predicted` (B, K) is set, a word is read where it was detected instead, if it was; where
+        `unrefined` (B, K) is, as it lies."""
         features, maps = self.detect(image)
         if predicted is not None:
             ribbons = exchange_regions(ribbons, self.predict_regions(maps), predicted)
+        refined = None
+        if self.refinement is not None:
+            moved = self.refinement(features.reading, ribbons)
+            refined = moved.flatten(0, 1).index_select(0, region_slot)
+            keep = torch.zeros_like(moved[..., 0, 0, 0], dtype=torch.bool) if unrefined is None else unrefined
+            ribbons = torch.where(keep[..., None, None, None], ribbons, moved.detach())
         patches = [patch.index_select(0, region_slot) for patch in self.pool(features, ribbons)]
         regions = ribbons.flatten(0, 1).index_select(0, region_slot)
-        return TrainingOutput(maps, self.roi.blank_padding(self.recognizer(*patches), regions), ribbons)
+        text_logits = self.roi.blank_padding(self.recognizer(*patches), regions)
+        return TrainingOutput(maps, text_logits, ribbons, refined)
+
+    @staticmethod
+    def region_terms(output: TrainingOutput, outlines: Tensor, weight: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """The terms of what becomes of regions before they are read: outlines (R, 2, 4, 2) are the true ones, weight
+        (R,) how much they are worth."""
+        if output.refined is None:
+            return {}
+        return {"det/refinement": refinement_loss(output.refined, outlines, weight)}
 
     @torch.no_grad()
     def predict_regions(self, maps: Any) -> Tensor:
@@ -104,7 +128,12 @@ class SpottingNetwork(nn.Module):
         """Detect and read the K = len(slots) best regions of each image in one pass, without a host round trip."""
         features, maps = self.detect(image)
         ribbons, scores = self.detector.peaks(maps, slots)
+        ribbons = self.refine(features, ribbons)
         return Spots(ribbons, scores, self.read(features, ribbons))
+
+    def refine(self, features: Features, ribbons: Tensor) -> Tensor:
+        """Ribbons (B, K, 2, 4, 2) after a second look at the features; the same ones without a refinement."""
+        return ribbons if self.refinement is None else self.refinement(features.reading, ribbons)
 
     def detect(self, image: Tensor) -> tuple[Features, Any]:
         """Images (B, 3, H, W) RGB in 0..255, H and W divisible by 32, to the features of both heads, and the detector's
@@ -146,6 +175,7 @@ class ModelConfig:
         roi: how a region becomes a patch.
         recognizer: how a patch becomes text.
         detector: how regions are found.
+        refinement: a second look at a region before it is read.
         shared: detector and recogniser share backbone and neck; if not, each has its own, as two networks trained side
             by side.
     """
@@ -155,6 +185,7 @@ class ModelConfig:
     roi: RoiConfig = field(default_factory=RoiConfig)
     recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
+    refinement: RefinementConfig = field(default_factory=RefinementConfig)
     shared: bool = True
 
     def __post_init__(self) -> None:
@@ -169,7 +200,7 @@ class ModelConfig:
 
 
 DETECTORS: dict[str, Callable[[DetectorConfig, int, int, float], Detector]] = {
-    "ribbon": lambda _, channels, stride, offset_unit: RibbonHead(channels, stride, offset_unit),
+    "ribbon": RibbonHead,
     "rfcn": lambda config, channels, stride, _: RfcnHead(config, channels, stride),
 }
 RECOGNIZERS: dict[ReaderKind, type[Recognizer]] = {
@@ -205,10 +236,11 @@ def build_network(
         ),
         {tap: pooling(config.roi, stride, scale=stride // tap) for tap in config.roi.taps},
         None if config.shared else nn.Sequential(*_build_trunk(config, pretrained)),
+        RibbonRefinement(config.refinement, config.roi, channels, stride) if config.refinement.enabled else None,
     )
 
 
 def _build_trunk(config: ModelConfig, pretrained: bool) -> tuple[Backbone, nn.Module]:
     wanted = replace(config.backbone, pretrained=pretrained and config.backbone.pretrained)
     backbone = BACKBONES[wanted.kind](wanted)
-    return backbone, TopDownNeck(backbone.channels[1:], config.neck.channels)
+    return backbone, TopDownNeck(backbone.channels[1:], config.neck)

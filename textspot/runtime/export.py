@@ -43,6 +43,7 @@ class SpottingGraph(nn.Module):
         num_regions: Any = torch.minimum(found, max_regions).clamp(min=1).item()
         torch._check(num_regions >= 1)
         ribbons, scores = self.network.detector.peaks(maps, torch.zeros(num_regions, device=image.device))
+        ribbons = self.network.refine(features, ribbons)
         return ribbons, scores, self.network.read(features, ribbons)
 
 

@@ -59,7 +59,9 @@ class TorchRuntime:
         with self.autocast():
             maps = self.network.detector(features.detection)
         found = int(self.network.detector.count_peaks(maps, threshold))
-        return self.network.detector.peaks(maps, torch.empty(min(found, max_regions), device=self.device))
+        ribbons, scores = self.network.detector.peaks(maps, torch.empty(min(found, max_regions), device=self.device))
+        with self.autocast():
+            return self.network.refine(features, ribbons), scores
 
     def pool(self, features: Features, ribbons: Tensor) -> list[Tensor]:
         """Patches (B * K, ...) of the ribbons."""
