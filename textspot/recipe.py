@@ -14,8 +14,9 @@ import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter
 
 from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream
-from textspot.data.mixture import SampleSource
-from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
+from textspot.data.mixture import TrainingSource
+from textspot.data.mosaic import MosaicConfig
+from textspot.data.synthetic.draw import DrawConfig, StreamConfig
 from textspot.data.synthetic.renderer import RendererConfig
 from textspot.data.synthetic.words import WordConfig
 from textspot.data.targets import LABELERS, OFFSET_UNIT, STRIDE
@@ -185,7 +186,7 @@ def build_spotting_network(recipe: Recipe | NetworkRecipe, pretrained: bool = Fa
     )
 
 
-def build_training_stream(recipe: Recipe, sources: Sequence[SampleSource | DrawnStream]) -> TrainingStream:
+def build_training_stream(recipe: Recipe, sources: Sequence[TrainingSource]) -> TrainingStream:
     """The examples of the recipe, made of the samples of its training sources."""
     return TrainingStream(
         sources,
@@ -243,6 +244,7 @@ def _explain_lists() -> str:
         (SourceConfig, "data.train[], data.validation"),
         (DrawConfig, "draw"),
         (StreamConfig, "stream"),
+        (MosaicConfig, "mosaic"),
         (RendererConfig, "draw.renderer, stream.renderer"),
         (WordConfig, "draw.renderer.words, stream.renderer.words"),
     ):

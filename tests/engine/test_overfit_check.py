@@ -99,7 +99,7 @@ def test_no_word_to_read_ends_the_check(tiny_recipe: Recipe, tmp_path: Path) -> 
     empty = SourceConfig(str(tmp_path / "empty"), draw=drawing(3, seed=3, empty_share=1.0))
     checkup = check_up(replace(tiny_recipe, data=replace(tiny_recipe.data, train=(empty,))))
     assert not checkup.learns
-    assert checkup.lines[-1] == "no word to read in them: the reader cannot learn"
+    assert checkup.lines[-1] == "no word in them that detector and reader both learn from"
 
 
 def test_characters_outside_the_charset_are_named(

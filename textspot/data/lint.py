@@ -14,9 +14,8 @@ from textspot.data.annotation import DONT_CARE, MIN_AREA, Instance
 from textspot.data.formats.mlt import SCRIPTS
 from textspot.data.lmdb_records import DamagedRecordError, Reader
 from textspot.data.source import SourceSplit, explain_size
-from textspot.data.survey import upright_size
 from textspot.geometry import polygon_area, polygon_to_ribbon, ribbon_size
-from textspot.image_files import ImageError
+from textspot.image_files import ImageError, upright_size
 from textspot.progress import Track, untracked
 from textspot.text.charset import Charset, TextConfig, normalize
 

@@ -58,6 +58,13 @@ def draw_targets(ribbons: Sequence[np.ndarray], ignore: np.ndarray, size: tuple[
     )
 
 
+def draw_nothing(size: tuple[int, int]) -> RibbonTargets[np.ndarray]:
+    """Targets of an image of `size` (height, width) in pixels of which nothing counts."""
+    score = np.zeros((size[0] // STRIDE, size[1] // STRIDE), dtype=np.float32)
+    no_cell = np.zeros(0, dtype=np.float32)
+    return RibbonTargets(score, score, np.zeros(0, dtype=np.int64), no_cell.reshape(0, 16), no_cell)
+
+
 def _cover(ribbon: np.ndarray, size: np.ndarray, h: int, w: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The cells (row, column) a ribbon of `size` (height, width) covers and the hill's height there, by sampling it at
     twice the cells' density."""
@@ -90,13 +97,22 @@ def draw_box_targets(
     return BoxTargets(boxes, kind)
 
 
+def draw_no_boxes(size: tuple[int, int]) -> BoxTargets[np.ndarray]:
+    """Targets of an image of `size` (height, width) in pixels of which nothing counts: an ignored box that reaches far
+    over the image, as anchors do."""
+    height, width = size
+    return BoxTargets(np.array([[-width, -height, 2 * width, 2 * height]], dtype=np.float32), np.array([-1]))
+
+
 @dataclass(frozen=True)
 class Labeler:
     """What an annotation means to a detector: `outline` makes of a polygon the ribbon that is found and read, `draw`
-    of all ribbons, their ignore flags and the image's size what the detector learns."""
+    of all ribbons, their ignore flags and the image's size what the detector learns, `draw_nothing` of the size what
+    it learns nothing from."""
 
     outline: Callable[[np.ndarray], np.ndarray]
     draw: Callable[[Sequence[np.ndarray], np.ndarray, tuple[int, int]], Targets]
+    draw_nothing: Callable[[tuple[int, int]], Targets]
 
 
 def _fit_ribbon(polygon: np.ndarray) -> np.ndarray:
@@ -107,4 +123,7 @@ def _fit_box(polygon: np.ndarray) -> np.ndarray:
     return quad_to_ribbon(box_to_quad(polygon_to_box(polygon)))
 
 
-LABELERS = {"ribbon": Labeler(_fit_ribbon, draw_targets), "rfcn": Labeler(_fit_box, draw_box_targets)}
+LABELERS = {
+    "ribbon": Labeler(_fit_ribbon, draw_targets, draw_nothing),
+    "rfcn": Labeler(_fit_box, draw_box_targets, draw_no_boxes),
+}

@@ -19,13 +19,12 @@ from textspot.checkpoint import save_model, write_atomically
 from textspot.data.dataset import TOO_LONG
 from textspot.data.lmdb_records import Reader
 from textspot.data.loader import build_loader
-from textspot.data.synthetic.draw import DrawnStream
 from textspot.engine.distributed import World, join_world
 from textspot.engine.doctor import diagnose, measure_gradients, read_lengths
 from textspot.engine.evaluate import THRESHOLD_PROTOCOL, judge_further, validate
 from textspot.engine.log import RunLog
 from textspot.engine.schedule import learning_rate_at
-from textspot.engine.sources import check_charset, open_further, open_sources
+from textspot.engine.sources import OpenSource, check_charset, open_further, open_sources
 from textspot.engine.state import TrainerState
 from textspot.inference.spotter import Spotter
 from textspot.losses import SpottingLoss
@@ -90,7 +89,7 @@ class Trainer:
         self,
         recipe: Recipe,
         world: World,
-        sources: list[Reader | DrawnStream],
+        sources: list[OpenSource],
         validation: Reader,
         further: Mapping[str, Reader],
     ):
