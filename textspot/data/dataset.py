@@ -176,6 +176,7 @@ class TrainingStream:
             tokens=tokens,
             dropped=dict(dropped),
             outlines=np.array(outlines, dtype=np.float32).reshape(-1, 2, 4, 2),
+            outlines_fit=trains == "both",
         )
 
     def _unreadable(self, text: str, region: np.ndarray) -> str | None:
