@@ -13,7 +13,7 @@ from textspot.data.mixture import Mixture, TrainingSource
 from textspot.data.mosaic import MosaicConfig
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
 from textspot.data.targets import Labeler
-from textspot.data.transforms import TransformConfig, augment, place_camera
+from textspot.data.transforms import TransformConfig, augment, fill_view, place_camera
 from textspot.geometry import ribbon_sizes
 from textspot.structures import Sample
 from textspot.text.charset import Charset, TextConfig, normalize
@@ -141,6 +141,7 @@ class TrainingStream:
         camera = place_camera(self.config.transforms, rng)
         sample = self.mixture.sample(position, math.ceil(self.max_side * max(1, *camera.zoom)), dropped)
         camera = replace(camera, zoom=camera.zoom * min(1, self.max_side / max(sample.size)))
+        camera = fill_view(camera, sample.size, self.config.image_size)
         view = augment(sample, camera, self.config.image_size, self.config.transforms, rng)
         return self._encode(view, self.trains(position), dropped, rng)
 

@@ -77,9 +77,7 @@ class RibbonRefinement(nn.Module):
         self.ends = config.ends
         self.pooling = TextPooling(replace(roi, margin=config.edges, kind="stretched"), stride)
         widths = (in_channels, *config.widths)
-        self.tower = nn.Sequential(
-            *(conv_bn_relu(before, after, stride=2) for before, after in pairwise(widths))
-        )
+        self.tower = nn.Sequential(*(conv_bn_relu(before, after, stride=2) for before, after in pairwise(widths)))
         cells = (roi.height // 8) * (roi.width // 8)
         self.offsets = nn.Linear(widths[-1] * cells, POINTS)
         nn.init.zeros_(self.offsets.weight)
