@@ -25,7 +25,7 @@ def draw_example(seed: int, words: list[list[int]]) -> Example:
     offsets = rng.normal(size=(len(cells), 16)).astype(np.float32)
     targets = RibbonTargets(score, mask, cells, offsets, score.ravel()[cells])
     ribbons = np.zeros((len(words), 2, 4, 2), np.float32)
-    return Example(np.zeros((24, 32, 3), np.uint8), targets, ribbons, words, {})
+    return Example(np.zeros((24, 32, 3), np.uint8), targets, ribbons, words, {}, ribbons)
 
 
 def draw_outputs(batch: Batch, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:

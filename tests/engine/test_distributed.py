@@ -26,7 +26,8 @@ def example(seed: int, words: int) -> Example:
     boxes = [(8 + 40 * n, 20, 40 + 40 * n, 40) for n in range(words)]
     ribbons = [quad_to_ribbon(box_to_quad(np.array(box))) for box in boxes]
     targets = draw_targets(ribbons, np.zeros(words, dtype=bool), SIZE)
-    return Example(image, targets, np.array(ribbons).reshape(-1, 2, 4, 2), [[1, 2, 3]] * words, {})
+    regions = np.array(ribbons).reshape(-1, 2, 4, 2)
+    return Example(image, targets, regions, [[1, 2, 3]] * words, {}, regions)
 
 
 def seeded_network(**parts) -> SpottingNetwork:

@@ -77,8 +77,10 @@ def place_camera(config: TransformConfig, rng: np.random.Generator) -> Camera:
 
 
 def fill_view(camera: Camera, image_size: tuple[int, int], size: tuple[int, int]) -> Camera:
-    """The camera, nearer where an image of `image_size` would otherwise be lost in a view of `size` (both height, width):
-    along one side at least it covers `LEAST_COVER` of the view."""
+    """The camera, nearer where an image of `image_size` would be lost in a view of `size` (both height, width).
+
+    Along one side at least the image covers `LEAST_COVER` of the view.
+    """
     nearer = LEAST_COVER * min(size[0] / image_size[0], size[1] / image_size[1]) / camera.zoom.min()
     return replace(camera, zoom=camera.zoom * max(1, nearer))
 

@@ -101,8 +101,8 @@ def move_in_frame(ribbons: Tensor, moves: Tensor) -> Tensor:
 
 
 def refinement_loss(refined: Tensor, truth: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Smooth L1 distance of refined ribbons (R, 2, 4, 2) from the true ones, in heights of the latter, averaged over control
-    points; weight (R,) is 0 where the truth is not known. Denominator: the sum of the weights."""
+    """Smooth L1 distance of refined ribbons (R, 2, 4, 2) from the true ones, in heights of the latter, averaged over
+    control points; weight (R,) is 0 where the truth is not known. Denominator: the sum of the weights."""
     height, _ = ribbon_frames(truth)
     distance = (refined - truth) / height[:, None, None, None]
     error = F.smooth_l1_loss(distance, torch.zeros_like(distance), beta=0.05, reduction="none").mean(dim=(1, 2, 3))
