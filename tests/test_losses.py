@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import groupby
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def draw_example(seed: int, words: list[list[int]]) -> Example:
     offsets = rng.normal(size=(len(cells), 16)).astype(np.float32)
     targets = RibbonTargets(score, mask, cells, offsets, score.ravel()[cells])
     ribbons = np.zeros((len(words), 2, 4, 2), np.float32)
-    return Example(np.zeros((24, 32, 3), np.uint8), targets, ribbons, words, {})
+    return Example(np.zeros((24, 32, 3), np.uint8), targets, ribbons, words, {}, ribbons)
 
 
 def draw_outputs(batch: Batch, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -47,8 +48,12 @@ def draw_outputs(batch: Batch, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
 
 def spotting_loss(weights: dict[str, float], reduce: Callable[[Tensor], Tensor]):
     """The loss of the ribbon detector as a function of (score logits, geometry, text logits, batch)."""
-    loss = SpottingLoss(weights, RibbonHead.loss_terms, reduce)
-    return lambda score, geometry, text_logits, batch: loss(DetectionMaps(score, geometry), text_logits, batch)
+    loss = SpottingLoss(weights, lambda output, batch: RibbonHead.loss_terms(output.maps, batch.targets), reduce)
+
+    def call(score: Tensor, geometry: Tensor, text_logits: Tensor, batch: Batch):
+        return loss(SimpleNamespace(maps=DetectionMaps(score, geometry), text_logits=text_logits), batch)
+
+    return call
 
 
 def same(denominators: Tensor) -> Tensor:

@@ -37,7 +37,8 @@ class Labeler:
 class Example:
     """One image ready to be learned from: image (H, W, 3) uint8 RGB, what its detector learns, the regions to read.
 
-    ribbons (K, 2, 4, 2) px with their `tokens`; `dropped` counts words that are detected and not read, by reason.
+    ribbons (K, 2, 4, 2) px with their `tokens`; `outlines` (K, 2, 4, 2), where these words truly are;
+    `dropped` counts words that are detected and not read, by reason.
     """
 
     image: np.ndarray
@@ -45,6 +46,8 @@ class Example:
     ribbons: np.ndarray
     tokens: Sequence[Sequence[int]]
     dropped: dict[str, int]
+    outlines: np.ndarray
+    outlines_fit: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Batch:
     region_slot: Tensor  # (R,) index into B * K
     tokens: Tensor  # (R, T) padded with 0
     token_lengths: Tensor  # (R,)
+    outlines: Tensor  # (R, 2, 4, 2) px, the true ribbons
+    outline_weight: Tensor  # (R,) 0 where nobody knows them well
     dropped: dict[str, int]
 
     @property
@@ -106,6 +111,8 @@ def collate(examples: Sequence[Example]) -> Batch:
         region_slot=torch.tensor(slots, dtype=torch.int64),
         tokens=torch.from_numpy(padded),
         token_lengths=torch.tensor(lengths, dtype=torch.int64),
+        outlines=torch.from_numpy(np.concatenate([e.outlines for e in examples])),
+        outline_weight=torch.tensor([float(e.outlines_fit) for e in examples for _ in e.outlines]),
         dropped=dropped,
     )
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from textspot.batch import Batch, Targets
+from textspot.batch import Batch
 
 LEAST_DENOMINATOR = 1.0  # one cell, one character: the background of a batch without text is not divided by nothing
 
@@ -39,7 +39,7 @@ class SpottingLoss:
 
     Args:
         weights: weight of every term by its name; one whose weight is 0 trains nothing and is absent from the log.
-        detection_terms: makes the terms of the network's detector from its maps and the batch's targets.
+        network_terms: makes the terms of the network's detector and refinement from its output and the batch.
         reduce: makes of a denominator the mean of it over all processes (the identity for one process). Gradients are
             averaged over processes afterwards, so the terms come out as sums over all images divided by the
             denominators of all images.
@@ -48,17 +48,19 @@ class SpottingLoss:
     def __init__(
         self,
         weights: Mapping[str, float],
-        detection_terms: Callable[[Any, Targets], Terms],
+        network_terms: Callable[[Any, Batch], Terms],
         reduce: Callable[[Tensor], Tensor],
     ):
-        self.weights, self.detection_terms, self.reduce = weights, detection_terms, reduce
+        self.weights, self.network_terms, self.reduce = weights, network_terms, reduce
 
-    def __call__(self, maps: Any, text_logits: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The total, and the value of every term that is on. Terms other than those that have a weight are a
-        ValueError."""
+    def __call__(self, output: Any, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Of the network's training output the total, and the value of every term that is on.
+
+        Terms other than those that have a weight are a ValueError.
+        """
         terms = {
-            **self.detection_terms(maps, batch.targets),
-            READER_TERM: ctc_loss(text_logits, batch.tokens, batch.token_lengths),
+            **self.network_terms(output, batch),
+            READER_TERM: ctc_loss(output.text_logits, batch.tokens, batch.token_lengths),
         }
         if terms.keys() != self.weights.keys():
             raise ValueError(f"the loss has the terms {', '.join(terms)}, and weights for {', '.join(self.weights)}")

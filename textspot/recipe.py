@@ -13,7 +13,7 @@ from jsonargparse import ArgumentError
 from textspot.data.dataset import DataConfig, TrainingStream
 from textspot.data.mixture import TrainingSource
 from textspot.losses import READER_TERM
-from textspot.models.spotting_network import DETECTORS, PARTS, ModelConfig, SpottingNetwork, build_network
+from textspot.models.spotting_network import DETECTORS, PARTS, REFINEMENTS, ModelConfig, SpottingNetwork, build_network
 from textspot.older_recipes import modernize
 from textspot.postprocess import PostprocessConfig
 from textspot.preprocess import PreprocessConfig
@@ -50,6 +50,7 @@ class TrainConfig:
         backbone_learning_rate: the learning rate of the backbone, as a share of that of the rest.
         predicted_regions: share of the words that are read in training where the network detects them, if it does, and
             not where they are annotated.
+        unrefined_regions: share of the words that are read in training without the refinement.
         predicted_regions_from: the step at which that begins.
         num_threads: CPU threads of the training process; 0 leaves it to torch. Exact resume needs the same number.
         log_every: steps between two lines of the log.
@@ -78,6 +79,7 @@ class TrainConfig:
     backbone_learning_rate: float = 1.0
     predicted_regions: float = 0.0
     predicted_regions_from: int = 0
+    unrefined_regions: float = 0.25
     num_threads: int = 0
     log_every: int = 10
     evaluate_every: int = 500
@@ -139,13 +141,13 @@ class Recipe:
             raise ValueError(f"seed is {self.seed}, expected at least 0")
         if self.model.shared and "reading_trunk" in self.train.reinitialize:
             raise ValueError("train.reinitialize names reading_trunk, which a network with model.shared: true has not")
-        detector = self.model.detector.kind
-        weights = {**DETECTORS[detector].loss_weights, READER_TERM: 1.0}
+        detector, refinement = self.model.detector.kind, self.model.refinement.kind
+        weights = {**DETECTORS[detector].loss_weights, **REFINEMENTS[refinement].loss_weights, READER_TERM: 1.0}
         unknown = [f"loss.{term}" for term in self.loss if term not in weights]
         if unknown:
             raise ValueError(
-                f"{', '.join(unknown)} weighs a term that there is not with model.detector.kind: {detector}, expected "
-                f"one of {', '.join(weights)}"
+                f"{', '.join(unknown)} weighs a term that there is not with model.detector.kind: {detector} and "
+                f"model.refinement.kind: {refinement}, expected one of {', '.join(weights)}"
             )
         object.__setattr__(self, "loss", weights | self.loss)
 

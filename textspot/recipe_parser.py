@@ -19,7 +19,7 @@ from textspot.data.synthetic.renderer import RendererConfig
 from textspot.data.synthetic.words import WordConfig
 from textspot.losses import READER_TERM
 from textspot.models.choice import Choice
-from textspot.models.spotting_network import DETECTORS, PARTS, ModelConfig
+from textspot.models.spotting_network import DETECTORS, PARTS, REFINEMENTS, ModelConfig
 
 
 def build_parser(config: type) -> ArgumentParser:
@@ -35,7 +35,7 @@ def build_parser(config: type) -> ArgumentParser:
     parser.add_class_arguments(config, as_group=True, skip={"model", "loss"})
     add_model(parser)
     if "loss" in {key.name for key in dataclasses.fields(config)}:
-        for term, weight in {READER_TERM: 1.0, **_all_detection_terms()}.items():
+        for term, weight in {READER_TERM: 1.0, **_all_network_terms()}.items():
             parser.add_argument(f"--loss.{term}", type=float, default=weight, help=_explain(config)["loss"])
     return parser
 
@@ -84,9 +84,10 @@ def add_model(parser: ArgumentParser) -> None:
             parser.add_argument(f"--{place}", type=type(default), default=default, help=meanings[key.name])
 
 
-def _all_detection_terms() -> dict[str, float]:
+def _all_network_terms() -> dict[str, float]:
     """Of every kind: which of them the chosen one has is for the recipe to say."""
-    return {term: weight for detector in DETECTORS.values() for term, weight in detector.loss_weights.items()}
+    weights = [kind.loss_weights for kind in DETECTORS.values()] + [kind.loss_weights for kind in REFINEMENTS.values()]
+    return {term: weight for one in weights for term, weight in one.items()}
 
 
 def _choose(part: str, sections: Mapping[str, Any]) -> Choice:

@@ -26,7 +26,8 @@ def example(seed: int, words: int) -> Example:
     boxes = [(8 + 40 * n, 20, 40 + 40 * n, 40) for n in range(words)]
     ribbons = [quad_to_ribbon(box_to_quad(np.array(box))) for box in boxes]
     targets = draw_targets(ribbons, np.zeros(words, dtype=bool), SIZE)
-    return Example(image, targets, np.array(ribbons).reshape(-1, 2, 4, 2), [[1, 2, 3]] * words, {})
+    regions = np.array(ribbons).reshape(-1, 2, 4, 2)
+    return Example(image, targets, regions, [[1, 2, 3]] * words, {}, regions)
 
 
 def seeded_network(**parts) -> SpottingNetwork:
@@ -36,10 +37,11 @@ def seeded_network(**parts) -> SpottingNetwork:
 
 
 def gradients(network: nn.Module, batch: Batch, world: World) -> dict[str, Tensor]:
-    detector = getattr(network, "module", network).detector
-    loss = SpottingLoss({**detector.loss_weights, READER_TERM: 1.0}, detector.loss_terms, world.mean)
+    spotting = getattr(network, "module", network)
+    weights = {**spotting.detector.loss_weights, **spotting.refinement.loss_weights, READER_TERM: 1.0}
+    loss = SpottingLoss(weights, spotting.loss_terms, world.mean)
     output = network(batch.image, batch.ribbons, batch.region_slot)
-    total, _ = loss(output.maps, output.text_logits, batch)
+    total, _ = loss(output, batch)
     total.backward()
     return {name.removeprefix("module."): p.grad for name, p in network.named_parameters()}
 

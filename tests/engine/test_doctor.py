@@ -42,7 +42,7 @@ def loss_of(network: SpottingNetwork, **weights: float) -> SpottingLoss:
     """Weights by the part of a term's name behind the slash; 1 unless given."""
     terms = (*network.detector.loss_weights, "rec/ctc")
     by_term = {term: weights.get(term, weights.get(term.split("/")[1], 1.0)) for term in terms}
-    return SpottingLoss(by_term, network.detector.loss_terms, lambda denominators: denominators)
+    return SpottingLoss(by_term, network.loss_terms, lambda denominators: denominators)
 
 
 def pull(network: SpottingNetwork, batch: Batch, **weights: float) -> Tensor:

@@ -21,9 +21,8 @@ from textspot.text.charset import TextConfig
 
 def view(read: int, dropped: dict[str, int]) -> Example:
     nothing = draw_targets([], np.zeros(0, dtype=bool), (32, 32))
-    return Example(
-        np.zeros((32, 32, 3), np.uint8), nothing, np.zeros((read, 2, 4, 2), np.float32), [[1]] * read, dropped
-    )
+    regions = np.zeros((read, 2, 4, 2), np.float32)
+    return Example(np.zeros((32, 32, 3), np.uint8), nothing, regions, [[1]] * read, dropped, regions)
 
 
 def test_words_are_counted_by_what_becomes_of_them(tiny_recipe: Recipe) -> None:

@@ -5,11 +5,10 @@ import pytest
 import torch
 
 from textspot.geometry import box_to_quad, polygon_to_ribbon, quad_to_ribbon
-from textspot.models.choice import NoSettings
 from textspot.models.neck import STRIDE
-from textspot.models.ribbon_head import OFFSET_UNIT, SCORE_PRIOR, DetectionMaps, RibbonHead, draw_targets
+from textspot.models.ribbon_head import OFFSET_UNIT, SCORE_PRIOR, DetectionMaps, RibbonConfig, RibbonHead, draw_targets
 
-HEAD = RibbonHead(NoSettings(), 8)
+HEAD = RibbonHead(RibbonConfig(), 8)
 WORDS = [
     quad_to_ribbon(box_to_quad([12, 8, 62, 26])),
     quad_to_ribbon(np.array([[80, 20], [140, 44], [132, 62], [72, 38]])),
@@ -129,6 +128,6 @@ def test_peaks_are_counted_from_the_threshold_up_in_the_fullest_image():
 
 def test_a_new_head_believes_in_no_text():
     torch.manual_seed(0)
-    maps = RibbonHead(NoSettings(), 8)(torch.zeros(1, 8, 6, 6))
+    maps = RibbonHead(RibbonConfig(), 8)(torch.zeros(1, 8, 6, 6))
     np.testing.assert_allclose(maps.score_logits.sigmoid().detach(), SCORE_PRIOR, rtol=0.01)
     assert maps.geometry.shape == (1, 16, 6, 6)

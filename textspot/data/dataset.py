@@ -12,7 +12,7 @@ from textspot.batch import Example, Labeler
 from textspot.data.mixture import Mixture, TrainingSource
 from textspot.data.mosaic import MosaicConfig
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
-from textspot.data.transforms import TransformConfig, augment, place_camera
+from textspot.data.transforms import TransformConfig, augment, fill_view, place_camera
 from textspot.geometry import ribbon_sizes
 from textspot.structures import Sample
 from textspot.text.charset import Charset, TextConfig, normalize
@@ -140,6 +140,7 @@ class TrainingStream:
         camera = place_camera(self.config.transforms, rng)
         sample = self.mixture.sample(position, math.ceil(self.max_side * max(1, *camera.zoom)), dropped)
         camera = replace(camera, zoom=camera.zoom * min(1, self.max_side / max(sample.size)))
+        camera = fill_view(camera, sample.size, self.config.image_size)
         view = augment(sample, camera, self.config.image_size, self.config.transforms, rng)
         return self._encode(view, self.trains(position), dropped, rng)
 
@@ -152,6 +153,7 @@ class TrainingStream:
         sizes = ribbon_sizes(np.array(ribbons))
         ignore = sample.ignore | (sizes.min(axis=1, initial=np.inf) < self.config.min_text_height)
         readable: list[np.ndarray] = []
+        outlines: list[np.ndarray] = []
         tokens: list[list[int]] = []
         for number in rng.permutation(np.flatnonzero(~ignore)) if trains != "detector" else ():
             text = normalize(sample.transcripts[number], self.text.case)
@@ -161,6 +163,7 @@ class TrainingStream:
                 dropped[reason] += 1
             elif len(readable) < self.config.max_regions:
                 readable.append(region)
+                outlines.append(ribbons[number])
                 tokens.append(self.charset.encode(text))
         return Example(
             image=sample.image,
@@ -172,6 +175,8 @@ class TrainingStream:
             ribbons=np.array(readable, dtype=np.float32).reshape(-1, 2, 4, 2),
             tokens=tokens,
             dropped=dict(dropped),
+            outlines=np.array(outlines, dtype=np.float32).reshape(-1, 2, 4, 2),
+            outlines_fit=trains == "both",
         )
 
     def _unreadable(self, text: str, region: np.ndarray) -> str | None:

@@ -31,7 +31,7 @@ def measure_gradients(network: SpottingNetwork, loss: SpottingLoss, batch: Batch
         output = network(batch.image, batch.ribbons, batch.region_slot)
     pulls: dict[str, Tensor] = {}
     for head in HEADS:
-        total, _ = _only(loss, head)(output.maps, output.text_logits, batch)
+        total, _ = _only(loss, head)(output, batch)
         pull = torch.cat([g.flatten() for g in torch.autograd.grad(total, shared, retain_graph=True)])
         if pull.any():
             pulls[head] = pull

@@ -5,7 +5,8 @@ Legend: B images, N instances of an image, K regions, M cells, h w map, u v ribb
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Generic, NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, Generic, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +23,20 @@ OFFSET_UNIT = 16.0  # pixels: brings the offsets of ordinary words to the order 
 HILL_WIDTH = 0.2  # of the ribbon's extent: the hill is 0.04 in the middle of a side, so neighbours stay apart
 GEOMETRY_CORE = 0.3  # cells on the hill above this value learn the geometry
 SCORE_PRIOR = 0.01  # Lin et al. 2017, "Focal loss", 4.1: the rare class starts rare
+
+
+@dataclass(frozen=True)
+class RibbonConfig:
+    """The one-stage detection head.
+
+    Args:
+        tower_stride: pixels per cell of the convolution in front of the maps, 4 or 8. The maps have stride 4 either
+            way: from stride 8 each cell gives four of theirs, for less than half the multiplications.
+        tower_channels: channels of that convolution at stride 8; at stride 4 it has those of the neck.
+    """
+
+    tower_stride: Literal[4, 8] = 4
+    tower_channels: int = 96
 
 
 class DetectionMaps(NamedTuple):
@@ -50,25 +65,31 @@ class RibbonTargets(NamedTuple, Generic[Array]):
 class RibbonHead(Detector):
     """Score and geometry maps from the neck's map, and the K best ribbons from those maps."""
 
+    Config = RibbonConfig
     loss_weights: ClassVar = {"det/score": 1.0, "det/geometry": 1.0}
     keep_float = ("score", "geometry")  # words of equal score would be one; coordinates want more than 256 values
 
-    def __init__(self, config: Any, in_channels: int):
+    def __init__(self, config: RibbonConfig, in_channels: int):
         super().__init__(config, in_channels)
-        self.tower = conv_bn_relu(in_channels, in_channels)
-        self.score = nn.Conv2d(in_channels, 1, 1)
-        self.geometry = nn.Conv2d(in_channels, 16, 1)
+        self.finer = config.tower_stride // STRIDE  # cells of the maps along one of the tower's
+        channels = in_channels if self.finer == 1 else config.tower_channels
+        self.tower = conv_bn_relu(in_channels, channels, stride=self.finer)
+        self.score = nn.Conv2d(channels, self.finer**2, 1)
+        self.geometry = nn.Conv2d(channels, 16 * self.finer**2, 1)
         nn.init.constant_(self.score.get_parameter("bias"), math.log(SCORE_PRIOR / (1 - SCORE_PRIOR)))
 
     @classmethod
-    def build_labeler(cls, config: Any) -> Labeler:  # noqa: ARG003  there is nothing to set
+    def build_labeler(cls, config: RibbonConfig) -> Labeler:  # noqa: ARG003  there is nothing to set
         """Ribbons as they are."""
         return Labeler(fit_ribbon, draw_targets, draw_nothing)
 
     def forward(self, features: Tensor) -> DetectionMaps:
         """(B, D, h, w) to the maps, in float32."""
         features = self.tower(features)
-        return DetectionMaps(self.score(features).squeeze(1).float(), self.geometry(features).float())
+        score, geometry = self.score(features).float(), self.geometry(features).float()
+        if self.finer > 1:
+            score, geometry = F.pixel_shuffle(score, self.finer), F.pixel_shuffle(geometry, self.finer)
+        return DetectionMaps(score.squeeze(1), geometry)
 
     def peaks(self, maps: DetectionMaps, num_regions: int) -> tuple[Tensor, Tensor]:
         """The K highest local maxima, best first: ribbons (B, K, 2, 4, 2) in pixels and scores (B, K) in [0, 1].

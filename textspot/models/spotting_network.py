@@ -9,16 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from textspot.batch import Batch
 from textspot.models.backbone import Backbone, Normalize
 from textspot.models.choice import Choice
 from textspot.models.crnn import RecurrentRecognizer
-from textspot.models.detector import Detector
+from textspot.models.detector import Detector, Terms
 from textspot.models.fcr import FullyConvolutionalRecognizer
 from textspot.models.neck import STRIDE, NeckConfig, TopDownNeck
 from textspot.models.predicted_regions import NUM_PREDICTED, exchange_regions
 from textspot.models.recognizer import COLUMNS_PER_STEP, PATCH_HEIGHT, Recognizer, RecognizerConfig
+from textspot.models.refinement import PatchRefinement, Refinement
 from textspot.models.rfcn_head import RfcnHead
-from textspot.models.ribbon_head import RibbonHead
+from textspot.models.ribbon_head import RibbonConfig, RibbonHead
 from textspot.models.slim_resnet import SlimResNet, SlimResNetConfig
 from textspot.models.text_pooling import ProportionalTextPooling, RoiConfig, TextPooling
 from textspot.models.torchvision_backbones import ResNet18, ResNet34, ResNet50, TorchvisionVgg
@@ -38,11 +40,12 @@ class Features(NamedTuple):
 
 
 class TrainingOutput(NamedTuple):
-    """What the losses see: the detector's maps, and text_logits (R, T, C) of the regions that were asked for; and
-    ribbons (B, K, 2, 4, 2), where those were read."""
+    """What the losses see: the detector's maps; of the regions that were asked for text_logits (R, T, C), and where the
+    refinement moves them, (R, 2, 4, 2); and ribbons (B, K, 2, 4, 2), where they were read."""
 
     maps: Any
     text_logits: Tensor
+    refined: Tensor
     ribbons: Tensor
 
 
@@ -67,6 +70,7 @@ class SpottingNetwork(nn.Module):
         backbone: Backbone,
         neck: TopDownNeck,
         detector: Detector,
+        refinement: Refinement,
         roi: TextPooling,
         recognizer: Recognizer,
         taps: Mapping[int, TextPooling],
@@ -74,7 +78,7 @@ class SpottingNetwork(nn.Module):
     ):
         super().__init__()
         self.normalize, self.backbone, self.neck = normalize, backbone, neck
-        self.detector, self.roi, self.recognizer = detector, roi, recognizer
+        self.detector, self.refinement, self.roi, self.recognizer = detector, refinement, roi, recognizer
         self.tap_strides, self.tap_rois = tuple(taps), nn.ModuleList(taps.values())
         self.reading_trunk = reading_trunk
 
@@ -86,21 +90,39 @@ class SpottingNetwork(nn.Module):
     def compile_parts(self) -> None:
         """Have torch.compile make kernels of all that has weights, in place. What lies between stays eager: there the
         number of regions changes from image to image."""
-        for part in (self.backbone, self.neck, self.detector, self.recognizer, self.reading_trunk):
+        for part in (self.backbone, self.neck, self.detector, self.refinement, self.recognizer, self.reading_trunk):
             if part is not None:
                 part.compile(dynamic=True)
 
     def forward(
-        self, image: Tensor, ribbons: Tensor, region_slot: Tensor, predicted: Tensor | None = None
+        self,
+        image: Tensor,
+        ribbons: Tensor,
+        region_slot: Tensor,
+        predicted: Tensor | None = None,
+        unrefined: Tensor | None = None,
     ) -> TrainingOutput:
         """Detect in images (B, 3, H, W) and read the given regions: those of ribbons (B, K, 2, 4, 2) in `region_slot`
-        (R,). Where `predicted` (B, K) is set, a word is read where it was detected instead, if it was."""
+        (R,). Where `predicted` (B, K) is set, a word is read where it was detected instead, if it was; where
+        `unrefined` (B, K) is set, without a refinement."""
         features, maps = self.detect(image)
         if predicted is not None:
             ribbons = exchange_regions(ribbons, self.predict_regions(maps), predicted)
+        moved = self.refinement(features.reading, ribbons)
+        refined = moved.flatten(0, 1).index_select(0, region_slot)
+        ribbons = moved.detach() if unrefined is None else torch.where(unrefined[..., None, None, None], ribbons, moved)
+        ribbons = ribbons.detach()
         patches = [patch.index_select(0, region_slot) for patch in self.pool(features, ribbons)]
         regions = ribbons.flatten(0, 1).index_select(0, region_slot)
-        return TrainingOutput(maps, self.roi.blank_padding(self.recognizer(*patches), regions), ribbons)
+        text_logits = self.roi.blank_padding(self.recognizer(*patches), regions)
+        return TrainingOutput(maps, text_logits, refined, ribbons)
+
+    def loss_terms(self, output: TrainingOutput, batch: Batch) -> Terms:
+        """The terms of detector and refinement by name, each a sum and its denominator."""
+        return {
+            **self.detector.loss_terms(output.maps, batch.targets),
+            **self.refinement.loss_terms(output.refined, batch.outlines, batch.outline_weight),
+        }
 
     @torch.no_grad()
     def predict_regions(self, maps: Any) -> Tensor:
@@ -124,6 +146,8 @@ class SpottingNetwork(nn.Module):
             features = self.encode(image)
         with stage("detector"):
             ribbons, scores = self.find(features, threshold, max_regions, min_regions)
+        with stage("refinement"):
+            ribbons = self.refinement(features.reading, ribbons)
         return Spots(ribbons, scores, self.read(features, ribbons, stage))
 
     def find(
@@ -187,11 +211,13 @@ BACKBONES: dict[str, type[Backbone]] = {
 ROIS: dict[str, type[TextPooling]] = {"stretched": TextPooling, "proportional": ProportionalTextPooling}
 RECOGNIZERS: dict[str, type[Recognizer]] = {"fcr": FullyConvolutionalRecognizer, "crnn": RecurrentRecognizer}
 DETECTORS: dict[str, type[Detector]] = {"ribbon": RibbonHead, "rfcn": RfcnHead}
+REFINEMENTS: dict[str, type[Refinement]] = {"none": Refinement, "patch": PatchRefinement}
 PARTS: dict[str, Mapping[str, Any]] = {
     "backbone": BACKBONES,
     "roi": ROIS,
     "recognizer": RECOGNIZERS,
     "detector": DETECTORS,
+    "refinement": REFINEMENTS,
 }
 
 
@@ -209,6 +235,7 @@ class ModelConfig:
             LSTMs of as many parameters.
         detector: how regions are found. `ribbon` finds oriented and curved words in one stage; `rfcn` finds horizontal
             boxes in two, as Sui et al. 2018 do.
+        refinement: what becomes of a region before it is read. With `patch` a second look moves its ribbon.
         shared: detector and recogniser share backbone and neck; if not, each has its own, as two networks trained side
             by side.
     """
@@ -217,7 +244,8 @@ class ModelConfig:
     neck: NeckConfig = field(default_factory=NeckConfig)
     roi: Choice = field(default=Choice("stretched", RoiConfig()))
     recognizer: Choice = field(default=Choice("fcr", RecognizerConfig()))
-    detector: Choice = field(default=Choice("ribbon"))
+    detector: Choice = field(default=Choice("ribbon", RibbonConfig()))
+    refinement: Choice = field(default=Choice("none"))
     shared: bool = True
 
     def __post_init__(self) -> None:
@@ -260,6 +288,7 @@ def build_network(
         backbone,
         neck,
         DETECTORS[config.detector.kind](config.detector.settings, channels),
+        REFINEMENTS[config.refinement.kind](config.refinement.settings, roi, channels),
         pooling(roi, STRIDE),
         RECOGNIZERS[config.recognizer.kind](
             config.recognizer.settings, channels, num_classes, {tap: finer_channels[tap] for tap in roi.taps}
@@ -271,4 +300,4 @@ def build_network(
 
 def _build_trunk(config: ModelConfig, pretrained: bool) -> tuple[Backbone, TopDownNeck]:
     backbone = BACKBONES[config.backbone.kind](config.backbone.settings, pretrained)
-    return backbone, TopDownNeck(backbone.channels[1:], config.neck.channels)
+    return backbone, TopDownNeck(backbone.channels[1:], config.neck)
