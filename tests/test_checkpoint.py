@@ -2,14 +2,14 @@ import dataclasses
 import errno
 import json
 import os
-import signal
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_spotter import TINY_RECIPE, build_tiny_network, save_tiny_spotter
 
-from textspot.checkpoint import load_mean, load_model, load_weights, save_model, write_atomically
+from textspot.atomic_file import WriteError
+from textspot.checkpoint import load_mean, load_model, load_weights, save_model
 from textspot.model_card import CheckpointError, ModelCard
 from textspot.models.choice import Choice
 from textspot.models.torchvision_backbones import ImageNetConfig
@@ -206,7 +206,7 @@ def test_a_full_disk_leaves_the_old_file(weights, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("textspot.checkpoint.save_file", fill_disk)
-    with pytest.raises(CheckpointError, match=r"No space left on device.*untouched: make room"):
+    with pytest.raises(WriteError, match=r"No space left on device.*untouched: make room"):
         save_model(weights, build_tiny_network().state_dict(), ModelCard(TINY_RECIPE.to_dict()))
     assert weights.read_bytes() == before
     assert list(weights.parent.iterdir()) == [weights]
@@ -214,41 +214,5 @@ def test_a_full_disk_leaves_the_old_file(weights, monkeypatch):
 
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "run").write_text("a file where the folder should be")
-    with pytest.raises(CheckpointError, match=r"run/last/model\.safetensors: could not be written"):
+    with pytest.raises(WriteError, match=r"run/last/model\.safetensors: could not be written"):
         save_model(tmp_path / "run" / "last" / "model.safetensors", {}, ModelCard(TINY_RECIPE.to_dict()))
-
-
-def test_an_interrupt_while_writing_leaves_the_old_file(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def interrupt(temporary):
-        temporary.write_text("half")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(path, interrupt)
-    assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
-
-
-def test_a_kill_while_writing_leaves_the_old_file_and_the_next_write_cleans_up(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def die(temporary):
-        temporary.write_text("half")
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    child = os.fork()
-    if child == 0:
-        write_atomically(path, die)
-    os.waitpid(child, 0)
-    assert path.read_text() == "old"
-    (left_over,) = set(tmp_path.iterdir()) - {path}
-    assert left_over.read_text() == "half"
-    (tmp_path / "file.other").write_text("somebody else's")
-    write_atomically(path, lambda temporary: temporary.write_text("new"))
-    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
-        "file": "new",
-        "file.other": "somebody else's",
-    }

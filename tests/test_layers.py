@@ -15,7 +15,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "textspot"
 
 LEVELS = {
-    0: ("__version__", "structures", "geometry", "text", "image_files", "progress", "command_line", "older_recipes"),
+    0: (
+        *("__version__", "structures", "geometry", "text", "image_files", "progress", "command_line"),
+        *("atomic_file", "schedule", "older_recipes"),
+    ),
     1: ("batch", "device"),
     2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant"),
     3: ("recipe", "recipe_parser", "model_card", "checkpoint"),

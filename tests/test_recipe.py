@@ -65,7 +65,7 @@ EVERYTHING = Recipe(
         Choice("resnet18", ImageNetConfig(True)),
         NeckConfig(16),
         Choice("proportional", ProportionalRoiConfig(8, 32, 0.2, (1,), 12.0, 16)),
-        Choice("crnn", RecurrentConfig((8, 8, 8, 8), 1, 3, (1, 0, 2), 2)),
+        Choice("crnn", RecurrentConfig((8, 8, 8, 8), (1, 0, 2), 1, 3, 2)),
         Choice("rfcn", RfcnConfig((8.0, 20.0), (0.5,), 50)),
         shared=False,
     ),

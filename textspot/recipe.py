@@ -93,6 +93,8 @@ class TrainConfig:
                 raise ValueError(f"train.{name} is {getattr(self, name)}, expected at least 0")
         if not 0 <= self.predicted_regions <= 1:
             raise ValueError(f"train.predicted_regions is {self.predicted_regions}, expected a share in [0, 1]")
+        if self.predicted_regions_from and not self.predicted_regions:
+            raise ValueError("train.predicted_regions_from says when that begins: set train.predicted_regions too")
         for name in ("reinitialize", "freeze_statistics"):
             if getattr(self, name) and self.init_from is None:
                 raise ValueError(f"train.{name} says what becomes of given weights: set train.init_from too")

@@ -113,7 +113,7 @@ def test_the_neck_lets_every_level_reach_the_finest_map():
     [("fcr", 0, 1), ("fcr", 1, 3), ("fcr", 3, 7), ("crnn", 1, 1), ("crnn", 2, 5)],
 )
 def test_the_recogniser_halves_the_width(kind, num_regions, context_layers, kernel):
-    config = RECOGNIZERS[kind].Config((8, 8, 12, 16), context_layers, kernel)
+    config = RECOGNIZERS[kind].Config((8, 8, 12, 16), (1, 1, 1), context_layers, kernel)
     logits = RECOGNIZERS[kind](config, 6, 5)(torch.rand(num_regions, 6, 8, 20))
     assert logits.shape == (num_regions, 10, 5)
     assert logits.dtype == torch.float32
@@ -319,7 +319,7 @@ def test_no_normalisation_but_batch_norm(build_tiny):
 
 
 @pytest.mark.parametrize("num_classes", [37, 97, 5000])
-@pytest.mark.parametrize("config", [RecognizerConfig(), RecognizerConfig((32, 48, 64, 96), 1, 7)])
+@pytest.mark.parametrize("config", [RecognizerConfig(), RecognizerConfig((32, 48, 64, 96), (1, 1, 1), 1, 7)])
 def test_both_recognisers_have_as_many_parameters(config, num_classes):
     """CRNN has within 1 % of those of FCR, classifier included: the comparison is of their kinds."""
     fcr, crnn = (

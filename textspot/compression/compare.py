@@ -14,9 +14,16 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from textspot.checkpoint import save_quantized, write_atomically
+from textspot.atomic_file import write_text
+from textspot.checkpoint import save_quantized
 from textspot.compression.judge import Judgement, judge_spotter
-from textspot.compression.spotter import SpotterQuantConfig, fingerprint, quantize_spotter, resolve_float_layers
+from textspot.compression.spotter import (
+    SpotterQuantConfig,
+    default_layer,
+    fingerprint,
+    quantize_spotter,
+    resolve_float_layers,
+)
 from textspot.compression.toolkits import check_toolkits, run_toolkit
 from textspot.data.lmdb_records import Reader
 from textspot.engine.evaluate import score_reading
@@ -69,6 +76,21 @@ class Variant:
             smoothing=replace(template.smoothing, kind=method.smoothing.kind),
             correction=replace(template.correction, kind=method.correction.kind),
         )
+
+
+def check_template(template: LayerConfig) -> None:
+    """A ValueError if a template of variants sets what each variant decides by itself."""
+    usual, activation = default_layer(), template.activation
+    decided = {
+        "weight.bits": (template.weight.bits, usual.weight.bits),
+        "activation": (activation is None, False),
+        "activation.bits": (activation and activation.bits, activation and usual.weight.bits),
+        "smoothing.kind": (template.smoothing.kind, usual.smoothing.kind),
+        "correction.kind": (template.correction.kind, usual.correction.kind),
+    }
+    changed = [f"layer.{key}" for key, (found, expected) in decided.items() if found != expected]
+    if changed:
+        raise ValueError(f"{', '.join(changed)}: bits and methods say that, as in w4a8 and aser: leave it out")
 
 
 def read_variants(methods: Sequence[str], bits: Sequence[str]) -> list[Variant]:
@@ -201,6 +223,7 @@ class Comparison:
         A quantiser that is not installed, or a runtime in which its graphs do not run, is a ValueError at once.
         """
         check_toolkits(toolkits)
+        check_template(self.config.layer)
         if self.judges.precision != "float32" and self.judges.runtime != "openvino":
             raise ValueError(
                 f"precision is {self.judges.precision!r}, expected float32 in {self.judges.runtime}: OpenVINO has bf16"
@@ -263,7 +286,7 @@ class Comparison:
                 return Result.from_dict(kept["result"])
         result = measure()
         page = json.dumps({"settings": settings, "result": result.to_dict()})
-        write_atomically(file, lambda temporary: temporary.write_text(page, encoding="utf-8"))
+        write_text(file, page)
         return result
 
     def _settings(self, name: str) -> dict[str, Any]:

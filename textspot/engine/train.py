@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from textspot.atomic_file import write_atomically
 from textspot.batch import Batch
-from textspot.checkpoint import save_model, write_atomically
+from textspot.checkpoint import save_model
 from textspot.data.dataset import TOO_LONG
 from textspot.data.lmdb_records import Reader
 from textspot.data.loader import build_loader

@@ -5,7 +5,7 @@ Legend: R regions, D channels, T time, C classes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,24 +23,36 @@ TAPS = {
 
 
 @dataclass(frozen=True)
-class RecognizerConfig:
-    """A reading head, whatever looks along the line.
+class CollapseConfig:
+    """What every reading head begins with.
 
     Args:
         widths: channels while the height is halved three times (8, 4, 2, 1 rows); the last is also that of the
             context layers.
+        blocks: residual blocks at 8, 4 and 2 rows.
+    """
+
+    widths: tuple[int, int, int, int] = (64, 96, 128, 192)
+    blocks: tuple[int, int, int] = (1, 1, 1)
+
+
+@dataclass(frozen=True)
+class RecognizerConfig(CollapseConfig):
+    """A reading head with layers that look along the line.
+
+    Args:
+        widths: channels while the height is halved three times (8, 4, 2, 1 rows); the last is also that of the
+            context layers.
+        blocks: residual blocks at 8, 4 and 2 rows.
         context_layers: convolutions, or LSTMs, along the line once the height is 1.
         context_kernel: columns each of these convolutions sees.
-        blocks: residual blocks at 8, 4 and 2 rows.
         context_blocks: residual blocks of two such convolutions each that follow, so that many letters are seen at
             once: which ones usually stand beside each other helps with those that are blurred. In `crnn` the LSTMs
             have as many parameters more.
     """
 
-    widths: tuple[int, int, int, int] = (64, 96, 128, 192)
     context_layers: int = 2
     context_kernel: int = 5
-    blocks: tuple[int, int, int] = (1, 1, 1)
     context_blocks: int = 3
 
     def __post_init__(self) -> None:
@@ -64,13 +76,11 @@ class Recognizer(nn.Module):
     at stride 2. They are brought to the shape of the others and added.
     """
 
-    Config: ClassVar[type[RecognizerConfig]] = RecognizerConfig
+    Config: ClassVar[type[CollapseConfig]] = CollapseConfig
     keep_float: ClassVar[tuple[str, ...]] = ("classifier",)  # globs of its layers that a quantiser leaves alone
     class_rows: ClassVar[tuple[str, ...]] = ("classifier.weight", "classifier.bias")  # parameters: a row per class
 
-    def __init__(
-        self, config: RecognizerConfig, in_channels: int, num_classes: int, tap_channels: Mapping[int, int] = NO_TAPS
-    ):
+    def __init__(self, config: Any, in_channels: int, num_classes: int, tap_channels: Mapping[int, int] = NO_TAPS):
         super().__init__()
         self.taps = nn.ModuleDict(
             {str(tap): TAPS[tap](channels, in_channels) for tap, channels in tap_channels.items()}
@@ -94,7 +104,7 @@ class Recognizer(nn.Module):
         nn.init.zeros_(bias)
         nn.init.constant_(bias[:1], BLANK_BIAS)
 
-    def build_context(self, config: RecognizerConfig, num_classes: int) -> tuple[nn.Module, int]:
+    def build_context(self, config: Any, num_classes: int) -> tuple[nn.Module, int]:
         """A module from (R, config.widths[-1], 1, T) to (R, channels, 1, T), and these channels."""
         raise NotImplementedError
 

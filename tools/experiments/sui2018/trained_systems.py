@@ -5,7 +5,6 @@ import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import torch
 from recognizer_heads import choose_reader
 
-from textspot.checkpoint import write_atomically
+from textspot.atomic_file import write_atomically, write_text
 from textspot.data.lmdb_records import Reader
 from textspot.engine.evaluate import PROTOCOLS, score_reading
 from textspot.engine.state import changed_keys
@@ -114,8 +113,7 @@ def train_systems(recipes: Mapping[tuple[str, int], Recipe]) -> Iterator[dict[st
 
 
 def _write_json(file: Path, value: Any) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, partial(Path.write_text, data=json.dumps(value), encoding="utf-8"))
+    write_text(file, json.dumps(value))
 
 
 def open_validation(recipe: Recipe) -> Reader:
