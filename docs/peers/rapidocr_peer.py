@@ -7,8 +7,8 @@ RapidOCR reads lines of text; words are what the RRC protocols score. So a line 
 its quadrilateral are divided in proportion to the characters. Everything else is as RapidOCR comes: its models, its
 thresholds, the classifier of upside-down lines.
 
-With --words each image is the picture of one word: the recogniser reads all of it, and nothing is looked for. That makes
-it a teacher for `datasets/prepare.py pseudo-label`.
+With --words each image is the picture of one word: the recogniser reads all of it, and nothing is looked for. That
+makes it a teacher for `datasets/prepare.py pseudo-label`.
 """
 
 import argparse
