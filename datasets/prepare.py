@@ -8,7 +8,7 @@ python datasets/prepare.py charset data/icdar2015/train data/icdar2015/val --out
 python datasets/prepare.py verify data/icdar2015/train
 python datasets/prepare.py export-crops data/icdar2015/train data/icdar2015_words
 python datasets/prepare.py import-crops MJSynth data/mjsynth
-python datasets/prepare.py pseudo-label data/mlt17_boxes/train data/mlt17_read/train \
+python datasets/prepare.py pseudo-label --path data/mlt17_boxes/train --out data/mlt17_read/train \
     --measured_on data/icdar2015/train --teacher "python docs/peers/rapidocr_peer.py --words"
 """
 
@@ -245,7 +245,7 @@ def main() -> None:
         subparser = ArgumentParser()
         if command in (lint, charset):  # a positional list would have to be written as JSON
             subparser.add_argument("paths", nargs="+", type=Path, help="folders of LMDBs; see above")
-        subparser.add_function_arguments(command, as_positional=name != "build", skip={"paths"})
+        subparser.add_function_arguments(command, as_positional=name not in ("build", "pseudo-label"), skip={"paths"})
         subcommands.add_subcommand(name, subparser, help=command.__doc__.splitlines()[0])
     arguments = parser.instantiate(parser.parse_args())
     try:

@@ -3,7 +3,7 @@
 | stage              | type     | content, shape, unit                                                                 |
 |--------------------|----------|--------------------------------------------------------------------------------------|
 | LMDB record        | bytes    | the encoded image as it came; JSON instances                                         |
-|                    |          | `{polygon, transcript, ignore, language}`; one `meta` record about them all          |
+|                    |          | `{polygon, transcript, ignore, language, score}`; one `meta` record about them all   |
 | `Sample`           | numpy    | `image (H,W,3) uint8 RGB`; `polygons: (K,2) float32 px each`; `transcripts`;         |
 |                    |          | `ignore (N,) bool`                                                                   |
 | after `transforms` | `Sample` | same type, same invariants; image and polygons change in one call; nothing in place  |

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from textspot.data.annotation import Instance
-from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream, jitter_ribbon
+from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream, jitter_ends, jitter_ribbon
 from textspot.data.lmdb_records import DamagedRecordError, Reader, Writer
 from textspot.data.loader import PositionSampler, build_loader
 from textspot.data.mixture import ROUND, Mixture
@@ -113,6 +113,8 @@ def equal(one, other) -> bool:
         ({"validation": SourceConfig("a", mosaic=MosaicConfig())}, "data.validation.mosaic has no effect"),
         ({"validation": SourceConfig("a", least_score=0.9)}, "data.validation.least_score has no effect"),
         ({"max_regions": -1}, "data.max_regions is -1, expected at least 0"),
+        ({"end_jitter": (0.4, -0.1)}, r"data.end_jitter is \[0.4, -0.1\], expected two rising numbers above -0.5"),
+        ({"end_jitter": (-0.5, 0.0)}, "data.end_jitter is"),
         ({"region_jitter": -0.1}, "data.region_jitter is -0.1, expected at least 0"),
     ],
 )
@@ -285,6 +287,34 @@ def test_jitter_moves_corners_and_keeps_edges_straight():
     assert np.abs(corners).max() <= 3
     assert np.abs(corners).max(axis=0).min() > 2.5  # each corner, each way
     assert np.abs(corners.mean(axis=0)).max() < 0.5
+
+
+def test_the_ends_of_the_regions_are_moved_along_the_line():
+    """QUAD is 72 x 16 pixels; its ends move outwards by up to 8 of them, and by no more than 4 inwards."""
+    sample, config = draw_sample(7, ("abc",)), replace(CONFIG, end_jitter=(-0.25, 0.5))
+    regions = np.array([build_stream([sample], config)[position].ribbons[0] for position in range(60)])
+    np.testing.assert_allclose(regions[..., 1], np.broadcast_to([[8], [24]], (60, 2, 4)), atol=1e-4)
+    left, right = 8 - regions[:, 0, 0, 0], regions[:, 0, 3, 0] - 80
+    for moved in (left, right):
+        assert -4 <= moved.min() < -2
+        assert 6 < moved.max() <= 8
+    assert abs(np.corrcoef(left, right)[0, 1]) < 0.4
+    np.testing.assert_allclose(regions[:, 0], regions[:, 1] - [0, 16], atol=1e-4)
+
+
+def test_an_end_that_is_not_moved_leaves_old_recipes_as_they_were():
+    sample = draw_sample(7, ("abc", "cab"))
+    config = replace(CONFIG, region_jitter=0.1)
+    still, moved = (build_stream([sample], replace(config, end_jitter=ends))[5] for ends in ((0.0, 0.0), (0.0, 1e-9)))
+    assert still.tokens == moved.tokens
+    np.testing.assert_allclose(still.ribbons[0], moved.ribbons[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("width", [0.0, 2.0])
+def test_a_narrow_word_keeps_half_of_its_width(width):
+    ribbon = quad_to_ribbon(box_to_quad([8, 8, 8 + width, 24]))
+    moved = jitter_ends(ribbon, (-0.4, -0.4), np.random.default_rng(0))
+    assert ribbon_size(moved)[1] == pytest.approx(width / 2)
 
 
 def test_every_epoch_visits_each_image_once_in_another_order():

@@ -9,11 +9,12 @@ from typing import Literal
 import numpy as np
 
 from textspot.batch import Example, Labeler
+from textspot.data.annotation import MOST_OF_AN_END
 from textspot.data.mixture import Mixture, TrainingSource
 from textspot.data.mosaic import MosaicConfig
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
 from textspot.data.transforms import TransformConfig, augment, fill_view, place_camera
-from textspot.geometry import ribbon_sizes
+from textspot.geometry import ribbon_section, ribbon_size, ribbon_sizes
 from textspot.structures import Sample
 from textspot.text.charset import Charset, TextConfig, normalize
 from textspot.text.ctc import min_time_steps
@@ -60,6 +61,9 @@ class DataConfig:
         min_text_height: words lower or narrower than this many pixels after augmentation are ignored.
         max_regions: at most this many words are read in one training image, chosen at random.
         region_jitter: by how much the corners of the regions to read are moved, as a share of the word's height.
+        end_jitter: by how much each end of the regions to read is moved outwards along the line, at least and at most,
+            in heights of the word; inwards below 0. A region that is lengthened by more than a third of its height is
+            read where it is, whatever `train.predicted_regions` says.
         max_damaged: training stops when a larger share of the records turns out damaged.
         num_workers: processes that prepare images; 0 prepares them in the training process.
         transforms: augmentation.
@@ -72,6 +76,7 @@ class DataConfig:
     min_text_height: float = 6.0
     max_regions: int = 32
     region_jitter: float = 0.08
+    end_jitter: tuple[float, float] = (0.0, 0.0)
     max_damaged: float = 0.01
     num_workers: int = 2
     transforms: TransformConfig = field(default_factory=TransformConfig)
@@ -91,6 +96,8 @@ class DataConfig:
         for name in ("min_text_height", "max_regions", "region_jitter", "max_damaged", "num_workers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"data.{name} is {getattr(self, name)}, expected at least 0")
+        if not -0.5 < self.end_jitter[0] <= self.end_jitter[1]:
+            raise ValueError(f"data.end_jitter is {list(self.end_jitter)}, expected two rising numbers above -0.5")
 
 
 def _check_source(source: SourceConfig, name: str) -> None:
@@ -158,6 +165,8 @@ class TrainingStream:
         for number in rng.permutation(np.flatnonzero(~ignore)) if trains != "detector" else ():
             text = normalize(sample.transcripts[number], self.text.case)
             region = jitter_ribbon(ribbons[number], self.config.region_jitter * sizes[number, 0], rng)
+            if any(self.config.end_jitter):
+                region = jitter_ends(region, self.config.end_jitter, rng)
             reason = self._unreadable(text, region)
             if reason:
                 dropped[reason] += 1
@@ -196,3 +205,11 @@ def jitter_ribbon(ribbon: np.ndarray, amount: float, rng: np.random.Generator) -
     corners = rng.uniform(-amount, amount, size=(2, 2, 1, 2))
     along = np.arange(4)[:, None] / 3
     return ribbon + (1 - along) * corners[:, 0] + along * corners[:, 1]
+
+
+def jitter_ends(ribbon: np.ndarray, outwards: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
+    """Move each end of a ribbon (2, 4, 2) outwards along the line by a random number of heights in a range; inwards
+    below 0, by at most a quarter of the width."""
+    height, width = ribbon_size(ribbon)
+    shares = np.maximum(rng.uniform(*outwards, size=2) * height / max(width, 1.0), -MOST_OF_AN_END)
+    return ribbon_section(ribbon, -shares[0], 1 + shares[1])

@@ -4,7 +4,8 @@ A data set is a folder with one LMDB file. Record i, under the key `i` as ten di
 
     bytes 0-3   crc32 of all that follows
     bytes 4-7   length of the header, little endian as the checksum
-    header      JSON `{"name": ..., "instances": [{"polygon", "transcript", "ignore", "language"}, ...]}`
+    header      JSON `{"name": ..., "instances": [{"polygon", "transcript", "ignore", "language", "score"}, ...]}`, as
+                `Instance.to_dict` makes them
     image       the encoded image exactly as it came
 
 and the record `meta`, written last, is a crc32 and the JSON of `Meta`. Quads, ribbons and maps are derived at load.

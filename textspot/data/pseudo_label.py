@@ -65,9 +65,9 @@ def read_words(
     """
     image = decode_image(record.image_bytes, record.name) if chosen else np.zeros((0, 0, 3), np.uint8)
     for instance in chosen:
-        outline = tighten_quads([instance], MARGIN)[0] if len(instance.polygon) == 4 else instance
         if min(ribbon_size(polygon_to_ribbon(np.array(instance.polygon))[0])) < min_height:
             continue
+        outline = tighten_quads([instance], MARGIN)[0] if len(instance.polygon) == 4 else instance
         picture = straighten(image, np.array(outline.polygon))
         file = folder / "word.png"
         if not cv2.imwrite(str(file), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
@@ -91,7 +91,7 @@ def measure_teacher(
 
 def describe_teacher(readings: Sequence[Reading]) -> str:
     """Markdown: the share of the words that each least score leaves, and the share of these that are read wrong."""
-    lines = ["| least score | labelled | wrong | wrong but for case |", "|---|---|---|---|"]
+    lines = ["| least score | labelled | wrong | wrong in more than case |", "|---|---|---|---|"]
     for least in SHOWN_SCORES:
         kept = [reading for reading in readings if reading.text and reading.score >= least]
         wrong = sum(not reading.right for reading in kept)
@@ -121,15 +121,15 @@ def label_words(
         for index in track(range(len(reader)), "reading words"):
             record = reader[index]
             unread = [instance for instance in record.instances if not instance.readable]
-            labels: dict[int, Reading] = {}
+            labels: dict[Instance, Reading] = {}
             for reading in read_words(record, unread, teacher, folder, min_height):
                 kind = "to be ignored" if reading.instance.ignore else "without transcript"
                 report.asked[kind] += 1
                 if reading.text and reading.score >= least_score:
                     report.labelled[kind] += 1
                     report.readings.append(reading)
-                    labels[id(reading.instance)] = reading
-            labelled = [_label(instance, labels.get(id(instance))) for instance in record.instances]
+                    labels[reading.instance] = reading
+            labelled = [_label(instance, labels.get(instance)) for instance in record.instances]
             writer.add(record.name, record.image_bytes, labelled)
     return report
 
