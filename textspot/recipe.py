@@ -1,6 +1,5 @@
 """The recipe of a run: every module's own Config, composed, and the functions that build from it."""
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -11,7 +10,7 @@ from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
 import docstring_parser
-from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter
+from jsonargparse import ArgumentError, ArgumentParser
 
 from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream
 from textspot.data.mixture import SampleSource
@@ -21,8 +20,10 @@ from textspot.data.synthetic.words import WordConfig
 from textspot.data.targets import LABELERS, OFFSET_UNIT, STRIDE
 from textspot.losses import LossConfig
 from textspot.models.spotting_network import ModelConfig, SpottingNetwork, build_network
+from textspot.option_help import OptionHelp, hide_group_files
 from textspot.postprocess import PostprocessConfig
 from textspot.preprocess import PreprocessConfig
+from textspot.shipped_files import find_recipe, shipped_recipes
 from textspot.text.charset import Charset, TextConfig
 
 AnyRecipe = TypeVar("AnyRecipe", "Recipe", "NetworkRecipe")
@@ -33,16 +34,16 @@ class TrainConfig:
     """The training loop. A step is one update of the weights.
 
     Args:
-        steps: how many.
+        steps: number of steps.
         batch_size: images per forward pass and process.
         accumulation: forward passes per step; each is divided by its own denominators, then they are averaged.
-        learning_rate: of AdamW, at its peak.
-        weight_decay: of AdamW; not on biases and normalisation.
+        learning_rate: peak learning rate of AdamW.
+        weight_decay: weight decay of AdamW; not on biases and normalisation.
         warmup_steps: the learning rate rises linearly over these, then falls as a cosine.
-        final_learning_rate: what it falls to, as a share of the peak.
+        final_learning_rate: share of the peak to which the learning rate falls.
         clip_norm: the gradient is scaled down to this norm.
-        ema_decay: of the moving average of the weights, which is what is evaluated and kept. It starts lower, so that
-            random weights are soon forgotten; with `init_from` it does not, so that given ones are not.
+        ema_decay: decay of the moving average of the weights, which is what is evaluated and kept. It starts
+            lower, so that random weights are soon forgotten; with `init_from` there is no such start.
         precision: `bf16` computes the convolutions in bfloat16; losses and coordinates stay in float32.
         compile: compile the network with torch.compile.
         device: `auto` takes a GPU if there is one.
@@ -117,14 +118,14 @@ class Recipe:
     """Everything a run is made of.
 
     Args:
-        data: what is learned from.
+        data: training and validation images.
         run: folder of the run: checkpoints, logs, pictures.
-        seed: of everything random.
+        seed: seed of everything random.
         text: charset and normalisation.
         model: the network.
         loss: weights of the loss terms.
-        preprocess: from an image to the network's input.
-        postprocess: from the network's output to text instances.
+        preprocess: way from an image to the network's input.
+        postprocess: way from the network's output to text instances.
         train: the loop.
     """
 
@@ -156,7 +157,7 @@ class NetworkRecipe:
     Args:
         text: charset and normalisation.
         model: the network.
-        preprocess: from an image to the network's input.
+        preprocess: way from an image to the network's input.
     """
 
     text: TextConfig
@@ -196,42 +197,61 @@ def build_training_stream(recipe: Recipe, sources: Sequence[SampleSource | Drawn
     )
 
 
-def read_command_line(arguments: Sequence[str] | None = None) -> Recipe:
-    """The recipe of a command line: `--config FILE` (several merge in order) and one dotted option per key.
+DESCRIPTION = "The recipe of a joint text spotter: a YAML file, and any key of it as an option."
+
+
+def read_command_line(
+    arguments: Sequence[str] | None = None, prog: str | None = None, description: str = DESCRIPTION
+) -> Recipe:
+    """The recipe of a command line: `--config FILE`, or the name of a recipe that ships (several merge in order), and
+    one dotted option per key.
 
     An unknown key, a wrong type or a value outside its choices ends the program with a message that names it, and the
-    file it stands in.
+    file it stands in. `prog` and `description` are what the help says of the program.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    arguments = find_recipes(sys.argv[1:] if arguments is None else arguments)
+    parser = _recipe_parser(prog, description)
     try:
-        return _parse(arguments)
+        return _parse(parser, arguments)
     except (ArgumentError, ValueError) as error:
-        message = str(error)
-    _recipe_parser().error(_name_file(arguments, message))
+        message = _name_file(parser, arguments, str(error))
+    parser.exit_on_error = True
+    parser.error(message)
 
 
-def _parse(arguments: list[str]) -> Recipe:
-    parser = _recipe_parser(exit_on_error=False)
+def find_recipes(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the file behind each `--config` in place of the name of a recipe that ships."""
+    found = []
+    for before, argument in pairwise(["", *arguments]):
+        option, equals, value = argument.partition("=")
+        if before == "--config":
+            argument = find_recipe(argument)
+        elif option == "--config" and equals:
+            argument = f"--config={find_recipe(value)}"
+        found.append(argument)
+    return found
+
+
+def _parse(parser: ArgumentParser, arguments: list[str]) -> Recipe:
     values = parser.parse_args(arguments)
     values.pop("config", None)
     return Recipe(**parser.instantiate(values).as_dict())
 
 
-def _recipe_parser(exit_on_error: bool = True) -> ArgumentParser:
+def _recipe_parser(prog: str | None, description: str) -> ArgumentParser:
     parser = ArgumentParser(
-        description="The recipe of a joint text spotter: a YAML file, and any key of it as an option.",
-        usage="%(prog)s --config FILE [--KEY VALUE ...]",  # of some eighty keys; --help lists them below
+        prog=prog,
+        description=description,
+        usage="%(prog)s --config FILE [--KEY VALUE ...]",  # of some hundred keys; --help lists them below
         epilog=_explain_lists(),
-        formatter_class=_HelpFormatter,
-        exit_on_error=exit_on_error,
+        formatter_class=OptionHelp,
+        exit_on_error=False,
     )
-    parser.add_argument("--config", action="config", help="YAML file of a recipe; later files and options override it")
+    what = f"YAML file of a recipe, or one of {', '.join(shipped_recipes())}; later files and options override it"
+    parser.add_argument("--config", action="config", help=what)
     parser.add_class_arguments(Recipe, as_group=True)
+    hide_group_files(parser)
     return parser
-
-
-class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the lines of the epilog."""
 
 
 def _explain_lists() -> str:
@@ -253,16 +273,19 @@ def _explain_lists() -> str:
     return "\n".join(lines)
 
 
-def _name_file(arguments: list[str], message: str) -> str:
+_BASE_MISSING = "; a file that changes another recipe comes behind it, and its first line says behind which"
+
+
+def _name_file(parser: ArgumentParser, arguments: list[str], message: str) -> str:
     """The message, behind the name of the configuration file that gives the very same one by itself."""
     joined = " ".join(arguments).replace("--config=", "--config ").split()
     for option, file in pairwise(joined):
         if option == "--config":
             try:
-                _parse(["--config", file])
+                _parse(parser, ["--config", file])
             except (ArgumentError, ValueError) as error:
                 if str(error) == message and file not in message:
-                    return f"{file}: {message}"
+                    return f"{file}: {message}{_BASE_MISSING if 'required' in message else ''}"
     return message
 
 

@@ -25,11 +25,11 @@ class SourceConfig:
     """Images from one LMDB, or drawn one by one as training asks for them.
 
     Args:
-        path: the LMDB's folder, as `datasets/prepare.py` writes it.
-        weight: how often it is drawn from, relative to the other sources.
-        draw: how to draw the LMDB if it does not exist yet.
-        stream: instead of an LMDB, an endless set of images drawn on the fly: none comes twice, and drawing an image
-            takes about as long as training on it.
+        path: the LMDB's folder, as `textspot prepare build` writes it.
+        weight: frequency with which it is drawn from, relative to the other sources.
+        draw: images to draw if the LMDB does not exist yet.
+        stream: endless set of images drawn on the fly, instead of an LMDB: none comes twice, and drawing an
+            image takes about as long as training on it.
     """
 
     path: str | None = None
@@ -49,8 +49,8 @@ class DataConfig:
             beside those of `validation`, at the score threshold chosen there, and decide nothing.
         image_size: height and width in pixels of the training crops, divisible by 32.
         min_text_height: words lower or narrower than this many pixels after augmentation are ignored.
-        max_regions: at most this many words are read in one training image, chosen at random.
-        region_jitter: by how much the corners of the regions to read are moved, as a share of the word's height.
+        max_regions: most words that are read in one training image, chosen at random.
+        region_jitter: greatest shift of the corners of the regions to read, as a share of the word's height.
         max_damaged: training stops when a larger share of the records turns out damaged.
         num_workers: processes that prepare images; 0 prepares them in the training process.
         transforms: augmentation.

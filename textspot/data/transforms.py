@@ -22,8 +22,8 @@ class TransformConfig:
         max_scale: largest zoom.
         max_stretch: height and width are stretched against each other by up to this factor.
         max_rotation: largest rotation in radians, either way.
-        max_perspective: by up to this share of its distance one edge of the view is nearer than its middle, and the
-            opposite one farther.
+        max_perspective: greatest share of its distance by which one edge of the view is nearer than its middle,
+            and the opposite one farther.
         colour: probability of another exposure; half of it that of other hues, an eighth that of grey.
         degrade: probability of each of lower resolution, blur, noise and compression.
         border: colour (RGB) of what lies outside the image.

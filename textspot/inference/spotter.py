@@ -27,7 +27,7 @@ from textspot.text.lexicon import Lexicon
 
 ImageLike = np.ndarray | str | os.PathLike
 
-SHIPPED = Path(__file__).parent / "weights"
+SHIPPED = Path(__file__).parents[1] / "weights"
 MOST_WAITING = 32  # prepared images in memory at a time, however long the list
 
 

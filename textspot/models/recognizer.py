@@ -28,7 +28,8 @@ class RecognizerConfig:
     """The reading head.
 
     Args:
-        kind: what looks along the line: `fcr` convolutions, `crnn` bidirectional LSTMs of as many parameters.
+        kind: part that looks along the line: `fcr` convolutions, `crnn` bidirectional LSTMs of as many
+            parameters.
         widths: channels while the height is halved three times (8, 4, 2, 1 rows); the last is also that of the
             context layers.
         context_layers: convolutions, or LSTMs, along the line once the height is 1.

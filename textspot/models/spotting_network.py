@@ -142,10 +142,10 @@ class ModelConfig:
 
     Args:
         backbone: shared convolutions.
-        neck: how their maps are merged.
-        roi: how a region becomes a patch.
-        recognizer: how a patch becomes text.
-        detector: how regions are found.
+        neck: part that merges their maps.
+        roi: part that makes a patch of a region.
+        recognizer: part that reads a patch.
+        detector: part that finds regions.
         shared: detector and recogniser share backbone and neck; if not, each has its own, as two networks trained side
             by side.
     """

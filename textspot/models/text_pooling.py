@@ -28,7 +28,7 @@ class RoiConfig:
     Args:
         height: rows of the patch a region is stretched to.
         width: columns of that patch.
-        margin: how far above and below its edges a region is seen, as a share of its height.
+        margin: room above and below its edges in which a region is seen too, as a share of its height.
         kind: `stretched` regions fill all columns; `proportional` ones, as in Sui et al. 2018, as many as their shape
             asks for, and what is left is padding.
         columns_per_height: columns of a proportional region as long as it is high; a line that would need more than

@@ -29,7 +29,7 @@ from recognizer_heads import (
     profile_reader,
 )
 
-from textspot.command_line import run_command
+from textspot.cli.command import run_command
 from textspot.data.targets import OFFSET_UNIT, STRIDE
 from textspot.device import choose_device
 from textspot.models.recognizer import RecognizerConfig

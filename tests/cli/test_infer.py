@@ -9,20 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 from tiny_spotter import noise, save_tiny_spotter
-from tool_modules import TOOLS, import_tool
 
 import textspot
 from textspot.checkpoint import load_model
+from textspot.cli import infer as infer_verb
 from textspot.data.lmdb_records import Reader, Writer
 from textspot.engine.evaluate import predict_dataset
 from textspot.metrics import read_results
 from textspot.runtime.export import export_onnx
 from textspot.structures import Prediction, TextInstance
-
-TOOL = TOOLS / "infer.py"
-
-
-infer_tool = import_tool("infer")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +29,7 @@ def weights(tmp_path_factory):
 def infer(weights, tmp_path, monkeypatch):
     """Runs the tool in an empty folder; gives its exit status."""
     monkeypatch.chdir(tmp_path)
-    return lambda *arguments: infer_tool.main(["--weights", str(weights), "--device", "cpu", *map(str, arguments)])
+    return lambda *arguments: infer_verb.main(["--weights", str(weights), "--device", "cpu", *map(str, arguments)])
 
 
 def write_image(path, height=40, width=60, seed=0):
@@ -268,7 +263,7 @@ def test_a_region_that_could_not_be_read_is_no_line_of_the_result_file(tmp_path)
         TextInstance(np.array([[0, 0], [9, 0], [9, 9], [0, 9]], np.float32), text, 0.5) for text in ("", "EXIT")
     ]
     prediction = Prediction(tuple(instances), (20, 20), "x.png")
-    infer_tool.write_outputs(tmp_path / "x", noise(20, 20), prediction, pictures=True)
+    infer_verb.write_outputs(tmp_path / "x", noise(20, 20), prediction, pictures=True)
     assert (tmp_path / "res_x.txt").read_text() == "0,0,9,0,9,9,0,9,EXIT"
     assert [instance["text"] for instance in read_json("x.json", tmp_path)["instances"]] == ["", "EXIT"]
 
@@ -338,7 +333,7 @@ def test_an_interrupt_ends_without_a_traceback(infer, capsys, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(infer_tool, "read_images", interrupt)
+    monkeypatch.setattr(infer_verb, "read_images", interrupt)
     assert infer("x.png") == 130
     assert capsys.readouterr().err == "interrupted\n"
 
@@ -347,12 +342,12 @@ def test_an_interrupt_ends_without_a_traceback(infer, capsys, monkeypatch):
 def test_the_command_of_the_documentation(weights, tmp_path):
     write_image(tmp_path / "photo.png")
     run = partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True)
-    finished = run([sys.executable, TOOL, "--weights", weights, "photo.png"])
+    finished = run([sys.executable, "-m", "textspot", "infer", "--weights", weights, "photo.png"])
     assert (finished.returncode, finished.stderr) == (0, "")
     assert written(tmp_path / "predictions") == ["photo.jpg", "photo.json", "res_photo.txt"]
     weights_cut = tmp_path / "cut.safetensors"
     weights_cut.write_bytes(weights.read_bytes()[:-1])
-    finished = run([sys.executable, TOOL, "--weights", weights_cut, "photo.png"])
+    finished = run([sys.executable, "-m", "textspot", "infer", "--weights", weights_cut, "photo.png"])
     assert finished.returncode == 1
     assert finished.stderr.startswith(f"error: {weights_cut}: cut short")
     assert finished.stderr.count("\n") == 1

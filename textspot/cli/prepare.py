@@ -1,0 +1,228 @@
+"""Data sets into LMDBs: build one from its files, look at what it holds, cut its words out.
+
+  textspot prepare build --card icdar2015 --source icdar2015 --out data/icdar2015
+  textspot prepare info data/icdar2015/train
+  textspot prepare lint data/icdar2015/train data/icdar2015/val
+  textspot prepare preview data/icdar2015/train --out preview.png
+  textspot prepare charset data/icdar2015/train data/icdar2015/val --out charset.yaml
+  textspot prepare verify data/icdar2015/train
+  textspot prepare export-crops data/icdar2015/train data/icdar2015_words
+  textspot prepare import-crops MJSynth data/mjsynth
+"""
+
+import inspect
+import json
+import sys
+import unicodedata
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from textspot.cli.command import run_command, say
+from textspot.cli.options import Verb
+from textspot.data.build import build_dataset, damaged_records
+from textspot.data.card import load_card
+from textspot.data.contact_sheet import contact_sheet, fit_sample
+from textspot.data.crop_lmdb import CropReader, crops_to_records, cut_crops
+from textspot.data.lint import describe, lint_files, lint_records
+from textspot.data.lmdb_records import Reader
+from textspot.data.source import read_source
+from textspot.data.survey import count_characters, survey
+from textspot.progress import track
+from textspot.shipped_files import find_card, shipped_cards
+from textspot.text.charset import Case
+from textspot.visualize import draw_sample
+
+TILE = (480, 360)  # width and height in pixels of one picture of a preview
+
+
+def build(card: Path, out: Path, source: Path | None = None, overwrite: bool = False) -> None:
+    """Write one LMDB per split of a data set and report what was left out or repaired.
+
+    Args:
+        card: card of the data set: a file, or the name of one that ships; `textspot prepare cards` lists these.
+        out: folder that receives one LMDB per split.
+        source: folder with its files; the card says how to get them and how they lie in it. Drawn sets need none.
+        overwrite: replace LMDBs that are there already.
+    """
+    dataset = load_card(find_card(card))
+    reports = build_dataset(dataset, source, out, overwrite, track)
+    for report in reports:
+        print(report)
+    built = {report.split for report in reports}
+    for name, split in dataset.splits.items():
+        if name not in built:
+            print(f"{name}: left out, {source} has none of its files ({split.images or split.annotations})")
+
+
+def info(path: Path, time_steps: int = 32) -> None:
+    """Show what a data set holds.
+
+    Args:
+        path: folder of one LMDB.
+        time_steps: length of the reader's time axis, which texts have to fit into; half of `model.roi.width`.
+    """
+    reader = Reader(path)
+    meta = reader.meta
+    print(f"name: {meta.card.get('name', 'not stated')}")
+    print(f"licence: {meta.card.get('licence', 'not stated')}")
+    print(meta)
+    print(survey(reader, track).describe(time_steps))
+    print(f"{len(meta.characters)} characters: {' '.join(f'{c}:{count}' for c, count in meta.characters.items())}")
+
+
+def lint(paths: tuple[Path, ...], card: Path | None = None, recipe: Path | None = None) -> None:
+    """Name the images and instances that look wrong: corners out of order, traps of formats, images that occur twice.
+
+    Args:
+        paths: folders of LMDBs, looked at together; with a card, folders of files, as they are before any repair.
+        card: card that says how the files lie in the folders: a file, or the name of one that ships.
+        recipe: recipe whose charset the transcripts are compared with.
+    """
+    text = None
+    if recipe:
+        from textspot.recipe import read_command_line  # the recipe knows the models, and needs torch
+
+        text = read_command_line(["--config", str(recipe)]).text
+    if card:
+        sources = {path: read_source(load_card(find_card(card)), path) for path in paths}
+        splits = {f"{path}: {name}": split for path, source in sources.items() for name, split in source.items()}
+        findings = lint_files(splits, text, track)
+    else:
+        findings = lint_records([Reader(path) for path in paths], text, track)
+    print(describe(findings) or "nothing looks wrong")
+
+
+def preview(
+    path: Path,
+    out: Path = Path("preview.png"),
+    num_images: int = 24,
+    columns: int = 4,
+    annotations: bool = True,
+) -> None:
+    """Draw a contact sheet: images at equal distances through the data set, with their annotations.
+
+    Args:
+        path: folder of one LMDB.
+        out: picture to write.
+        num_images: most images to draw.
+        columns: images in a row.
+        annotations: draw outlines and texts over the images.
+    """
+    reader = Reader(path)
+    places = np.linspace(0, len(reader) - 1, num_images if len(reader) else 0)
+    chosen = sorted(set(places.round().astype(int).tolist()))
+    samples = [fit_sample(reader.sample(index), *TILE) for index in chosen]
+    pictures = [draw_sample(sample) if annotations else sample.image for sample in samples]
+    sheet = contact_sheet(pictures, [sample.name for sample in samples], columns, TILE[0])
+    if not cv2.imwrite(str(out), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
+        raise OSError(f"{out}: cannot be written")
+    print(f"{out}: {len(samples)} of {len(reader)} images")
+
+
+def charset(paths: tuple[Path, ...], out: Path | None = None, case: Case = "keep", min_count: int = 1) -> None:
+    """Count the characters of data sets, and write them as a recipe has them under text.characters.
+
+    Args:
+        paths: folders of LMDBs.
+        out: YAML file to write, for `textspot train --config RECIPE --config FILE`.
+        case: keep the case of the characters, or fold them to upper or lower, as `text.case` of the recipe will.
+        min_count: least number of occurrences; rarer characters are left out.
+    """
+    counts = count_characters([Reader(path).meta for path in paths], case)
+    kept = {character: counts[character] for character in sorted(counts) if counts[character] >= min_count}
+    for character, count in sorted(counts.items(), key=lambda item: -item[1]):
+        note = "" if character in kept else "  left out"
+        print(f"{count:10}  {character}  U+{ord(character):04X} {unicodedata.name(character, 'unnamed')}{note}")
+    print(f"{len(kept)} characters kept, {len(counts) - len(kept)} left out as they occur less than {min_count} times")
+    if out:
+        quoted = json.dumps("".join(kept), ensure_ascii=False)  # a JSON text is a YAML one
+        out.write_text(f"text:\n  case: {case}\n  characters: {quoted}\n", encoding="utf-8")
+        print(f"{out}: written")
+
+
+def export_crops(path: Path, out: Path, min_height: float = 1.0, overwrite: bool = False) -> None:
+    """Cut every word that can be read into an LMDB of word crops in the usual key format (num-samples, image-, label-).
+
+    Args:
+        path: folder of one LMDB.
+        out: folder of the LMDB of crops.
+        min_height: least height and width of a word in pixels; smaller ones are dropped.
+        overwrite: replace an LMDB that is there already.
+    """
+    print(cut_crops(Reader(path), out, min_height, overwrite, track))
+
+
+def import_crops(path: Path, out: Path, overwrite: bool = False) -> None:
+    """Turn an LMDB of word crops in the usual key format into a data set of images with one word each.
+
+    Args:
+        path: folder of the LMDB of crops.
+        out: folder of the LMDB to write.
+        overwrite: replace an LMDB that is there already.
+    """
+    print(crops_to_records(CropReader(path), out, overwrite, track))
+
+
+def verify(path: Path) -> None:
+    """Read, check and decode every record.
+
+    Args:
+        path: folder of one LMDB.
+    """
+    reader = Reader(path)
+    if damaged := damaged_records(reader, track):
+        raise ValueError("\n".join([*damaged, f"{len(damaged)} of {len(reader)} records are damaged: build it again"]))
+    print(f"{path}: all {len(reader)} records are as they were written")
+
+
+def cards() -> None:
+    """List the cards that come with the program, and the folder of each: its card, and a sample of its files."""
+    for name, file in shipped_cards().items():
+        print(f"{name:16} {file.parent}")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "build": build,
+    "info": info,
+    "lint": lint,
+    "preview": preview,
+    "charset": charset,
+    "verify": verify,
+    "export-crops": export_crops,
+    "import-crops": import_crops,
+    "cards": cards,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name in ("-h", "--help"):
+        print(describe_commands())
+        return 0
+    if name not in COMMANDS:
+        say(f"error: textspot prepare has no {name!r}, expected one of {', '.join(COMMANDS)}")
+        return 2
+    keywords = build_verb(name).read_keywords(rest)
+    return run_command(lambda: COMMANDS[name](**keywords) or 0, "interrupted: nothing unfinished was left behind")
+
+
+def build_verb(name: str) -> Verb:
+    """One of the commands as a verb; what it must have stands without a flag, but in `build`."""
+    command = COMMANDS[name]
+    parameters = inspect.signature(command).parameters.values()
+    needed = [one.name for one in parameters if one.default is inspect.Parameter.empty and name != "build"]
+    return Verb(f"prepare {name}", command, first_line(command), positional=tuple(needed))
+
+
+def describe_commands() -> str:
+    """The help of all commands together."""
+    listed = "\n".join(f"  {name:12}  {first_line(command)}" for name, command in COMMANDS.items())
+    return f"usage: textspot prepare COMMAND [options]\n\n{(__doc__ or '').strip()}\n\ncommands:\n{listed}"
+
+
+def first_line(command: Callable[..., None]) -> str:
+    """What a command does, in a line."""
+    return (command.__doc__ or "").splitlines()[0]
