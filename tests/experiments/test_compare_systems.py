@@ -45,7 +45,7 @@ def test_a_name_says_what_the_network_is():
     recipe = read_command_line(["--config", "configs/rfcn_fcr.yaml"])
     base = recipe.model
     for name in ("rfcn_fcr", "rfcn_crnn", "rfcn_separate_fcr", "rfcn_separate_crnn"):
-        its_own = read_command_line([f"--config=configs/{name}.yaml"])
+        its_own = read_command_line(["--config=rfcn_fcr", f"--config={name}"])
         assert replace(recipe, run=its_own.run, model=Choice.parse(name).model(base)) == its_own
     assert Choice.parse("ribbon_fcr").model(base).backbone == ModelConfig().backbone
     assert Choice.parse("rfcn_crnn@0.5").model(base).recognizer.widths == (32, 48, 64, 96)
