@@ -1,6 +1,7 @@
 """How the commands end: what went wrong in the user's words, and an exit status."""
 
 import sys
+import unicodedata
 from collections.abc import Callable
 
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
@@ -12,8 +13,23 @@ def run_command(action: Callable[[], int], interrupted: str = "interrupted") -> 
     try:
         return action()
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)
         return INTERRUPTED
+
+
+MOST_PRINTED = 10_000  # characters of a message
+
+
+def printable(words: str) -> str:
+    """Words as a terminal may show them: what would steer it, or is no text (names that are not UTF-8), is escaped, and
+    what goes beyond `MOST_PRINTED` characters is cut off."""
+    shown = "".join(c if c in "\n\t" or not _steers(c) else ascii(c)[1:-1] for c in words[:MOST_PRINTED])
+    return shown + (f" ... {len(words) - MOST_PRINTED} more characters" if len(words) > MOST_PRINTED else "")
+
+
+def _steers(character: str) -> bool:
+    """Whether it is a control character, a mark of writing direction, or a surrogate."""
+    return unicodedata.category(character) in ("Cc", "Cs") or character in "\u202a\u202b\u202c\u202d\u202e"

@@ -4,12 +4,14 @@ Each image gets three files below --out: `<stem>.json` with all that was found, 
 the format of the Robust Reading Competition, and the picture `<stem>.jpg`. They lie there in the folders in which the
 image lies below the deepest folder that all images share; of images with one stem in one folder (photo.jpg, photo.png)
 the second becomes `<stem>_2`, and so on. A region that was found and could not be read is in the JSON and the picture
-only, because the competition counts it as a false alarm. The exit status is 0 when all images were read, 1 when
-something failed, 2 when the options make no sense.
+only, because the competition counts it as a false alarm.
+
+What a folder holds besides images is counted in a message; photographs of a kind that is not read (HEIC) and linked
+folders are named, and count as failures. A call whose results would take the place of a file that is read ends before
+anything is written. The exit status is 0 when all images were read, 1 when something failed, 2 when the options make no
+sense.
 """
 
-import glob
-import itertools
 import json
 import os
 import sys
@@ -26,8 +28,9 @@ from rich.console import Console
 from rich.progress import track
 
 import textspot
-from textspot.command_line import run_command
-from textspot.image_files import IMAGE_SUFFIXES, ImageError, read_image
+from textspot.command_line import printable, run_command
+from textspot.image_files import ImageError, read_image
+from textspot.image_folders import find_images, place_outputs, refuse_overwriting
 from textspot.inference.prefetch import prefetch
 from textspot.metrics import write_result
 from textspot.runtime.build import RuntimeName
@@ -82,11 +85,16 @@ class Settings:
 
 def infer(patterns: Sequence[str], settings: Settings) -> bool:
     """Read the images that the patterns name and write what is in them; whether nothing failed."""
-    images, complaints = find_images(patterns, settings.out)
+    found = find_images(patterns, settings.out)
+    images, complaints = found.images, found.complaints
     if not images:
         raise ValueError("\n".join(complaints))
-    for complaint in complaints:
-        _complain(complaint)
+    for remark in filter(None, [*complaints, found.describe_passed_over()]):
+        _complain(remark)
+    places = place_outputs(images)
+    others = [settings.weights, settings.lexicon, Path(settings.language or ".")]
+    targets = [file for place in places.values() for file in output_files(settings.out / place)]
+    refuse_overwriting(targets, [*images, *filter(None, others)])
     spotter = textspot.load(
         settings.weights,
         settings.device,
@@ -101,7 +109,6 @@ def infer(patterns: Sequence[str], settings: Settings) -> bool:
     spotter.lean_to(settings.language, settings.beam)
     if settings.lexicon is not None:
         spotter.lexicon = load_lexicon(settings.lexicon, settings.lexicon.stem)
-    places = place_outputs(images)
     chunks = [images[start : start + settings.batch_size] for start in range(0, len(images), settings.batch_size)]
     console = Console()
     num_read = 0
@@ -110,52 +117,17 @@ def infer(patterns: Sequence[str], settings: Settings) -> bool:
         predictions = spotter.predict(list(arrays.values()), settings.batch_size)
         for (image, array), prediction in zip(arrays.items(), predictions, strict=True):
             prediction = replace(prediction, name=os.fspath(image))
-            write_outputs(settings.out / places[image], array, prediction, settings.pictures)
+            try:
+                write_outputs(settings.out / places[image], array, prediction, settings.pictures)
+            except (OSError, ValueError) as error:  # such as a name too long for the result's: costs this image alone
+                _complain(f"{image}: its results cannot be written ({error})")
+                continue
+            num_read += 1
             if not console.is_terminal:
-                print(f"{image}: {len(prediction)} found: {' | '.join(instance.text for instance in prediction)}")
-        num_read += len(arrays)
+                texts = " | ".join(instance.text for instance in prediction)
+                print(printable(f"{image}: {len(prediction)} found: {texts}"))
     print(f"{num_read} of {len(images)} images read, the results are in {settings.out}")
     return num_read == len(images) and not complaints
-
-
-def find_images(patterns: Sequence[str], out: Path) -> tuple[list[Path], list[str]]:
-    """The files that paths and patterns name, each once, in order; and complaints about those that name none.
-
-    Of a folder these are the files at any depth that bear an image's suffix. What lies in `out` is left alone: it is
-    what an earlier call wrote.
-    """
-    found: dict[str, Path] = {}
-    complaints = []
-    for pattern in patterns:
-        matches = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern, recursive=True))
-        files = {os.path.abspath(file): file for match in matches for file in _files_at(Path(match))}
-        outside = {key: file for key, file in files.items() if not Path(key).is_relative_to(os.path.abspath(out))}
-        if not matches:
-            complaints.append(f"{pattern}: no such file or folder, and nothing matches it as a pattern")
-        elif not outside:
-            complaints.append(f"{pattern}: no image in it" + (f" but those in --out, {out}" if files else ""))
-        found |= outside
-    return list(found.values()), complaints
-
-
-def _files_at(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    return sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
-
-
-def place_outputs(images: Sequence[Path]) -> dict[Path, Path]:
-    """Where the outputs of each image belong below the output folder: a path that ends in their stem."""
-    absolute = [Path(os.path.abspath(image)) for image in images]
-    shared = os.path.commonpath([image.parent for image in absolute])
-    places: dict[Path, Path] = {}
-    taken: set[Path] = set()
-    for image, path in zip(images, absolute, strict=True):
-        stem = path.relative_to(shared).with_name(path.stem)
-        numbered = (stem.with_name(f"{stem.name}_{number}") for number in itertools.count(2))
-        places[image] = next(place for place in itertools.chain([stem], numbered) if place not in taken)
-        taken.add(places[image])
-    return places
 
 
 def read_images(paths: Sequence[Path]) -> dict[Path, np.ndarray]:
@@ -169,20 +141,26 @@ def read_images(paths: Sequence[Path]) -> dict[Path, np.ndarray]:
     return images
 
 
+def output_files(place: Path) -> tuple[Path, Path, Path]:
+    """The JSON, the result file and the picture of the image whose outputs belong at `place`."""
+    report, result, drawn = (f"{place.name}.json", f"res_{place.name}.txt", f"{place.name}.jpg")
+    return place.with_name(report), place.with_name(result), place.with_name(drawn)
+
+
 def write_outputs(place: Path, image: np.ndarray, prediction: Prediction, pictures: bool) -> None:
     """Write what was found in an RGB image: JSON, result file and picture."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(prediction.to_dict(), ensure_ascii=False)
-    place.with_name(f"{place.name}.json").write_text(text + "\n", encoding="utf-8")
+    report, result, drawn = output_files(place)
     read = tuple(instance for instance in prediction if instance.text)
-    write_result(place.with_name(f"res_{place.name}.txt"), replace(prediction, instances=read))
+    write_result(result, replace(prediction, instances=read))
+    text = json.dumps(prediction.to_dict(), ensure_ascii=False)
+    report.write_bytes(f"{text}\n".encode("utf-8", "backslashreplace"))  # \udcff of a name is an escape of JSON too
     if pictures:
-        picture = Image.fromarray(draw_prediction(image, prediction))
-        picture.save(place.with_name(f"{place.name}.jpg"), quality=JPEG_QUALITY)
+        Image.fromarray(draw_prediction(image, prediction)).save(drawn, quality=JPEG_QUALITY)
 
 
 def _complain(words: str) -> None:
-    print(words, file=sys.stderr)
+    print(printable(words), file=sys.stderr)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
