@@ -16,8 +16,8 @@ PACKAGE = ROOT / "textspot"
 
 LEVELS = {
     0: (
-        *("__version__", "structures", "geometry", "text", "image_files", "progress"),
-        *("extras", "shipped_files", "option_help"),
+        *("__version__", "structures", "geometry", "text", "progress", "extras", "shipped_files", "option_help"),
+        *("image_decoding", "image_process", "image_files", "image_folders", "image_pages", "downloads"),
     ),
     1: ("batch", "device"),
     2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant"),
@@ -34,7 +34,7 @@ LEVEL = {module: level for level, modules in LEVELS.items() for module in module
 
 # Scoring somebody's result files needs no GPU stack, nor does running an exported network.
 WITHOUT_TORCH = (
-    *("structures", "geometry", "text", "image_files", "progress"),
+    *("structures", "geometry", "text", "image_files", "image_folders", "image_pages", "downloads", "progress"),
     *("metrics", "preprocess", "postprocess", "model_card", "visualize", "inference"),
 )
 

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 EXTRAS = {
     "torch": "torch",
+    "torchvision": "torch",
     "safetensors": "torch",
-    "torchvision": "train",
+    "lmdb": "data",
     "albumentations": "train",
-    "lmdb": "train",
     "tensorboard": "train",
     "onnx": "export",
     "onnxscript": "export",
@@ -22,7 +22,7 @@ EXTRAS = {
 }
 
 
-class MissingExtraError(ImportError):
+class MissingExtraError(ImportError, ValueError):
     """A package that an extra brings is not installed; the message holds the line that installs it."""
 
 

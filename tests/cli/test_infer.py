@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import subprocess
 import sys
 from functools import partial
@@ -52,7 +53,7 @@ def test_three_files_for_an_image(infer, weights, capsys):
     found = textspot.load(weights)(Path("img_7.png"))
     assert len(found) > 3
     assert read_json("img_7.json") == found.to_dict()
-    results, _ = read_results("predictions", ["7"], lenient=True)  # the picture and the JSON lie there too
+    results, _ = read_results("predictions", ["7"])
     assert [instance.text for instance in results["7"]] == [instance.text for instance in found if instance.text]
     np.testing.assert_allclose(results["7"][0].polygon, found[0].polygon, atol=0.5)
     picture = np.asarray(Image.open("predictions/img_7.jpg"))
@@ -196,6 +197,51 @@ def test_earlier_results_are_no_images(infer, capsys):
         assert "1 of 1 images read" in capsys.readouterr().out
     assert infer("predictions") == 1
     assert "predictions: no image in it but those in --out, predictions" in capsys.readouterr().err
+
+
+def test_a_photograph_is_never_overwritten(infer, capsys):
+    write_image("photos/x.jpg", 8, 8)
+    before = Path("photos/x.jpg").read_bytes()
+    Path("link").symlink_to("photos")
+    assert infer("photos", "--out", "link") == 1
+    assert infer("photos/x.jpg", "--out", "link") == 1
+    Path("out").mkdir()
+    Path("out/x.jpg").symlink_to("../photos/x.jpg")
+    assert infer("photos", "--out", "out") == 1
+    assert "out/x.jpg: is photos/x.jpg, which is to be read" in capsys.readouterr().err
+    assert written("photos") == ["x.jpg"]
+    assert Path("photos/x.jpg").read_bytes() == before
+
+
+def test_a_list_of_words_is_never_overwritten(infer):
+    write_image("x.png", 8, 8)
+    Path("predictions").mkdir()
+    Path("predictions/res_x.txt").write_text("zebra\n")
+    assert infer("x.png", "--lexicon", "predictions/res_x.txt") == 1
+    assert Path("predictions/res_x.txt").read_text() == "zebra\n"
+
+
+def test_a_bad_name_costs_one_image_only(infer, capsys):
+    names = ["..jpg", "x.png", os.fsdecode(b"not utf-8 \xff.png"), "\x1b[31mred.png", "long" * 61 + "name.png"]
+    Path("in").mkdir()
+    for name in names:
+        Path("in", name).write_bytes(encode(COLOURS, "PNG"))
+    assert infer("in") == 1
+    output = capsys.readouterr()
+    assert "4 of 5 images read" in output.out
+    assert "name.png: its results cannot be written" in output.err
+    assert "\x1b" not in output.out + output.err
+    assert {read_json(name)["image"] for name in written() if name.endswith(".json")} == {
+        f"in/{name}" for name in names[:4]
+    }
+
+
+def test_evaluate_takes_what_was_written(infer):
+    write_image("img_1.png", 64, 96)
+    assert infer("img_1.png") == 0
+    results, repairs = read_results("predictions", ["1"])
+    assert len(results["1"]) > 3
+    assert repairs == []
 
 
 def test_the_threshold_is_the_stored_one_unless_given(infer):

@@ -5,13 +5,11 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from textspot.data.annotation import Instance
 from textspot.data.lmdb_records import Meta, Reader, Writer
-from textspot.data.survey import count_characters, survey, upright_size
-from textspot.image_files import ImageError, decode_image
+from textspot.data.survey import count_characters, survey
 
 QUAD = ((10.0, 10.0), (50.0, 10.0), (50.0, 20.0), (10.0, 20.0))
 
@@ -23,18 +21,6 @@ def encode(width: int, height: int, orientation: int = 1) -> bytes:
     file = io.BytesIO()
     image.save(file, "JPEG", exif=exif)
     return file.getvalue()
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_upright_size(orientation: int) -> None:
-    data = encode(60, 30, orientation)
-    assert upright_size(data, "a.jpg") == decode_image(data).shape[:2]
-
-
-@pytest.mark.parametrize("data", [b"", b"no image", encode(60, 30)[:20]])
-def test_upright_size_of_no_image(data: bytes) -> None:
-    with pytest.raises(ImageError, match=r"a\.jpg: is no image that can be read"):
-        upright_size(data, "a.jpg")
 
 
 def test_empty(tmp_path: Path) -> None:

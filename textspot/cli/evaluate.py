@@ -23,6 +23,7 @@ from textspot.image_files import read_image
 from textspot.metrics import PROTOCOLS, Scores, score_files
 from textspot.metrics.error_page import build_report, find_images, write_report
 from textspot.progress import track
+from textspot.runtime.build import RuntimeName
 from textspot.text.beam import BeamConfig
 from textspot.text.lexicon import open_lexicon
 
@@ -155,8 +156,11 @@ def score(options: EvaluateOptions, spotter: "Spotter | None") -> tuple[Scores, 
 
 
 def load_spotter(options: EvaluateOptions) -> "Spotter":
-    """The model, with the language that is asked for."""
-    spotter = textspot.load(cast(Path, options.weights), options.device or "auto")
+    """The model, with the language that is asked for; weights that ship in PyTorch, as their figures were made."""
+    runtime: RuntimeName = "auto" if options.weights and options.weights.suffix == ".onnx" else "pytorch"
+    spotter = textspot.load(
+        cast(Path, options.weights), options.device or "auto", runtime=runtime, max_regions=None
+    )
     spotter.lean_to(options.language, options.beam)
     return spotter
 

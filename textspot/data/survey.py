@@ -1,25 +1,21 @@
 """What a data set holds, in numbers: sizes, words per image, heights, lengths, languages, characters."""
 
-import io
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image
 
 from textspot.data.lmdb_records import DamagedRecordError, Meta, Reader
 from textspot.geometry import polygon_to_ribbon, ribbon_size
-from textspot.image_files import ImageError
+from textspot.image_files import ImageError, upright_size
 from textspot.progress import Track, untracked
 from textspot.text.charset import FOLDS, Case, normalize
 from textspot.text.ctc import min_time_steps
 
 SHOWN = 8  # of a long table
 
-_EXIF_ORIENTATION = 0x0112
-_FIRST_TURNED = 5  # orientations from here on exchange width and height
 _QUANTILES = (0.0, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0)
 
 
@@ -81,17 +77,6 @@ def survey(reader: Reader, track: Track = untracked) -> Survey:
                 found.lengths.append(len(text))
                 found.time_steps.append(min_time_steps([ord(character) for character in text]))
     return found
-
-
-def upright_size(data: bytes, name: str) -> tuple[int, int]:
-    """(height, width) of an encoded image as `decode_image` shows it, from its header alone; else an `ImageError`."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            width, height = image.size
-            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= _FIRST_TURNED
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{name}: is no image that can be read ({error})") from error
-    return (width, height) if turned else (height, width)
 
 
 def count_characters(metas: Iterable[Meta], case: Case = "keep") -> Counter[str]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from textspot.data.photometric import change_colours, degrade
 from textspot.structures import Sample
 
 CUT_TOLERANCE = 0.15  # of a word's smaller extent: what a crop may take away from a word that still counts
@@ -80,6 +79,8 @@ def augment(
     """What the camera sees of a random place of the sample, in a frame of `size` (height, width)."""
     centre = _crop_centre(sample, np.array(size[::-1]) / camera.zoom, rng)
     view = warp(sample, _homography(centre, camera, size), size, config.border)
+    from textspot.data.photometric import change_colours, degrade  # albumentations, which running weights needs not
+
     image = degrade(change_colours(view.image, config.colour, rng), config.degrade, rng)
     return replace(view, image=image)
 

@@ -1,10 +1,11 @@
 """A spotter over a data set: predictions, figures, and the threshold that belongs to them."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from textspot.data.lmdb_records import Reader
-from textspot.inference.spotter import Spotter
+from textspot.inference.spotter import RegionLimitWarning, Spotter
 from textspot.metrics.protocols import AnyLexicon, GroundTruth, build_protocol
 from textspot.metrics.recognition import score_recognition
 from textspot.metrics.scoring import Scores, score_images
@@ -34,7 +35,9 @@ def predict_dataset(
     predictions, ground_truths = [], []
     for start in track(range(0, len(reader), CHUNK), "reading"):
         samples = [reader.sample(index) for index in range(start, min(start + CHUNK, len(reader)))]
-        predictions += spotter.predict([sample.image for sample in samples])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RegionLimitWarning)  # far below any threshold that is used
+            predictions += spotter.predict([sample.image for sample in samples])
         ground_truths += [GroundTruth(s.polygons, s.transcripts, s.ignore, s.name) for s in samples]
     return predictions, ground_truths
 
