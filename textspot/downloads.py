@@ -44,7 +44,10 @@ def download(url: str, limits: DownloadLimits | None = None) -> bytes:
     deadline = _Deadline(limits.max_seconds)
     try:
         with deadline, _opener(limits, deadline).open(url, timeout=limits.max_seconds) as answer:
-            return _read_all(answer, limits.max_bytes)
+            data = _read_all(answer, limits.max_bytes)
+        if deadline.passed:  # what was cut off looks complete where no length was stated
+            raise TimeoutError
+        return data
     except urllib.error.HTTPError as error:
         error.close()
         raise OSError(f"{url}: the server says {error.code} {error.reason}") from error

@@ -85,7 +85,8 @@ def _pdf_pages(data: bytes, name: str) -> Iterator[Page]:
 def _render(page: "PdfPage") -> np.ndarray:
     """A page at `PDF_SCALE`, or at less if that would be more than `MAX_PIXELS`."""
     width, height = page.get_size()
-    scale = min(PDF_SCALE, math.sqrt(MAX_PIXELS / max(1.0, width * height)) * 0.99)
+    largest = math.sqrt(MAX_PIXELS / (width * height)) - 1 / min(width, height)  # sides are rounded up
+    scale = min(PDF_SCALE, largest)
     bitmap = page.render(scale=scale, rev_byteorder=True, prefer_bgrx=False)
     pixels = bitmap.to_numpy()
     return np.ascontiguousarray(pixels[..., :3] if pixels.shape[2] > 1 else np.repeat(pixels, 3, axis=2))

@@ -6,6 +6,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -119,9 +120,9 @@ def test_every_kind_of_image(infer):
         (Path("kinds") / name).write_bytes(data)
     write_image("kinds/dot.png", 1, 1)
     assert infer("kinds") == 0
-    assert len(written()) == 3 * (len(KINDS) + 1)
+    assert len(written()) == 3 * (len(KINDS) + 2)  # of the animation both frames
     for name in KINDS:
-        report = read_json(f"{Path(name).stem}.json")
+        report = read_json(f"{Path(name).stem}_p1.json" if name == "animated.gif" else f"{Path(name).stem}.json")
         assert (report["height"], report["width"]) == (40, 60), name
         assert len(report["instances"]) > 0, name
     report = read_json("dot.json")
@@ -259,10 +260,11 @@ def test_a_very_large_image_is_read_in_tiles_and_a_message_says_so(infer, capsys
     for name in ("x.png", "y.png"):
         write_image(name, 300, 2900)
     assert infer("x.png", "y.png", "--pictures", "false") == 0
-    assert capsys.readouterr().err == 2 * "warning: image 1: 2900 x 300 pixels are read in 3 tiles\n"
+    remarks = [line for line in capsys.readouterr().err.splitlines() if "regions" not in line]  # noise has many
+    assert remarks == 2 * ["warning: image 1: 2900 x 300 pixels are read in 3 tiles"]
     in_tiles = len(read_json("x.json")["instances"])
     assert infer("x.png", "--pictures", "false", "--tiling", "false") == 0
-    assert capsys.readouterr().err == ""
+    assert "tiles" not in capsys.readouterr().err
     assert 0 < len(read_json("x.json")["instances"]) < in_tiles / 2
 
 
@@ -314,14 +316,83 @@ def test_a_region_that_could_not_be_read_is_no_line_of_the_result_file(tmp_path)
     assert [instance["text"] for instance in read_json("x.json", tmp_path)["instances"]] == ["", "EXIT"]
 
 
-def test_on_a_terminal_a_bar_takes_the_place_of_the_lines(infer, capsys, monkeypatch):
-    write_image("x.png", 8, 8)
+def test_on_a_terminal_the_words_stand_above_a_bar(infer, capsys, monkeypatch):
+    for name in ("x.png", "y.png"):
+        write_image(name, 64, 96)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert infer("x.png") == 0
-    output = capsys.readouterr().out
-    assert "reading" in output
-    assert "100%" in output
-    assert "found" not in output
+    assert infer("x.png", "y.png") == 0
+    output = capsys.readouterr()
+    assert "reading" in output.err
+    for name in ("x", "y"):
+        texts = " | ".join(instance["text"] for instance in read_json(f"{name}.json")["instances"])
+        assert f"{name}.png: " in output.out + output.err
+        assert texts[:20] in (output.out + output.err).replace("\n", "")
+
+
+def save_tiff(path, *sizes):
+    pages = [Image.fromarray(noise(height, width, seed)) for seed, (height, width) in enumerate(sizes)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+
+
+def test_every_page_of_a_file_has_its_results(infer, capsys):
+    save_tiff("scan.tiff", (40, 60), (48, 64), (64, 96))
+    write_image("scan_p2.png", 8, 8)
+    assert infer("scan.tiff", "scan_p2.png", "--pictures", "false", "--batch_size", 2) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert "scan.tiff, page 3: " in output.out
+    assert "4 of 4 images read" in output.out
+    reports = {name: read_json(name) for name in written() if name.endswith(".json")}
+    assert {name: (report["image"], report.get("page"), report["height"]) for name, report in reports.items()} == {
+        "scan_p1.json": ("scan.tiff", 1, 40),
+        "scan_p2_2.json": ("scan.tiff", 2, 48),
+        "scan_p3.json": ("scan.tiff", 3, 64),
+        "scan_p2.json": ("scan_p2.png", None, 8),
+    }
+
+
+def test_a_page_that_cannot_be_decoded_costs_those_behind_it(infer, capsys):
+    save_tiff("scan.tiff", (40, 60), (48, 64))
+    data = Path("scan.tiff").read_bytes()
+    Path("scan.tiff").write_bytes(data[: 40 * 60 * 3 + 100])
+    write_image("x.png", 8, 8)
+    assert infer("scan.tiff", "x.png") == 1
+    assert "scan.tiff" in capsys.readouterr().err
+    assert "x.json" in written()
+
+
+def test_standard_input(infer, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(encode(COLOURS, "PNG"))))
+    assert infer("-") == 0
+    assert read_json("stdin.json")["image"] == "-"
+    assert "1 of 1 images read" in capsys.readouterr().out
+
+
+def test_a_url(infer, web_server, capsys):
+    url = web_server({"/photos/a%20sign.png": encode(COLOURS, "PNG")}) + "/photos/a%20sign.png"
+    assert infer(url) == 1
+    assert "which is no public address" in capsys.readouterr().err
+    assert infer(url, "--private_urls") == 0
+    assert read_json("a sign.json")["image"] == url
+
+
+def test_a_video_by_frame(infer, capsys):
+    writer = cv2.VideoWriter("clip.avi", cv2.VideoWriter_fourcc(*"MJPG"), 10, (96, 64))
+    for seed in range(12):
+        writer.write(noise(64, 96, seed))
+    writer.release()
+    assert infer("clip.avi") == 1
+    assert "say how often a frame is read, such as --every 0.5s" in capsys.readouterr().err
+    assert infer("clip.avi", "--every", "0.5s", "--pictures", "false") == 0
+    assert [read_json(f"clip_p{number}.json")["page"] for number in (1, 6, 11)] == [1, 6, 11]
+    assert "clip.avi, 0.50 s: " in capsys.readouterr().out
+
+
+def test_more_regions_than_are_read(infer, capsys):
+    write_image("x.png", 64, 96)
+    assert infer("x.png", "--max_regions", 2) == 0
+    assert "warning: image 1: 2 regions are read, the best ones; raise max_regions" in capsys.readouterr().err
+    assert len(read_json("x.json")["instances"]) <= 2
 
 
 @pytest.mark.parametrize(
@@ -351,6 +422,8 @@ def test_weights_that_cannot_be_used(infer, weights, capsys, content, words):
         (["x.png", "--batch_size", "0"], "batch_size"),
         (["x.png", "--pictures", "perhaps"], "pictures"),
         (["x.png", "--colour", "red"], "colour"),
+        (["x.mp4", "--every", "never"], "--every is 'never', expected seconds"),
+        (["x.mp4", "--every", "0"], "--every is '0', expected seconds"),
     ],
 )
 def test_options_that_make_no_sense(infer, capsys, options, words):
@@ -379,7 +452,7 @@ def test_an_interrupt_ends_without_a_traceback(infer, capsys, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(infer_verb, "read_images", interrupt)
+    monkeypatch.setattr(infer_verb, "pages_of_file", interrupt)
     assert infer("x.png") == 130
     assert capsys.readouterr().err == "interrupted\n"
 

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import cv2
 import pytest
+import yaml
+from tiny_spotter import save_tiny_spotter
 
+import textspot
 from textspot.cli import prepare as prepare_verb
 from textspot.data.build import build_dataset
 from textspot.data.card import load_card
@@ -152,6 +155,26 @@ def test_charset(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Ä  U+00C4 LATIN CAPITAL LETTER A WITH DIAERESIS  left out\n" in printed
     assert "3 characters kept, 9 left out as they occur less than 2 times" in printed
     assert "EFK" in out.read_text()
+
+
+def test_charset_keeps_the_characters_of_given_weights(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Else fine-tuning would forget what the photographs of one's own do not happen to show."""
+    out = built / "charset.yaml"
+    weights = save_tiny_spotter(built / "model.safetensors")
+    assert prepare("charset", built / "train", built / "val", "--out", out, "--weights", weights) is None
+    assert "that it does not know" in capsys.readouterr().out
+    written = set(yaml.safe_load(out.read_text())["text"]["characters"])
+    assert written == set(textspot.load(weights, "cpu").card.charset.characters) | set(" ,BCKTacefikräé")
+
+
+def test_few_validation_images_are_warned_of(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    warning = "warning: val: 1 images choose the score threshold and the best weights, at least 20 are advised: widen"
+    assert prepare("lint", built / "train", built / "val") is None
+    assert warning in capsys.readouterr().err
+    sample = DATASETS / "mlt17" / "sample"
+    assert prepare("build", "--card", "mlt17", "--source", sample, "--out", built / "again") is None
+    assert warning in capsys.readouterr().err
+    assert prepare_verb.warn_of_few({"train": 1, "val": 20, "test": 1}) == []
 
 
 def test_crops(built: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -265,6 +265,19 @@ def test_weights_for_use(folder: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert textspot.load(out).threshold == 0.65
 
 
+def test_half_of_a_graph(folder: Path, tmp_path: Path) -> None:
+    """Half the size, and the same but for the rounding of its weights, in both runtimes."""
+    out = tmp_path / "half.onnx"
+    assert export_verb.main(["--weights", str(folder), "--out", str(out), "--half"]) == 0
+    assert out.stat().st_size < 0.75 * (folder / "spotter.onnx").stat().st_size
+    image = noise(96, 128)
+    for runtime in RUNTIMES:
+        ours, theirs = (textspot.load(path, runtime=runtime)(image) for path in (out, folder / "spotter.onnx"))
+        assert abs(len(ours) - len(theirs)) <= 2
+        assert abs(ours[0].score - theirs[0].score) < 0.01
+        np.testing.assert_allclose(ours[0].polygon, theirs[0].polygon, atol=0.5)
+
+
 def test_the_mean_of_weights(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = tmp_path / "mean.safetensors"
     other = save_tiny_spotter(tmp_path / "other.safetensors", threshold=0.25)
@@ -275,7 +288,7 @@ def test_the_mean_of_weights(folder: Path, tmp_path: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(["--out", "x.tflite"], "expected a name that ends in .onnx"), (["--out", "x.onnx", "--half"], "--half is for")],
+    [(["--out", "x.tflite"], "expected a name that ends in .onnx"), (["--out", "x.pt2", "--half"], "--half is for")],
 )
 def test_exports_that_make_no_sense(
     folder: Path, capsys: pytest.CaptureFixture, options: list[str], words: str

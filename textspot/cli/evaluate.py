@@ -22,12 +22,14 @@ from textspot.cli.options import Verb
 from textspot.image_files import read_image
 from textspot.metrics import PROTOCOLS, Scores, score_files
 from textspot.metrics.error_page import build_report, find_images, write_report
+from textspot.metrics.protocols import AnyLexicon
 from textspot.progress import track
 from textspot.runtime.build import RuntimeName
 from textspot.text.beam import BeamConfig
 from textspot.text.lexicon import open_lexicon
 
 if TYPE_CHECKING:
+    from textspot.data.lmdb_records import Reader
     from textspot.inference.spotter import Spotter
 
 RECOGNITION = "recognition"  # reads the annotated regions, where the protocols judge what is found
@@ -133,14 +135,9 @@ def score(options: EvaluateOptions, spotter: "Spotter | None") -> tuple[Scores, 
     lexicon = open_lexicon(options.lexicon, options.lexicon_name or "") if options.lexicon else None
     if spotter:
         from textspot.data.lmdb_records import Reader
-        from textspot.engine.evaluate import score_dataset
 
         reader = Reader(cast(Path, options.data))  # weights come with data, see `find_complaints`
-        if options.threshold is not None:
-            spotter.threshold = options.threshold
-        elif spotter.card.threshold_protocol:
-            print(f"the threshold was chosen by {spotter.card.threshold_protocol} on the validation images of training")
-        scores = score_dataset(options.protocol, spotter, reader, lexicon, track)
+        scores = score_model(options, spotter, reader, lexicon)
         return scores, (reader.sample(index).image for index in range(len(reader)))
     scores = score_files(
         options.protocol,
@@ -153,6 +150,24 @@ def score(options: EvaluateOptions, spotter: "Spotter | None") -> tuple[Scores, 
     )
     names = [ground_truth.name for ground_truth in scores.ground_truths]
     return scores, map(read_image, find_images(options.images, names) if options.images else [])
+
+
+def score_model(options: EvaluateOptions, spotter: "Spotter", reader: "Reader", lexicon: AnyLexicon | None) -> Scores:
+    """The scores of a model at its threshold; prints what that was chosen for, and what another would give."""
+    from textspot.engine.evaluate import LOWEST_THRESHOLD, predict_dataset, score_at
+    from textspot.metrics.thresholds import select_threshold
+
+    if not len(reader):
+        raise ValueError(f"{reader.path}: holds no image to evaluate on")
+    threshold = spotter.threshold if options.threshold is None else options.threshold
+    if options.threshold is None and spotter.card.threshold_protocol:
+        print(f"the threshold was chosen by {spotter.card.threshold_protocol} on the validation images of training")
+    spotter.threshold = min(threshold, LOWEST_THRESHOLD)
+    predictions, ground_truths = predict_dataset(spotter, reader, track)
+    for protocol in options.protocol:
+        best, hmean = select_threshold(protocol, predictions, ground_truths, lexicon)
+        print(f"on these images {protocol} is best at --threshold {best:.3f}: hmean {hmean:.4f}")
+    return score_at(threshold, options.protocol, predictions, ground_truths, lexicon)
 
 
 def load_spotter(options: EvaluateOptions) -> "Spotter":

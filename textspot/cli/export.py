@@ -31,7 +31,7 @@ class ExportOptions:
     Args:
         weights: a model.safetensors, a run's folder, or a name that ships; or several of them.
         out: file to write; its suffix is .onnx, .pt2 or .safetensors.
-        half: store the weights of a .safetensors in float16; they load as float32.
+        half: store the weights of a .safetensors or an .onnx in float16; they are computed with in float32.
         threshold: score threshold to store instead of the one there.
     """
 
@@ -43,8 +43,8 @@ class ExportOptions:
     def __post_init__(self) -> None:
         if self.out.suffix not in SUFFIXES:
             raise ValueError(f"--out is {self.out}, expected a name that ends in {', '.join(SUFFIXES)}")
-        if self.half and self.out.suffix != ".safetensors":
-            raise ValueError(f"--half is for a .safetensors, --out is {self.out}")
+        if self.half and self.out.suffix == ".pt2":
+            raise ValueError(f"--half is for a .safetensors or an .onnx, --out is {self.out}")
 
 
 VERB = Verb("export", ExportOptions, __doc__)
@@ -77,7 +77,7 @@ def write_network(network: "SpottingNetwork", card: "ModelCard", out: Path, half
     from textspot.runtime.export import export_onnx, export_program
 
     if out.suffix == ".onnx":
-        export_onnx(network, card, out)
+        export_onnx(network, card, out, half)
     elif out.suffix == ".pt2":
         export_program(network, card, out)
     elif quantized_layers(network):

@@ -14,7 +14,7 @@ import inspect
 import json
 import sys
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -30,11 +30,14 @@ from textspot.data.lint import describe, lint_files, lint_records
 from textspot.data.lmdb_records import Reader
 from textspot.data.source import read_source
 from textspot.data.survey import count_characters, survey
+from textspot.inference.spotter import find_weights
+from textspot.model_card import ModelCard
 from textspot.progress import track
 from textspot.shipped_files import find_card, shipped_cards
 from textspot.text.charset import Case
 from textspot.visualize import draw_sample
 
+FEWEST_VALIDATION = 20  # images; of fewer, one word more or less moves the figures by points
 TILE = (480, 360)  # width and height in pixels of one picture of a preview
 
 
@@ -51,10 +54,22 @@ def build(card: Path, out: Path, source: Path | None = None, overwrite: bool = F
     reports = build_dataset(dataset, source, out, overwrite, track)
     for report in reports:
         print(report)
+    for warning in warn_of_few({report.split: report.meta.count for report in reports}):
+        say(warning)
     built = {report.split for report in reports}
     for name, split in dataset.splits.items():
         if name not in built:
             print(f"{name}: left out, {source} has none of its files ({split.images or split.annotations})")
+
+
+def warn_of_few(counts: Mapping[str, int]) -> list[str]:
+    """Warnings of validation splits with too few images, by the numbers of images of splits."""
+    few = {name: count for name, count in counts.items() if name.startswith("val") and count < FEWEST_VALIDATION}
+    return [
+        f"warning: {name}: {count} images choose the score threshold and the best weights, at least "
+        f"{FEWEST_VALIDATION} are advised: widen its `share` in the card, to [0.7, 1] for example, and narrow train's"
+        for name, count in few.items()
+    ]
 
 
 def info(path: Path, time_steps: int = 32) -> None:
@@ -91,7 +106,10 @@ def lint(paths: tuple[Path, ...], card: Path | None = None, recipe: Path | None 
         splits = {f"{path}: {name}": split for path, source in sources.items() for name, split in source.items()}
         findings = lint_files(splits, text, track)
     else:
-        findings = lint_records([Reader(path) for path in paths], text, track)
+        readers = [Reader(path) for path in paths]
+        for warning in warn_of_few({reader.path.name: len(reader) for reader in readers}):
+            say(warning)
+        findings = lint_records(readers, text, track)
     print(describe(findings) or "nothing looks wrong")
 
 
@@ -122,7 +140,13 @@ def preview(
     print(f"{out}: {len(samples)} of {len(reader)} images")
 
 
-def charset(paths: tuple[Path, ...], out: Path | None = None, case: Case = "keep", min_count: int = 1) -> None:
+def charset(
+    paths: tuple[Path, ...],
+    out: Path | None = None,
+    case: Case = "keep",
+    min_count: int = 1,
+    weights: Path | None = None,
+) -> None:
     """Count the characters of data sets, and write them as a recipe has them under text.characters.
 
     Args:
@@ -130,17 +154,32 @@ def charset(paths: tuple[Path, ...], out: Path | None = None, case: Case = "keep
         out: YAML file to write, for `textspot train --config RECIPE --config FILE`.
         case: keep the case of the characters, or fold them to upper or lower, as `text.case` of the recipe will.
         min_count: least number of occurrences; rarer characters are left out.
+        weights: weights to start from, whose characters are kept too: a name that ships, a file, or a run's folder.
     """
     counts = count_characters([Reader(path).meta for path in paths], case)
-    kept = {character: counts[character] for character in sorted(counts) if counts[character] >= min_count}
+    kept = {character for character, number in counts.items() if number >= min_count}
     for character, count in sorted(counts.items(), key=lambda item: -item[1]):
         note = "" if character in kept else "  left out"
         print(f"{count:10}  {character}  U+{ord(character):04X} {unicodedata.name(character, 'unnamed')}{note}")
-    print(f"{len(kept)} characters kept, {len(counts) - len(kept)} left out as they occur less than {min_count} times")
+    left_out = len(counts.keys() - kept)
+    print(f"{len(kept)} characters kept, {left_out} left out as they occur less than {min_count} times")
+    if weights:
+        known = characters_of(weights)
+        print(f"{len(known - kept)} more of {weights}, and {len(kept - known)} that it does not know")
+        kept |= known
     if out:
-        quoted = json.dumps("".join(kept), ensure_ascii=False)  # a JSON text is a YAML one
+        quoted = json.dumps("".join(sorted(kept)), ensure_ascii=False)  # a JSON text is a YAML one
         out.write_text(f"text:\n  case: {case}\n  characters: {quoted}\n", encoding="utf-8")
         print(f"{out}: written")
+
+
+def characters_of(weights: Path) -> set[str]:
+    """The characters that weights know."""
+    from safetensors import safe_open  # as in textspot.checkpoint, which needs torch
+
+    file = find_weights(weights)
+    with safe_open(file, framework="numpy") as opened:
+        return set(ModelCard.from_metadata(opened.metadata() or {}, str(file)).charset.characters)
 
 
 def export_crops(path: Path, out: Path, min_height: float = 1.0, overwrite: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textspot.data.lmdb_records import Reader
 from textspot.inference.spotter import RegionLimitWarning, Spotter
@@ -83,10 +83,22 @@ def score_dataset(
     """
     if not len(reader):
         raise ValueError(f"{reader.path}: holds no image to evaluate on")
-    scorers = [build_protocol(name, lexicon, unread_counts=False) for name in protocols]
     predictions, ground_truths = predict_dataset(spotter, reader, track)
-    score_images(scorers, predictions, ground_truths)
-    return Scores(scorers, predictions, ground_truths, spotter.threshold)
+    return score_at(spotter.threshold, protocols, predictions, ground_truths, lexicon)
+
+
+def score_at(
+    threshold: float,
+    protocols: Sequence[str],
+    predictions: Sequence[Prediction],
+    ground_truths: Sequence[GroundTruth],
+    lexicon: AnyLexicon | None = None,
+) -> Scores:
+    """As `score_dataset`, of predictions that were made at this threshold or a lower one."""
+    kept = [replace(one, instances=tuple(found for found in one if found.score >= threshold)) for one in predictions]
+    scorers = [build_protocol(name, lexicon, unread_counts=False) for name in protocols]
+    score_images(scorers, kept, ground_truths)
+    return Scores(scorers, kept, ground_truths, threshold)
 
 
 def score_reading(spotter: Spotter, reader: Reader, min_length: int = 1, track: Track = untracked) -> dict[str, float]:
