@@ -26,14 +26,15 @@ class MissingExtraError(ImportError, ValueError):
     """A package that an extra brings is not installed; the message holds the line that installs it."""
 
 
-def explain_missing(error: ImportError) -> str | None:
-    """What to install when an import failed, in a sentence; None if no extra of this package brings the module."""
+def explain_missing(error: ImportError, extra: str = "") -> str | None:
+    """What to install when an import failed, in a sentence: `extra`, or the one that brings the module; None if none of
+    this package does."""
     if isinstance(error, MissingExtraError):
         return str(error)
     module = (error.name or "").split(".")[0]
     if module not in EXTRAS or sys.modules.get(module) is not None:  # there, but without what was asked of it
         return None
-    return f"{module} is not installed: pip install 'textspot[{EXTRAS[module]}]'"
+    return f"{module} is not installed: pip install 'textspot[{extra or EXTRAS[module]}]'"
 
 
 @contextmanager

@@ -19,6 +19,8 @@ VERBS = {
     "doctor": "Check before a long run whether its recipe can learn to read.",
     "benchmark-data": "Measure the path from record to training batch.",
 }
+# What a verb needs beyond reading with a graph, all together; others need what their options name.
+VERB_EXTRAS = {"train": "train", "doctor": "train", "benchmark-data": "train", "quantize": "export", "prepare": "data"}
 HELP = ("-h", "--help")
 
 
@@ -42,7 +44,7 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
     try:
         module = import_module(f"textspot.cli.{verb.replace('-', '_')}")
     except ImportError as error:
-        missing = explain_missing(error)
+        missing = explain_missing(error, VERB_EXTRAS.get(verb, ""))
         if missing is None:
             raise
         wants_help = any(argument in HELP for argument in arguments)
