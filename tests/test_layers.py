@@ -30,7 +30,8 @@ LEVELS = {
     9: ("__main__",),
 }
 NEIGHBOURS = {("checkpoint", "recipe"), ("checkpoint", "model_card")}  # a checkpoint holds them
-IMAGES = ("extras", "image_decoding", "image_process", "image_files", "image_pages", "image_folders")  # each on the last
+# Each knows those before it.
+IMAGES = ("extras", "image_decoding", "image_process", "image_files", "image_pages", "image_folders")
 NEIGHBOURS |= {(room, other) for number, room in enumerate(IMAGES) for other in IMAGES[:number]}
 LEVEL = {module: level for level, modules in LEVELS.items() for module in modules}
 

@@ -200,5 +200,5 @@ def test_the_page_on_own_data_is_true(tmp_path: Path) -> None:
     folders = set(re.findall(r"`(datasets/\w+)`", page))
     assert len(folders) == 5
     assert all((Path(folder) / "card.yaml").is_file() for folder in folders)
-    commands = set(re.findall(r"datasets/prepare\.py ([\w-]+)", page))
-    assert commands == set(prepare_verb.COMMANDS) - {"verify", "cards"}
+    commands = set(re.findall(r"textspot prepare ([\w-]+)", page))
+    assert commands == set(prepare_verb.COMMANDS) - {"verify"}
