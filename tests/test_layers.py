@@ -16,7 +16,8 @@ PACKAGE = ROOT / "textspot"
 
 LEVELS = {
     0: (
-        *("__version__", "structures", "geometry", "text", "image_files", "progress", "command_line"),
+        *("__version__", "structures", "geometry", "text", "progress", "extras", "shipped_files", "option_help"),
+        *("image_decoding", "image_process", "image_files", "image_folders", "image_pages", "downloads"),
         *("atomic_file", "schedule", "older_recipes"),
     ),
     1: ("batch", "device"),
@@ -26,17 +27,22 @@ LEVELS = {
     5: ("inference",),
     6: ("engine", "benchmark"),
     7: ("compression",),
+    8: ("cli",),
+    9: ("__main__",),
 }
 NEIGHBOURS = {  # a checkpoint holds the other two
     ("checkpoint", "recipe"),
     ("checkpoint", "model_card"),
     ("recipe", "recipe_parser"),
 }
+# Each knows those before it.
+IMAGES = ("extras", "image_decoding", "image_process", "image_files", "image_pages", "image_folders")
+NEIGHBOURS |= {(room, other) for number, room in enumerate(IMAGES) for other in IMAGES[:number]}
 LEVEL = {module: level for level, modules in LEVELS.items() for module in modules}
 
 # Scoring somebody's result files needs no GPU stack, nor does running an exported network.
 WITHOUT_TORCH = (
-    *("structures", "geometry", "text", "image_files", "progress"),
+    *("structures", "geometry", "text", "image_files", "image_folders", "image_pages", "downloads", "progress"),
     *("metrics", "preprocess", "postprocess", "model_card", "visualize", "inference"),
 )
 
@@ -72,7 +78,7 @@ def complaints_about(file: Path) -> list[str]:
             found.append(f"{where}: nobody imports these")
         elif name.startswith("textspot."):
             other = name.split(".")[1]
-            allowed = other == room or (room, other) in NEIGHBOURS or LEVEL.get(other, 9) < LEVEL[room]
+            allowed = other == room or (room, other) in NEIGHBOURS or LEVEL.get(other, 10) < LEVEL[room]
             if not allowed:
                 found.append(f"{where}: {room} is at level {LEVEL[room]}, {other} at {LEVEL.get(other)}")
     return found

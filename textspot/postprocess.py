@@ -18,11 +18,12 @@ class PostprocessConfig:
     """From regions to text instances.
 
     Args:
-        max_regions: at most this many regions are read in an image, the best ones.
-        max_overlap: of two regions whose polygons' IoU is larger, the one with the lower score goes.
+        max_regions: most regions that are read in an image, the best ones.
+        max_overlap: greatest IoU of two regions' polygons; beyond it the one with the lower score goes.
         points_per_edge: vertices of a polygon's upper and lower edge; 2 gives quads.
-        text_power: how much the reader has a say in an instance's score: it is the detector's times `text_score` to
-            this power; 0 leaves it to the detector. What is read with doubt is more often no text, or not that text.
+        text_power: weight of the reader in an instance's score, which is the detector's times `text_score` to
+            this power; 0 leaves it to the detector. Text that is read with doubt is more often no text, or not
+            that text.
         language: a language that ships, such as `english`, to whose words readings in doubt lean; null takes the most
             probable characters, whatever they spell.
     """

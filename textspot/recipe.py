@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
-from jsonargparse import ArgumentError
+from jsonargparse import ArgumentError, ArgumentParser
 
 from textspot.data.dataset import DataConfig, TrainingStream
 from textspot.data.mixture import TrainingSource
@@ -17,7 +17,8 @@ from textspot.models.spotting_network import DETECTORS, PARTS, REFINEMENTS, Mode
 from textspot.older_recipes import modernize
 from textspot.postprocess import PostprocessConfig
 from textspot.preprocess import PreprocessConfig
-from textspot.recipe_parser import build_parser, instantiate
+from textspot.recipe_parser import DESCRIPTION, build_parser, instantiate
+from textspot.shipped_files import find_recipe
 from textspot.text.charset import Charset, TextConfig
 
 AnyRecipe = TypeVar("AnyRecipe", "Recipe", "NetworkRecipe")
@@ -28,16 +29,16 @@ class TrainConfig:
     """The training loop. A step is one update of the weights.
 
     Args:
-        steps: how many.
+        steps: number of steps.
         batch_size: images per forward pass and process.
         accumulation: forward passes per step; each is divided by its own denominators, then they are averaged.
-        learning_rate: of AdamW, at its peak.
-        weight_decay: of AdamW; not on biases and normalisation.
+        learning_rate: peak learning rate of AdamW.
+        weight_decay: weight decay of AdamW; not on biases and normalisation.
         warmup_steps: the learning rate rises linearly over these, then falls as a cosine.
-        final_learning_rate: what it falls to, as a share of the peak.
+        final_learning_rate: share of the peak to which the learning rate falls.
         clip_norm: the gradient is scaled down to this norm.
-        ema_decay: of the moving average of the weights, which is what is evaluated and kept. It starts lower, so that
-            random weights are soon forgotten; with `init_from` it does not, so that given ones are not.
+        ema_decay: decay of the moving average of the weights, which is what is evaluated and kept. It starts
+            lower, so that random weights are soon forgotten; with `init_from` there is no such start.
         precision: `bf16` computes the convolutions in bfloat16; losses and coordinates stay in float32.
         compile: compile the network with torch.compile.
         device: `auto` takes a GPU if there is one.
@@ -116,15 +117,15 @@ class Recipe:
     """Everything a run is made of.
 
     Args:
-        data: what is learned from.
+        data: training and validation images.
         run: folder of the run: checkpoints, logs, pictures.
-        seed: of everything random.
+        seed: seed of everything random.
         text: charset and normalisation.
         model: the network.
         loss: weight of a loss term, by its name in the log. A term whose weight is 0 trains nothing and is absent from
             the log.
-        preprocess: from an image to the network's input.
-        postprocess: from the network's output to text instances.
+        preprocess: way from an image to the network's input.
+        postprocess: way from the network's output to text instances.
         train: the loop.
     """
 
@@ -167,7 +168,7 @@ class NetworkRecipe:
     Args:
         text: charset and normalisation.
         model: the network.
-        preprocess: from an image to the network's input.
+        preprocess: way from an image to the network's input.
     """
 
     text: TextConfig
@@ -205,37 +206,55 @@ def build_training_stream(recipe: Recipe, sources: Sequence[TrainingSource]) -> 
     )
 
 
-def read_command_line(arguments: Sequence[str] | None = None) -> Recipe:
-    """The recipe of a command line: `--config FILE` (several merge in order) and one dotted option per key.
+def read_command_line(
+    arguments: Sequence[str] | None = None, prog: str | None = None, description: str = DESCRIPTION
+) -> Recipe:
+    """The recipe of a command line: `--config FILE`, or the name of a recipe that ships (several merge in order), and
+    one dotted option per key.
 
     An unknown key, a wrong type or a value outside its choices ends the program with a message that names it, and the
-    file it stands in.
+    file it stands in. `prog` and `description` are what the help says of the program.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    arguments = find_recipes(sys.argv[1:] if arguments is None else arguments)
+    parser = build_parser(Recipe, prog, description)
     try:
-        return _parse(arguments)
+        return _parse(parser, arguments)
     except (ArgumentError, ValueError) as error:
-        message = str(error)
-    parser = build_parser(Recipe)
+        message = _name_file(parser, arguments, str(error))
     parser.exit_on_error = True
-    parser.error(_name_file(arguments, message))
+    parser.error(message)
 
 
-def _parse(arguments: list[str]) -> Recipe:
-    parser = build_parser(Recipe)
+def find_recipes(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the file behind each `--config` in place of the name of a recipe that ships."""
+    found = []
+    for before, argument in pairwise(["", *arguments]):
+        option, equals, value = argument.partition("=")
+        if before == "--config":
+            argument = find_recipe(argument)
+        elif option == "--config" and equals:
+            argument = f"--config={find_recipe(value)}"
+        found.append(argument)
+    return found
+
+
+def _parse(parser: ArgumentParser, arguments: list[str]) -> Recipe:
     return Recipe(**instantiate(parser, parser.parse_args(arguments), parser.parse_args(arguments, defaults=False)))
 
 
-def _name_file(arguments: list[str], message: str) -> str:
+_BASE_MISSING = "; a file that changes another recipe comes behind it, and its first line says behind which"
+
+
+def _name_file(parser: ArgumentParser, arguments: list[str], message: str) -> str:
     """The message, behind the name of the configuration file that gives the very same one by itself."""
     joined = " ".join(arguments).replace("--config=", "--config ").split()
     for option, file in pairwise(joined):
         if option == "--config":
             try:
-                _parse(["--config", file])
+                _parse(parser, ["--config", file])
             except (ArgumentError, ValueError) as error:
                 if str(error) == message and file not in message:
-                    return f"{file}: {message}"
+                    return f"{file}: {message}{_BASE_MISSING if 'required' in message else ''}"
     return message
 
 

@@ -20,7 +20,7 @@ probabilities in [0, 1] until printing; RGB inside.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -96,11 +96,15 @@ class TextInstance:
 
 @dataclass(frozen=True, eq=False)
 class Prediction(Sequence):
-    """What was found in one image, in pixels of the original image: a sequence of `TextInstance`."""
+    """What was found in one image, in pixels of the original image: a sequence of `TextInstance`.
+
+    `name` is that of the file; `page` the number, from 1, of the page or frame of a file that holds several.
+    """
 
     instances: tuple[TextInstance, ...]
     size: tuple[int, int]
-    name: str = field(default="")
+    name: str = ""
+    page: int | None = None
 
     def __len__(self) -> int:
         return len(self.instances)
@@ -115,9 +119,11 @@ class Prediction(Sequence):
         return replace(self, instances=kept)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form: `{"image", "width", "height", "instances": [{"polygon", "text", "score", "text_score"}]}`."""
+        """The JSON form: `{"image", "width", "height", "instances": [{"polygon", "text", "score", "text_score"}]}`, and
+        `"page"` where there is one."""
         return {
             "image": self.name,
+            **({} if self.page is None else {"page": self.page}),
             "width": self.size[1],
             "height": self.size[0],
             "instances": [

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from test_overfit import overfit_recipe
 from tiny_runs import drawing
-from tool_modules import import_tool
 
 from textspot.batch import Example
+from textspot.cli import doctor as doctor_verb
 from textspot.data.dataset import SourceConfig
 from textspot.engine.overfit import check_up, describe_words
 from textspot.models.ribbon_head import draw_targets
@@ -47,12 +47,10 @@ def test_words_are_counted_by_what_becomes_of_them(tiny_recipe: Recipe) -> None:
 @pytest.fixture
 def doctor(monkeypatch: pytest.MonkeyPatch) -> Callable[[Recipe, int], int]:
     """The tool's exit status on a recipe, with so many steps."""
-    tool = import_tool("doctor")
-
     def run(recipe: Recipe, steps: int) -> int:
         monkeypatch.setattr("textspot.engine.overfit.STEPS", steps)
-        monkeypatch.setattr(tool, "read_command_line", lambda: recipe)
-        return tool.main()
+        monkeypatch.setattr(doctor_verb, "read_command_line", lambda *_: recipe)
+        return doctor_verb.main()
 
     return run
 

@@ -28,15 +28,15 @@ class SourceConfig:
     """Images from one LMDB, or drawn one by one as training asks for them.
 
     Args:
-        path: the LMDB's folder, as `datasets/prepare.py` writes it.
-        weight: how often it is drawn from, relative to the other sources.
-        draw: how to draw the LMDB if it does not exist yet.
-        stream: instead of an LMDB, an endless set of images drawn on the fly: none comes twice, and drawing an image
-            takes about as long as training on it.
-        mosaic: lay the LMDB's images, word crops, out on larger ones, endlessly; they train the reader only.
-        trains: `detector` for words without transcripts, `reader` where words may be missing without a mark, so that
-            what is not annotated says nothing about where text is.
-        least_score: words whose transcript a program read, and was less sure of than this, do not train the reader.
+        path: the LMDB's folder, as `textspot prepare build` writes it.
+        weight: frequency with which it is drawn from, relative to the other sources.
+        draw: images to draw if the LMDB does not exist yet.
+        stream: endless set of images drawn on the fly, instead of an LMDB: none comes twice, and drawing an
+            image takes about as long as training on it.
+        mosaic: layout of the LMDB's images, word crops, on larger ones, endlessly; they train the reader only.
+        trains: heads that learn from it: `detector` for words without transcripts, `reader` where words may be missing
+            without a mark, so that what is not annotated says nothing about where text is.
+        least_score: least score of a transcript that a program read; words below it do not train the reader.
     """
 
     path: str | None = None
@@ -59,11 +59,11 @@ class DataConfig:
             beside those of `validation`, at the score threshold chosen there, and decide nothing.
         image_size: height and width in pixels of the training crops, divisible by 32.
         min_text_height: words lower or narrower than this many pixels after augmentation are ignored.
-        max_regions: at most this many words are read in one training image, chosen at random.
-        region_jitter: by how much the corners of the regions to read are moved, as a share of the word's height.
-        end_jitter: by how much each end of the regions to read is moved outwards along the line, at least and at most,
-            in heights of the word; inwards below 0. A region that is lengthened by more than a third of its height is
-            read where it is, whatever `train.predicted_regions` says.
+        max_regions: most words that are read in one training image, chosen at random.
+        region_jitter: greatest shift of the corners of the regions to read, as a share of the word's height.
+        end_jitter: least and greatest shift of each end of the regions to read, outwards along the line, in heights of
+            the word; inwards below 0. A region that is lengthened by more than a third of its height is read where it
+            is, whatever `train.predicted_regions` says.
         max_damaged: training stops when a larger share of the records turns out damaged.
         num_workers: processes that prepare images; 0 prepares them in the training process.
         transforms: augmentation.

@@ -33,12 +33,14 @@ Findings = dict[str, list[str]]  # what looks wrong -> the places where it does
 
 @dataclass(frozen=True)
 class Annotated:
-    """One image to look at. `stated_size` is the (height, width) its annotation refers to, where that is known."""
+    """One image to look at. `stated_size` is the (height, width) its annotation refers to, where that is known, `fault`
+    what is wrong with a record that cannot be read."""
 
     name: str
     image_bytes: bytes
     instances: tuple[Instance, ...]
     stated_size: tuple[int, int] | None = None
+    fault: str = ""
 
 
 def lint_records(readers: Sequence[Reader], text: TextConfig | None = None, track: Track = untracked) -> Findings:
@@ -48,12 +50,12 @@ def lint_records(readers: Sequence[Reader], text: TextConfig | None = None, trac
 
 
 def _read_record(reader: Reader, index: int) -> Annotated:
-    """A record; a damaged one as an image without bytes, which cannot be read."""
+    """A record; of a damaged one what is wrong with it."""
     path = f"{reader.path.parent.name}/{reader.path.name}"
     try:
         record = reader[index]
-    except DamagedRecordError:
-        return Annotated(f"{path}: record {index}", b"", ())
+    except DamagedRecordError as error:
+        return Annotated(f"{path}: record {index}", b"", (), fault=str(error))
     return Annotated(f"{path}: {record.name}", record.image_bytes, record.instances)
 
 
@@ -79,6 +81,9 @@ def lint_images(images: Iterable[Annotated], text: TextConfig | None = None) -> 
     charset = Charset(text.characters) if text else None
     first_of: dict[bytes, str] = {}
     for image in images:
+        if image.fault:
+            findings["cannot be read"].append(image.fault)
+            continue
         try:
             size = upright_size(image.image_bytes, image.name)
         except ImageError as error:

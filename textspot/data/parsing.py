@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 from xml.etree import ElementTree
 
+from textspot.extras import MissingExtraError
+
 MAX_COMPLAINTS_SHOWN = 20
 
 Point = tuple[float, float]
@@ -76,7 +78,7 @@ def load_mat(raw: bytes, source: str, names: Sequence[str]) -> dict[str, Any]:
     try:
         from scipy.io import loadmat
     except ImportError as error:
-        raise ImportError(f"{source}: .mat files are read with scipy: pip install scipy, or textspot[mat]") from error
+        raise MissingExtraError(f"{source}: .mat files are read with scipy: pip install 'textspot[mat]'") from error
     try:
         values = loadmat(io.BytesIO(raw), variable_names=names)
     except Exception as error:  # on damaged bytes this reader raises anything, an UnboundLocalError too

@@ -228,14 +228,15 @@ class ModelConfig:
     Args:
         backbone: shared convolutions. `slim_resnet` is made for CPUs and int8; `resnet18`, `resnet34`, `resnet50` and
             `vgg16_bn` are torchvision's; `vit` is a small plain transformer.
-        neck: merging of their maps.
-        roi: how a region becomes a patch. `stretched` regions fill all columns of it; `proportional` ones, as in Sui
-            et al. 2018, as many as their shape asks for.
-        recognizer: how a patch becomes text. Along the line look convolutions in `fcr`, and in `crnn` bidirectional
+        neck: part that merges their maps.
+        roi: part that makes a patch of a region. `stretched` regions fill all columns of it; `proportional` ones, as in
+            Sui et al. 2018, as many as their shape asks for.
+        recognizer: part that reads a patch. Along the line look convolutions in `fcr`, and in `crnn` bidirectional
             LSTMs of as many parameters.
-        detector: how regions are found. `ribbon` finds oriented and curved words in one stage; `rfcn` finds horizontal
-            boxes in two, as Sui et al. 2018 do.
-        refinement: what becomes of a region before it is read. With `patch` a second look moves its ribbon.
+        detector: part that finds regions. `ribbon` finds oriented and curved words in one stage; `rfcn` finds
+            horizontal boxes in two, as Sui et al. 2018 do.
+        refinement: part that corrects a region before it is read. `patch` moves its ribbon after a second look; `none`
+            leaves it.
         shared: detector and recogniser share backbone and neck; if not, each has its own, as two networks trained side
             by side.
     """

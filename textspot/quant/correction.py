@@ -22,13 +22,13 @@ class CorrectionConfig:
     """How the weight error is corrected.
 
     Args:
-        kind: `none`, or in which of the `METRICS` a rank is best: `unwhitened` takes the error as it is (LoRC, Yao et
-            al. 2023), `diagonal` weighs it by the mean |x| of each input (L2QER, arXiv 2402.02446), `whitened` by the
-            Cholesky factor of X X^T (ASER, arXiv 2411.07762).
-        rank: the most, per group of a convolution.
-        alpha: if not 0, the rank is the smallest whose singular values add up to this share of all (ASER's rule; that
-            the share is of their sum is our reading).
-        budget: the most the correction may cost, as a share of the layer's own multiplications (ours: of a narrow
+        kind: `none`, or the one of the `METRICS` in which a rank is best: `unwhitened` takes the error as it is (LoRC,
+            Yao et al. 2023), `diagonal` weighs it by the mean |x| of each input (L2QER, arXiv 2402.02446), `whitened`
+            by the Cholesky factor of X X^T (ASER, arXiv 2411.07762).
+        rank: greatest rank, per group of a convolution.
+        alpha: share of the sum of all singular values that the chosen ones reach, which sets the rank; 0 takes
+            `rank` (ASER's rule; that the share is of their sum is our reading).
+        budget: greatest cost of the correction, as a share of the layer's own multiplications (ours: of a narrow
             layer a fixed rank is a large part).
     """
 

@@ -20,9 +20,9 @@ class SmoothingConfig:
     Args:
         kind: `none`; `smoothquant` balances the extremes of inputs and weights; `aser` divides the outlier channels
             down to the smallest of them and leaves their weights to the error correction; or another of `SMOOTHINGS`.
-        alpha: of SmoothQuant, how much of the difficulty moves into the weights.
-        outlier_share: of ASER, the most input channels that may be outliers, as a share (at least one); how many of
-            these, none included, is chosen per layer by the error of its output.
+        alpha: share of the difficulty that SmoothQuant moves into the weights.
+        outlier_share: largest share of the input channels that ASER may take as outliers (at least one
+            channel); the number, none included, is chosen per layer by the error of its output.
     """
 
     kind: str = "none"

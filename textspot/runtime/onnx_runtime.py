@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from textspot.extras import MissingExtraError
 from textspot.model_card import CheckpointError
 from textspot.runtime.protocol import OUTPUTS, Precision, Regions, graph_inputs, split_batch
 
@@ -22,7 +23,7 @@ class OnnxRuntime:
         try:
             import onnxruntime
         except ImportError as error:
-            raise ValueError("ONNX Runtime is not installed: pip install onnxruntime") from error
+            raise MissingExtraError("ONNX Runtime is not installed: pip install onnxruntime") from error
         if precision != "float32":
             raise ValueError(f"precision is {precision!r}, expected float32 with ONNX Runtime; OpenVINO has bf16 too")
         options = onnxruntime.SessionOptions()
