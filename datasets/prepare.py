@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from jsonargparse import ArgumentParser
 
-from textspot.data.build import build_dataset, damaged_records
+from textspot.data.build import build_dataset
 from textspot.data.card import load_card
 from textspot.data.contact_sheet import contact_sheet, fit_sample
 from textspot.data.crop_lmdb import CropReader, crops_to_records, cut_crops
@@ -27,6 +27,7 @@ from textspot.data.lint import describe, lint_files, lint_records
 from textspot.data.lmdb_records import Reader
 from textspot.data.source import read_source
 from textspot.data.survey import count_characters, survey
+from textspot.data.verification import verify_dataset
 from textspot.progress import track
 from textspot.text.charset import Case
 from textspot.visualize import draw_sample
@@ -162,15 +163,15 @@ def import_crops(path: Path, out: Path, overwrite: bool = False) -> None:
 
 
 def verify(path: Path) -> None:
-    """Read, check and decode every record.
+    """Hold the file against its checksum, and read, check and decode every record.
 
     Args:
         path: the folder of one LMDB.
     """
-    reader = Reader(path)
-    if damaged := damaged_records(reader, track):
-        raise ValueError("\n".join([*damaged, f"{len(damaged)} of {len(reader)} records are damaged: build it again"]))
-    print(f"{path}: all {len(reader)} records are as they were written")
+    complaints, looked_at = verify_dataset(path)
+    if complaints:
+        raise ValueError("\n".join(complaints))
+    print(f"{path}: {looked_at}")
 
 
 def main() -> None:
