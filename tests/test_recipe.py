@@ -216,6 +216,20 @@ def test_later_files_and_options_override_earlier_ones(tmp_path):
     assert recipe.data.train[0].path == "data/train"
 
 
+def test_a_later_file_that_chooses_a_kind_replaces_what_earlier_ones_say_of_others(tmp_path, capsys):
+    recognizer = {"kind": "crnn", "crnn": {"context_layers": 1}}
+    first = write_recipe(tmp_path, "first.yaml", LEAST | {"model": {"recognizer": recognizer}})
+    second = write_recipe(tmp_path, "second.yaml", {"model": {"recognizer": {"kind": "fcr"}}})
+    third = write_recipe(tmp_path, "third.yaml", {"model": {"recognizer": {"crnn": {"context_layers": 3}}}})
+    chosen = read_command_line(["--config", first, "--config", second]).model.recognizer
+    assert chosen == ModelConfig().recognizer
+    chosen = read_command_line(["--config", first, "--config", third]).model.recognizer
+    assert (chosen.kind, chosen.settings.context_layers) == ("crnn", 3)
+    with pytest.raises(SystemExit, match="2"):
+        read_command_line(["--config", first, "--config", second, "--config", third])
+    assert "crnn.context_layers is a setting of crnn, and model.recognizer.kind is fcr" in capsys.readouterr().err
+
+
 def test_a_wrong_option_ends_the_program_with_a_short_message(tmp_path, capsys):
     file = write_recipe(tmp_path, "recipe.yaml", LEAST)
     with pytest.raises(SystemExit, match="2"):
@@ -285,7 +299,8 @@ def test_the_sources_on_the_page_about_data_are_some():
     page = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
     (recipe,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
     data = recipe_from_dict(yaml.safe_load(recipe), "data.md").data
-    assert [source.weight for source in data.train] == [5, 3, 2]
+    assert [source.weight for source in data.train] == [5, 3, 2, 1, 1, 4]
+    assert data.train[5].mosaic.seed == 3
     assert data.train[2].stream.renderer.layout == "sheet"
     assert all(f"`{key.name}`" in page for key in dataclasses.fields(TransformConfig) if key.name != "border")
 

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from textspot import file_checksum
 from textspot.atomic_file import write_atomically
 from textspot.model_card import ANOTHER_VERSION, MODEL_FILE, CheckpointError, ModelCard
 from textspot.models.spotting_network import SpottingNetwork
@@ -33,7 +34,12 @@ def save_model(path: Path, tensors: dict[str, torch.Tensor], card: ModelCard, ha
     """
     kept = {name: tensor.half() if half and _is_weight(name, tensor) else tensor for name, tensor in tensors.items()}
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
-    write_atomically(path, lambda temporary: save_file(contiguous, temporary, card.to_metadata()))
+
+    def write(temporary: Path) -> None:
+        save_file(contiguous, temporary, card.to_metadata())
+        file_checksum.seal(temporary)
+
+    write_atomically(path, write)
 
 
 def _is_weight(name: str, tensor: torch.Tensor) -> bool:
@@ -89,7 +95,12 @@ def load_mean(paths: Sequence[Path]) -> tuple[SpottingNetwork, ModelCard]:
 
 def save_quantized(path: Path, network: nn.Module, card: ModelCard) -> None:
     """Write a frozen quantised spotting network, its weights packed at their bits, and its card."""
-    write_atomically(path, lambda temporary: quant_storage.save(network, temporary, card.to_metadata()))
+
+    def write(temporary: Path) -> None:
+        quant_storage.save(network, temporary, card.to_metadata())
+        file_checksum.seal(temporary)
+
+    write_atomically(path, write)
 
 
 def _load_quantized(path: Path, network: SpottingNetwork) -> SpottingNetwork:
@@ -108,12 +119,22 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
         raise CheckpointError(f"{path}: no such file; expected the {MODEL_FILE} of a training run")
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            metadata = file.metadata() or {}
+            file_checksum.check(path, sealed="checksum" in metadata)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}: copy it again, or take an earlier one") from error
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path}: cut short, or not a safetensors file ({error}); expected the {MODEL_FILE} of a training run, "
             "copied completely"
         ) from error
+    if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
+        raise CheckpointError(
+            f"{path}: {broken[0]} and {len(broken) - 1} more tensors hold values that are not finite: such weights "
+            "find nothing; take an earlier checkpoint, and train with a lower learning rate"
+        )
+    return tensors, metadata
 
 
 def load_weights(network: SpottingNetwork, tensors: dict[str, torch.Tensor], source: str) -> None:

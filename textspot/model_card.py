@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
+from textspot.file_checksum import BLANK
 from textspot.postprocess import PostprocessConfig
 from textspot.preprocess import PreprocessConfig
 from textspot.text.charset import Charset, TextConfig
@@ -63,8 +64,9 @@ class ModelCard:
         return config(**values)
 
     def to_metadata(self) -> dict[str, str]:
-        """As the strings by name that file formats keep beside weights."""
-        return {"format": FORMAT} | {key: json.dumps(getattr(self, key)) for key in KEYS}
+        """As the strings by name that file formats keep beside weights, with room for a checksum, which `seal` of
+        `file_checksum` fills in."""
+        return {"format": FORMAT, "checksum": BLANK} | {key: json.dumps(getattr(self, key)) for key in KEYS}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], source: str) -> "ModelCard":

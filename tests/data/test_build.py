@@ -281,6 +281,7 @@ def test_overwrite(source: Path) -> None:
     with pytest.raises(FileExistsError, match="out/train: exists already"):
         build(card(), source)
     (source / "images" / "1.png").unlink()
+    (source / "gts" / "gt_1.txt").unlink()
     (report,) = build_dataset(card(), source, source.parent / "out", overwrite=True)
     assert report.meta.count == 2
 

@@ -26,7 +26,7 @@ import numpy as np
 from textspot.benchmark.peer import Peer
 from textspot.cli.command import run_command, say
 from textspot.cli.options import Verb
-from textspot.data.build import build_dataset, damaged_records
+from textspot.data.build import build_dataset
 from textspot.data.card import load_card
 from textspot.data.contact_sheet import contact_sheet, fit_sample
 from textspot.data.crop_lmdb import CropReader, crops_to_records, cut_crops
@@ -35,6 +35,7 @@ from textspot.data.lmdb_records import Reader
 from textspot.data.pseudo_label import describe_teacher, label_words, measure_teacher
 from textspot.data.source import read_source
 from textspot.data.survey import count_characters, survey
+from textspot.data.verification import verify_dataset
 from textspot.inference.spotter import find_weights
 from textspot.model_card import ModelCard
 from textspot.progress import track
@@ -262,15 +263,15 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
 
 
 def verify(path: Path) -> None:
-    """Read, check and decode every record.
+    """Check the file by its checksum, and read, check and decode every record.
 
     Args:
         path: folder of one LMDB.
     """
-    reader = Reader(path)
-    if damaged := damaged_records(reader, track):
-        raise ValueError("\n".join([*damaged, f"{len(damaged)} of {len(reader)} records are damaged: build it again"]))
-    print(f"{path}: all {len(reader)} records are as they were written")
+    complaints, looked_at = verify_dataset(path)
+    if complaints:
+        raise ValueError("\n".join(complaints))
+    print(f"{path}: {looked_at}")
 
 
 def cards() -> None:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 from xml.etree import ElementTree
@@ -10,6 +9,7 @@ from xml.etree import ElementTree
 from textspot.extras import MissingExtraError
 
 MAX_COMPLAINTS_SHOWN = 20
+MAX_COMPLAINT_LENGTH = 400  # characters of one complaint that are shown; a bad line may be a whole file
 
 Point = tuple[float, float]
 Item = TypeVar("Item")
@@ -23,10 +23,18 @@ class AnnotationError(ValueError):
 
     def __init__(self, complaints: Sequence[str]):
         self.complaints = list(complaints)
-        shown = self.complaints[:MAX_COMPLAINTS_SHOWN]
+        shown = [shorten(complaint) for complaint in self.complaints[:MAX_COMPLAINTS_SHOWN]]
         if len(self.complaints) > len(shown):
             shown.append(f"... and {len(self.complaints) - len(shown)} more")
         super().__init__("\n".join(shown))
+
+
+def shorten(words: str) -> str:
+    """Words without what stands in the middle of too many."""
+    if len(words) <= MAX_COMPLAINT_LENGTH:
+        return words
+    half = MAX_COMPLAINT_LENGTH // 2
+    return f"{words[:half]} ... {len(words) - 2 * half} characters ... {words[-half:]}"
 
 
 def decode_text(raw: bytes, source: str) -> str:
@@ -41,12 +49,24 @@ def decode_text(raw: bytes, source: str) -> str:
 
 def load_json(raw: bytes, source: str) -> Any:
     """The value of a JSON file; what is not JSON is an `AnnotationError` that names the line."""
+    text = decode_text(raw, source)
     try:
-        return json.loads(decode_text(raw, source))
+        return parse_json(text)
     except json.JSONDecodeError as error:
         raise AnnotationError([f"{source}: line {error.lineno}: not JSON ({error.msg})"]) from error
-    except ValueError as error:  # a number of thousands of digits
-        raise AnnotationError([f"{source}: not JSON ({error})"]) from error
+    except ValueError as error:
+        raise AnnotationError([f"{source}: {error}"]) from error
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text; a JSONDecodeError for what is none, a ValueError for what goes beyond Python's
+    limits."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; brackets in brackets
+        raise ValueError(f"not JSON that can be read ({error})") from error
 
 
 def load_xml(raw: bytes, source: str) -> ElementTree.Element:
@@ -117,7 +137,7 @@ def parse_each(items: Iterable[tuple[str, Item]], parse: Callable[[Item], Parsed
             parsed.append(parse(item))
         except AnnotationError as error:
             complaints += [f"{place}: {complaint}" for complaint in error.complaints]
-        except (ValueError, OverflowError) as error:  # a number of hundreds of digits fits no float
+        except (ValueError, OverflowError, RecursionError) as error:  # a number of hundreds of digits fits no float
             complaints.append(f"{place}: {error}")
     if complaints:
         raise AnnotationError(complaints)
@@ -168,7 +188,7 @@ def unquote(transcript: str) -> str:
 
     Source: rrc_evaluation_funcs.py of the Robust Reading Competition, get_tl_line_values.
     """
-    quoted = re.fullmatch(r'\s*"(.*)"\s*', transcript, flags=re.DOTALL)
-    if quoted is None:
+    stripped = transcript.strip()
+    if len(stripped) < 2 or not (stripped.startswith('"') and stripped.endswith('"')):
         return transcript
-    return quoted.group(1).replace("\\\\", "\\").replace('\\"', '"')
+    return stripped[1:-1].replace("\\\\", "\\").replace('\\"', '"')

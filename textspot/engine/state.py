@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from textspot import file_checksum
 from textspot.atomic_file import write_atomically
 from textspot.checkpoint import CheckpointError
 from textspot.engine.schedule import parameter_groups
@@ -97,7 +98,12 @@ class TrainerState:
             "num_threads": torch.get_num_threads(),
             "world_size": world_size,
         }
-        write_atomically(path, lambda temporary: torch.save(values, temporary))
+
+        def write(temporary: Path) -> None:
+            torch.save(values, temporary)
+            file_checksum.seal_zip(temporary)
+
+        write_atomically(path, write)
 
     def restore(self, path: Path, recipe: Recipe, world_size: int = 1) -> list[str]:
         """Load what `save` wrote, in place. Returns warnings in words; a recipe of another network is an error."""
@@ -153,6 +159,7 @@ RESUMABLE_CHANGES = frozenset(
 
 def _load(path: Path) -> dict[str, Any]:
     try:
+        file_checksum.check_zip(path)
         values = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what torch raises on a damaged archive depends on where the damage is
         raise CheckpointError(

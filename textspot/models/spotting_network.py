@@ -264,6 +264,11 @@ class ModelConfig:
         if roi.width < 1 or roi.width % COLUMNS_PER_STEP:
             raise ValueError(f"{place}.width is {roi.width}, expected a multiple of {COLUMNS_PER_STEP}")
 
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """Default weights of the loss terms that the network itself has, by their names in the log."""
+        return {**DETECTORS[self.detector.kind].loss_weights, **REFINEMENTS[self.refinement.kind].loss_weights}
+
     def count_time_steps(self, ribbon: np.ndarray) -> int:
         """How many steps of the recogniser's time axis a ribbon (2, 4, 2) fills."""
         return -(-int(self.roi.settings.count_columns(torch.from_numpy(ribbon))) // COLUMNS_PER_STEP)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from textspot import file_checksum
 from textspot.model_card import CheckpointError, ModelCard
 from textspot.runtime.protocol import Precision, Runtime, count_cpus
 
@@ -48,6 +49,7 @@ def build_runtime(file: Path, config: RuntimeConfig) -> tuple[Runtime, ModelCard
         return _build_torch(file, config)
     if not file.is_file():
         raise CheckpointError(f"{file}: no such file; expected one that textspot export wrote")
+    _check_onnx(file)
     num_threads = config.num_threads or count_cpus()
     if name == "openvino":
         from textspot.runtime.openvino_runtime import OpenVinoRuntime
@@ -58,6 +60,13 @@ def build_runtime(file: Path, config: RuntimeConfig) -> tuple[Runtime, ModelCard
 
     onnx = OnnxRuntime(file, config.device, config.precision, num_threads)
     return onnx, ModelCard.from_metadata(onnx.metadata, str(file))
+
+
+def _check_onnx(file: Path) -> None:
+    try:
+        file_checksum.check(file)
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{file}: {error}: export or copy it again") from error
 
 
 def _build_torch(file: Path, config: RuntimeConfig) -> tuple[Runtime, ModelCard]:

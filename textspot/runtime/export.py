@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from textspot import file_checksum
 from textspot.checkpoint import write_atomically
 from textspot.model_card import ModelCard
 from textspot.models.spotting_network import SpottingNetwork
@@ -61,7 +62,8 @@ def trace(network: SpottingNetwork) -> torch.export.ExportedProgram:
 def export_program(network: SpottingNetwork, card: ModelCard, path: Path) -> None:
     """Write what `torch.export.load` reads, a `.pt2`; the card is its extra file `metadata.json`."""
     archive = io.BytesIO()  # given a path, torch insists on its suffix
-    torch.export.save(trace(network), archive, extra_files={"metadata.json": json.dumps(card.to_metadata())})
+    metadata = {key: value for key, value in card.to_metadata().items() if key != "checksum"}  # its zip has its own
+    torch.export.save(trace(network), archive, extra_files={"metadata.json": json.dumps(metadata)})
     write_atomically(path, lambda temporary: temporary.write_bytes(archive.getvalue()))
 
 
@@ -81,6 +83,7 @@ def export_onnx(network: SpottingNetwork, card: ModelCard, path: Path, half: boo
             store_integers(temporary)
         if half:
             store_half(temporary)
+        file_checksum.seal(temporary)
 
     write_atomically(path, write)
 
