@@ -17,10 +17,11 @@ PAGE = (ROOT / "docs" / "your_own_data.md").read_text(encoding="utf-8")
 TINY = """
 data: {image_size: [64, 96], num_workers: 0}
 model:
-  backbone: {widths: [8, 16, 24, 32], blocks: [1, 1, 1, 1]}
+  backbone: {slim_resnet: {widths: [8, 16, 24, 32], blocks: [1, 1, 1, 1]}}
   neck: {channels: 16}
-  roi: {width: 32}
-  recognizer: {widths: [16, 16, 24, 32], context_layers: 1, blocks: [0, 0, 0], context_blocks: 0}
+  roi: {stretched: {width: 32}}
+  recognizer:
+    fcr: {widths: [16, 16, 24, 32], context_layers: 1, blocks: [0, 0, 0], context_blocks: 0}
 train: {steps: 3, batch_size: 2, warmup_steps: 1, evaluate_every: 3}
 """
 FEWER_DRAWN = {"num_images: 3000": "num_images: 4", "height: 512": "height: 64", "width: 512": "width: 96"}

@@ -85,7 +85,7 @@ def info(path: Path, time_steps: int = 32) -> None:
 
     Args:
         path: folder of one LMDB.
-        time_steps: length of the reader's time axis, which texts have to fit into; half of `model.roi.width`.
+        time_steps: length of the reader's time axis, which texts have to fit into; half of `model.roi.stretched.width`.
     """
     reader = Reader(path)
     meta = reader.meta
