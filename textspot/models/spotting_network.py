@@ -231,8 +231,8 @@ class ModelConfig:
         neck: part that merges their maps.
         roi: part that makes a patch of a region. `stretched` regions fill all columns of it; `proportional` ones, as in
             Sui et al. 2018, as many as their shape asks for.
-        recognizer: part that reads a patch. Along the line look convolutions in `fcr`, and in `crnn` bidirectional
-            LSTMs of as many parameters.
+        recognizer: part that reads a patch. `fcr` looks along the line by convolutions, `crnn` by bidirectional LSTMs of
+            as many parameters.
         detector: part that finds regions. `ribbon` finds oriented and curved words in one stage; `rfcn` finds
             horizontal boxes in two, as Sui et al. 2018 do.
         refinement: part that corrects a region before it is read. `patch` moves its ribbon after a second look; `none`
