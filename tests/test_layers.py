@@ -18,10 +18,11 @@ LEVELS = {
     0: (
         *("__version__", "structures", "geometry", "text", "progress", "extras", "shipped_files", "option_help"),
         *("image_decoding", "image_process", "image_files", "image_folders", "image_pages", "downloads"),
+        *("atomic_file", "schedule", "older_recipes"),
     ),
     1: ("batch", "device"),
     2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant"),
-    3: ("recipe", "model_card", "checkpoint"),
+    3: ("recipe", "recipe_parser", "model_card", "checkpoint"),
     4: ("runtime",),
     5: ("inference",),
     6: ("engine", "benchmark"),
@@ -29,7 +30,11 @@ LEVELS = {
     8: ("cli",),
     9: ("__main__",),
 }
-NEIGHBOURS = {("checkpoint", "recipe"), ("checkpoint", "model_card")}  # a checkpoint holds them
+NEIGHBOURS = {  # a checkpoint holds the other two
+    ("checkpoint", "recipe"),
+    ("checkpoint", "model_card"),
+    ("recipe", "recipe_parser"),
+}
 # Each knows those before it.
 IMAGES = ("extras", "image_decoding", "image_process", "image_files", "image_pages", "image_folders")
 NEIGHBOURS |= {(room, other) for number, room in enumerate(IMAGES) for other in IMAGES[:number]}

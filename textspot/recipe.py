@@ -3,27 +3,22 @@
 import dataclasses
 import json
 import sys
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
-import docstring_parser
 from jsonargparse import ArgumentError, ArgumentParser
 
-from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream
-from textspot.data.mixture import SampleSource
-from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
-from textspot.data.synthetic.renderer import RendererConfig
-from textspot.data.synthetic.words import WordConfig
-from textspot.data.targets import LABELERS, OFFSET_UNIT, STRIDE
-from textspot.losses import LossConfig
-from textspot.models.spotting_network import ModelConfig, SpottingNetwork, build_network
-from textspot.option_help import OptionHelp, hide_group_files
+from textspot.data.dataset import DataConfig, TrainingStream
+from textspot.data.mixture import TrainingSource
+from textspot.losses import READER_TERM
+from textspot.models.spotting_network import DETECTORS, PARTS, REFINEMENTS, ModelConfig, SpottingNetwork, build_network
+from textspot.older_recipes import modernize
 from textspot.postprocess import PostprocessConfig
 from textspot.preprocess import PreprocessConfig
-from textspot.shipped_files import find_recipe, shipped_recipes
+from textspot.recipe_parser import DESCRIPTION, build_parser, instantiate
+from textspot.shipped_files import find_recipe
 from textspot.text.charset import Charset, TextConfig
 
 AnyRecipe = TypeVar("AnyRecipe", "Recipe", "NetworkRecipe")
@@ -56,6 +51,7 @@ class TrainConfig:
         backbone_learning_rate: the learning rate of the backbone, as a share of that of the rest.
         predicted_regions: share of the words that are read in training where the network detects them, if it does, and
             not where they are annotated.
+        unrefined_regions: share of the words that are read in training without the refinement.
         predicted_regions_from: the step at which that begins.
         num_threads: CPU threads of the training process; 0 leaves it to torch. Exact resume needs the same number.
         log_every: steps between two lines of the log.
@@ -84,6 +80,7 @@ class TrainConfig:
     backbone_learning_rate: float = 1.0
     predicted_regions: float = 0.0
     predicted_regions_from: int = 0
+    unrefined_regions: float = 0.25
     num_threads: int = 0
     log_every: int = 10
     evaluate_every: int = 500
@@ -97,6 +94,8 @@ class TrainConfig:
                 raise ValueError(f"train.{name} is {getattr(self, name)}, expected at least 0")
         if not 0 <= self.predicted_regions <= 1:
             raise ValueError(f"train.predicted_regions is {self.predicted_regions}, expected a share in [0, 1]")
+        if self.predicted_regions_from and not self.predicted_regions:
+            raise ValueError("train.predicted_regions_from says when that begins: set train.predicted_regions too")
         for name in ("reinitialize", "freeze_statistics"):
             if getattr(self, name) and self.init_from is None:
                 raise ValueError(f"train.{name} says what becomes of given weights: set train.init_from too")
@@ -123,7 +122,8 @@ class Recipe:
         seed: seed of everything random.
         text: charset and normalisation.
         model: the network.
-        loss: weights of the loss terms.
+        loss: weight of a loss term, by its name in the log. A term whose weight is 0 trains nothing and is absent from
+            the log.
         preprocess: way from an image to the network's input.
         postprocess: way from the network's output to text instances.
         train: the loop.
@@ -134,7 +134,7 @@ class Recipe:
     seed: int = 0
     text: TextConfig = field(default_factory=TextConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
+    loss: dict[str, float] = field(default_factory=dict)
     preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
     postprocess: PostprocessConfig = field(default_factory=PostprocessConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -144,10 +144,21 @@ class Recipe:
             raise ValueError(f"seed is {self.seed}, expected at least 0")
         if self.model.shared and "reading_trunk" in self.train.reinitialize:
             raise ValueError("train.reinitialize names reading_trunk, which a network with model.shared: true has not")
+        detector, refinement = self.model.detector.kind, self.model.refinement.kind
+        weights = {**DETECTORS[detector].loss_weights, **REFINEMENTS[refinement].loss_weights, READER_TERM: 1.0}
+        unknown = [f"loss.{term}" for term in self.loss if term not in weights]
+        if unknown:
+            raise ValueError(
+                f"{', '.join(unknown)} weighs a term that there is not with model.detector.kind: {detector} and "
+                f"model.refinement.kind: {refinement}, expected one of {', '.join(weights)}"
+            )
+        object.__setattr__(self, "loss", weights | self.loss)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain lists, numbers and strings, for a YAML file or a checkpoint."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        values = dataclasses.asdict(self)
+        values["model"] |= {part: getattr(self.model, part).to_dict() for part in PARTS}
+        return json.loads(json.dumps(values))
 
 
 @dataclass(frozen=True)
@@ -176,15 +187,13 @@ def build_spotting_network(recipe: Recipe | NetworkRecipe, pretrained: bool = Fa
     return build_network(
         recipe.model,
         num_classes=build_charset(recipe).num_classes,
-        stride=STRIDE,
-        offset_unit=OFFSET_UNIT,
         mean=recipe.preprocess.mean,
         std=recipe.preprocess.std,
         pretrained=pretrained,
     )
 
 
-def build_training_stream(recipe: Recipe, sources: Sequence[SampleSource | DrawnStream]) -> TrainingStream:
+def build_training_stream(recipe: Recipe, sources: Sequence[TrainingSource]) -> TrainingStream:
     """The examples of the recipe, made of the samples of its training sources."""
     return TrainingStream(
         sources,
@@ -193,11 +202,8 @@ def build_training_stream(recipe: Recipe, sources: Sequence[SampleSource | Drawn
         recipe.seed,
         recipe.preprocess.max_side,
         recipe.model.count_time_steps,
-        LABELERS[recipe.model.detector.kind],
+        DETECTORS[recipe.model.detector.kind].build_labeler(recipe.model.detector.settings),
     )
-
-
-DESCRIPTION = "The recipe of a joint text spotter: a YAML file, and any key of it as an option."
 
 
 def read_command_line(
@@ -210,7 +216,7 @@ def read_command_line(
     file it stands in. `prog` and `description` are what the help says of the program.
     """
     arguments = find_recipes(sys.argv[1:] if arguments is None else arguments)
-    parser = _recipe_parser(prog, description)
+    parser = build_parser(Recipe, prog, description)
     try:
         return _parse(parser, arguments)
     except (ArgumentError, ValueError) as error:
@@ -233,44 +239,7 @@ def find_recipes(arguments: Sequence[str]) -> list[str]:
 
 
 def _parse(parser: ArgumentParser, arguments: list[str]) -> Recipe:
-    values = parser.parse_args(arguments)
-    values.pop("config", None)
-    return Recipe(**parser.instantiate(values).as_dict())
-
-
-def _recipe_parser(prog: str | None, description: str) -> ArgumentParser:
-    parser = ArgumentParser(
-        prog=prog,
-        description=description,
-        usage="%(prog)s --config FILE [--KEY VALUE ...]",  # of some hundred keys; --help lists them below
-        epilog=_explain_lists(),
-        formatter_class=OptionHelp,
-        exit_on_error=False,
-    )
-    what = f"YAML file of a recipe, or one of {', '.join(shipped_recipes())}; later files and options override it"
-    parser.add_argument("--config", action="config", help=what)
-    parser.add_class_arguments(Recipe, as_group=True)
-    hide_group_files(parser)
-    return parser
-
-
-def _explain_lists() -> str:
-    """The keys that stand below others in a YAML file and are no options: those of a source and of what it draws."""
-    lines = []
-    for config, place in (
-        (SourceConfig, "data.train[], data.validation"),
-        (DrawConfig, "draw"),
-        (StreamConfig, "stream"),
-        (RendererConfig, "draw.renderer, stream.renderer"),
-        (WordConfig, "draw.renderer.words, stream.renderer.words"),
-    ):
-        lines.append(f"keys of {place}:")
-        meanings = {p.arg_name: p.description or "" for p in docstring_parser.parse(config.__doc__ or "").params}
-        for key in dataclasses.fields(config):
-            lines += textwrap.wrap(
-                f"{key.name}: {meanings[key.name]}", 78, initial_indent="  ", subsequent_indent="    "
-            )
-    return "\n".join(lines)
+    return Recipe(**instantiate(parser, parser.parse_args(arguments), parser.parse_args(arguments, defaults=False)))
 
 
 _BASE_MISSING = "; a file that changes another recipe comes behind it, and its first line says behind which"
@@ -290,8 +259,8 @@ def _name_file(parser: ArgumentParser, arguments: list[str], message: str) -> st
 
 
 def recipe_from_dict(values: dict[str, Any], source: str) -> Recipe:
-    """The recipe of plain values; an unknown key, a wrong type or a value outside its choices is named with its
-    source."""
+    """The recipe of plain values, of an earlier version too; an unknown key, a wrong type or a value outside its
+    choices is named with its source."""
     return _from_dict(Recipe, values, source)
 
 
@@ -303,9 +272,9 @@ def network_recipe_from_dict(values: dict[str, Any], source: str) -> NetworkReci
 
 
 def _from_dict(config: type[AnyRecipe], values: dict[str, Any], source: str) -> AnyRecipe:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(config, "recipe")
+    parser, values = build_parser(config), modernize(values)
     try:
-        return parser.instantiate(parser.parse_object({"recipe": values})).recipe
+        given = parser.parse_object(values, defaults=False)
+        return config(**instantiate(parser, parser.parse_object(values), given))
     except (ArgumentError, ValueError) as error:
         raise ValueError(f"{source}: {error}") from error

@@ -17,11 +17,12 @@ import numpy as np
 from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 
 import textspot
+from textspot.atomic_file import write_text
 from textspot.cli.command import run_command
 from textspot.cli.options import Verb
 from textspot.image_files import read_image
 from textspot.metrics import PROTOCOLS, Scores, score_files
-from textspot.metrics.error_page import build_report, find_images, write_report
+from textspot.metrics.error_page import build_report, find_images
 from textspot.metrics.protocols import AnyLexicon
 from textspot.progress import track
 from textspot.runtime.build import RuntimeName
@@ -228,7 +229,7 @@ def evaluate(options: EvaluateOptions) -> int:
         scores, images = score(options, spotter)
         print_figures(scores)
         if options.report:
-            write_report(options.report, build_report(scores, images, options.report_width))
+            write_text(options.report, build_report(scores, images, options.report_width))
         figures = scores.to_dict()
     if spotter:
         figures["language"] = spotter.language.name if spotter.language else "none"

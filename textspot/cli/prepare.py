@@ -8,11 +8,14 @@
   textspot prepare verify data/icdar2015/train
   textspot prepare export-crops data/icdar2015/train data/icdar2015_words
   textspot prepare import-crops MJSynth data/mjsynth
+  textspot prepare pseudo-label --path data/mlt17_boxes/train --out data/mlt17_read/train \\
+      --measured_on data/icdar2015/train --teacher "python docs/peers/rapidocr_peer.py --words"
 """
 
 import inspect
 import json
 import sys
+import tempfile
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +23,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from textspot.benchmark.peer import Peer
 from textspot.cli.command import run_command, say
 from textspot.cli.options import Verb
 from textspot.data.build import build_dataset, damaged_records
@@ -28,17 +32,20 @@ from textspot.data.contact_sheet import contact_sheet, fit_sample
 from textspot.data.crop_lmdb import CropReader, crops_to_records, cut_crops
 from textspot.data.lint import describe, lint_files, lint_records
 from textspot.data.lmdb_records import Reader
+from textspot.data.pseudo_label import describe_teacher, label_words, measure_teacher
 from textspot.data.source import read_source
 from textspot.data.survey import count_characters, survey
 from textspot.inference.spotter import find_weights
 from textspot.model_card import ModelCard
 from textspot.progress import track
 from textspot.shipped_files import find_card, shipped_cards
+from textspot.structures import Sample
 from textspot.text.charset import Case
 from textspot.visualize import draw_sample
 
 FEWEST_VALIDATION = 20  # images; of fewer, one word more or less moves the figures by points
 TILE = (480, 360)  # width and height in pixels of one picture of a preview
+WORD_TILE, SHEET_COLUMNS, SHEET_WORDS = (180, 44), 8, 160
 
 
 def build(card: Path, out: Path, source: Path | None = None, overwrite: bool = False) -> None:
@@ -135,8 +142,7 @@ def preview(
     samples = [fit_sample(reader.sample(index), *TILE) for index in chosen]
     pictures = [draw_sample(sample) if annotations else sample.image for sample in samples]
     sheet = contact_sheet(pictures, [sample.name for sample in samples], columns, TILE[0])
-    if not cv2.imwrite(str(out), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
-        raise OSError(f"{out}: cannot be written")
+    _write_picture(out, sheet)
     print(f"{out}: {len(samples)} of {len(reader)} images")
 
 
@@ -205,6 +211,54 @@ def import_crops(path: Path, out: Path, overwrite: bool = False) -> None:
     print(crops_to_records(CropReader(path), out, overwrite, track))
 
 
+def pseudo_label(
+    path: Path,
+    out: Path,
+    teacher: str,
+    measured_on: Path,
+    least_score: float = 0.95,
+    min_height: float = 8.0,
+    num_measured: int = 1000,
+    sheet: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Have another program read the words that have no transcript or are to be ignored; first measure how well it does.
+
+    Args:
+        path: folder of one LMDB.
+        out: folder of the LMDB to write; words the program is not sure of stay in it as they are.
+        teacher: command line of the program, which gets the pictures of single words; docs/benchmark.md describes how
+            it is asked (`--peer`).
+        measured_on: folder of an LMDB with words that were labelled by hand.
+        least_score: least score of a reading that becomes a label.
+        min_height: least height and width in pixels of the words that are asked about.
+        num_measured: approximate number of words on which the program is measured.
+        sheet: picture to write, of up to `SHEET_WORDS` of the labelled words with their labels.
+        overwrite: replace an LMDB that is there already.
+    """
+    reader = Reader(path)
+    with Peer(teacher) as peer, tempfile.TemporaryDirectory() as folder:
+        measured = measure_teacher(Reader(measured_on), peer, Path(folder), num_measured, min_height, track)
+        print(describe_teacher(measured))
+        labels = label_words(reader, peer, out, Path(folder), least_score, min_height, overwrite, track)
+    print(labels)
+    if sheet:
+        shown = labels.readings[:: max(1, len(labels.readings) // SHEET_WORDS)][:SHEET_WORDS]
+        _write_sheet(sheet, [reading.picture for reading in shown], [reading.text for reading in shown])
+
+
+def _write_sheet(path: Path, words: list[np.ndarray], texts: list[str]) -> None:
+    samples = [Sample(word, [], [], np.zeros(0, bool), text) for word, text in zip(words, texts, strict=True)]
+    pictures = [fit_sample(sample, *WORD_TILE).image for sample in samples]
+    _write_picture(path, contact_sheet(pictures, texts, SHEET_COLUMNS, WORD_TILE[0]))
+    print(f"{path}: {len(words)} words")
+
+
+def _write_picture(path: Path, picture: np.ndarray) -> None:
+    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
+        raise OSError(f"{path}: cannot be written")
+
+
 def verify(path: Path) -> None:
     """Read, check and decode every record.
 
@@ -223,6 +277,7 @@ def cards() -> None:
         print(f"{name:16} {file.parent}")
 
 
+ALL_NAMED = ("build", "pseudo-label")  # whose options all have a name
 COMMANDS: dict[str, Callable[..., None]] = {
     "build": build,
     "info": info,
@@ -232,6 +287,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "verify": verify,
     "export-crops": export_crops,
     "import-crops": import_crops,
+    "pseudo-label": pseudo_label,
     "cards": cards,
 }
 
@@ -249,10 +305,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build_verb(name: str) -> Verb:
-    """One of the commands as a verb; what it must have stands without a flag, but in `build`."""
+    """One of the commands as a verb; what it must have stands without a flag, but in `ALL_NAMED`."""
     command = COMMANDS[name]
     parameters = inspect.signature(command).parameters.values()
-    needed = [one.name for one in parameters if one.default is inspect.Parameter.empty and name != "build"]
+    needed = [one.name for one in parameters if one.default is inspect.Parameter.empty and name not in ALL_NAMED]
     return Verb(f"prepare {name}", command, first_line(command), positional=tuple(needed))
 
 

@@ -21,8 +21,9 @@ from typing import Literal
 import numpy as np
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
+from textspot.atomic_file import write_text
 from textspot.benchmark.machine import memory_bytes
-from textspot.checkpoint import load_model, write_atomically
+from textspot.checkpoint import load_model
 from textspot.cli.command import run_command, say
 from textspot.cli.options import Verb
 from textspot.compression.calibration_images import DataFreeConfig, make_calibration_images
@@ -122,7 +123,7 @@ def quantize(options: QuantizeOptions) -> int:
     parts.append(examine_losses(options, comparison, variants))
     page = "\n\n".join(filter(None, parts))
     print(page)
-    write_atomically(options.out / "quantized.md", lambda file: file.write_text(page + "\n", encoding="utf-8"))
+    write_text(options.out / "quantized.md", page + "\n")
     last = comparison.file(variants[-1].name, ".onnx")
     print(f"\nread a photograph with it:\n  textspot infer --weights {last} YOUR_PHOTO.jpg")
     return 0

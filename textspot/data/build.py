@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from textspot.data.annotation import repair_polygons
+from textspot.data.annotation import repair_polygons, tighten_quads
 from textspot.data.card import Card, Counts
 from textspot.data.lmdb_records import DamagedRecordError, Meta, Reader, Writer
 from textspot.data.parsing import MAX_COMPLAINTS_SHOWN, AnnotationError
@@ -66,11 +66,19 @@ def _build_from_files(card: Card, source: Path, out: Path, overwrite: bool, trac
     writers = {name: Writer(out / name, dataclasses.asdict(card), overwrite) for name in present}
     annotated = read_source(card, source)
     return [
-        _write_split(name, writer, annotated[name], present[name].counts, track) for name, writer in writers.items()
+        _write_split(name, writer, annotated[name], present[name].counts, card.margin, track)
+        for name, writer in writers.items()
     ]
 
 
-def _write_split(split: str, writer: Writer, source: SourceSplit, expected: Counts | None, track: Track) -> BuildReport:
+def _write_split(
+    split: str,
+    writer: Writer,
+    source: SourceSplit,
+    expected: Counts | None,
+    margin: tuple[float, float],
+    track: Track,
+) -> BuildReport:
     remedies: Counter[str] = Counter(source.left_out)
     complaints: list[str] = []
     warnings = _compare_counts(source.images, expected) if expected else []
@@ -86,7 +94,7 @@ def _write_split(split: str, writer: Writer, source: SourceSplit, expected: Coun
                 warnings.append(f"{image.name}: {explain_size(image.size, (height, width))}")
             instances, applied = repair_polygons(image.instances, (height, width))
             remedies += applied
-            writer.add(image.name, encoded, instances)
+            writer.add(image.name, encoded, tighten_quads(instances, margin) if any(margin) else instances)
         if complaints:
             raise AnnotationError(complaints)
     return BuildReport(split, writer.path, Reader(writer.path).meta, dict(remedies), warnings)

@@ -89,6 +89,8 @@ class Card:
         splits: its parts, each of which becomes one LMDB.
         draw: instead of format and splits, the parts of a data set that is drawn, not read from files.
         quirks: what surprises in its files.
+        margin: what its quads leave free around the letters, above and below and at both ends, in shares of their
+            height; it is taken off, or added if below 0, so that those of all data sets fit alike.
     """
 
     name: str
@@ -99,10 +101,15 @@ class Card:
     splits: dict[str, Split] = field(default_factory=dict)
     draw: dict[str, DrawConfig] = field(default_factory=dict)
     quirks: list[str] = field(default_factory=list)
+    margin: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         if bool(self.splits) == bool(self.draw):
             raise ValueError("expected parts under one of `splits` (read from files) and `draw` (drawn)")
+        if any(self.margin) and (self.draw or self.geometry == "polygon"):
+            raise ValueError("a margin can be taken off boxes and quads that are read from files only")
+        if not all(-0.5 < share < 0.5 for share in self.margin):
+            raise ValueError(f"margin is {list(self.margin)}, expected two shares between -0.5 and 0.5")
         if self.draw:
             return
         for name, split in self.splits.items():

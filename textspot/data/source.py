@@ -1,7 +1,7 @@
 """The files of a data set as their annotations describe them, before anything is decoded or repaired."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
@@ -9,6 +9,7 @@ from textspot.data.annotation import AnnotatedImage, Instance
 from textspot.data.card import Card, Split
 from textspot.data.formats import PER_DATASET, PER_IMAGE
 from textspot.data.parsing import AnnotationError
+from textspot.image_files import ImageError, upright_size
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,23 @@ def _read_per_dataset(
         elif name in annotated:
             complaints.append(f"{file.name}: the image {name} has more than one entry")
         else:
-            annotated[name] = AnnotatedFile(source / name, name, image.instances, image.size)
+            annotated[name] = _locate(image, source / name, name, complaints)
     return SourceSplit(list(annotated.values()), dict(left_out))
+
+
+def _locate(image: AnnotatedImage, file: Path, name: str, complaints: list[str]) -> AnnotatedFile:
+    """The image with its file; polygons in shares of its size become pixels."""
+    instances = image.instances
+    if image.relative:
+        try:
+            height, width = upright_size(file.read_bytes(), name)
+            instances = tuple(
+                replace(instance, polygon=tuple((x * width, y * height) for x, y in instance.polygon))
+                for instance in instances
+            )
+        except ImageError as error:
+            complaints.append(str(error))
+    return AnnotatedFile(file, name, instances, image.size)
 
 
 def _parse_file(file: Path, chosen: str, complaints: list[str]) -> list[AnnotatedImage]:

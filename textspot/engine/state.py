@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from textspot.checkpoint import CheckpointError, write_atomically
+from textspot.atomic_file import write_atomically
+from textspot.checkpoint import CheckpointError
 from textspot.engine.schedule import parameter_groups
 from textspot.engine.transfer import take_over
 from textspot.models.spotting_network import SpottingNetwork
-from textspot.recipe import Recipe, build_spotting_network
+from textspot.recipe import Recipe, build_spotting_network, recipe_from_dict
 
 PROGRESS = ("step", "best", "threshold", "figures", "sums", "words", "damaged")  # the plain values of a TrainerState
 LONG_AVERAGED = 1_000_000  # updates after which the decay of `ramped_average` is the one it was given
@@ -101,7 +102,7 @@ class TrainerState:
     def restore(self, path: Path, recipe: Recipe, world_size: int = 1) -> list[str]:
         """Load what `save` wrote, in place. Returns warnings in words; a recipe of another network is an error."""
         values = _load(path)
-        changed = changed_keys(values["recipe"], recipe.to_dict())
+        changed = changed_keys(recipe_from_dict(values["recipe"], str(path)).to_dict(), recipe.to_dict())
         fixed = [key for key in changed if key not in RESUMABLE_CHANGES]
         if fixed:
             raise CheckpointError(

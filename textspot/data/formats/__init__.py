@@ -20,6 +20,7 @@ from textspot.data.formats import (
     synthtext,
     totaltext_mat,
     totaltext_txt,
+    word_crops,
 )
 
 # One annotation file per image: parse(raw, source) gives that image's instances.
@@ -44,4 +45,5 @@ PER_DATASET: dict[str, Callable[[bytes, str], list[AnnotatedImage]]] = {
     "coco_text": coco_text.parse,
     "svt": svt.parse,
     "synthtext": synthtext.parse,
+    "word_crops": word_crops.parse,
 }
