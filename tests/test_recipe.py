@@ -299,7 +299,7 @@ class TwoSamples:
 
 def test_a_part_of_a_recipe_says_that_it_is_one(capsys):
     with pytest.raises(SystemExit, match="2"):
-        read_command_line(["--config", "rfcn_crnn"])
+        read_command_line(["--config", "rfcn_separate_crnn"])
     assert "its first line says behind which" in capsys.readouterr().err
 
 

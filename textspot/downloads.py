@@ -112,7 +112,7 @@ class _CheckedRedirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects to http and https, so many of them."""
 
     def __init__(self, limits: DownloadLimits):
-        self.max_redirections = limits.max_redirects
+        self.max_redirections = limits.max_redirects  # type: ignore[misc]
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         if not is_url(newurl):

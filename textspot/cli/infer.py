@@ -178,7 +178,8 @@ def find_sources(options: InferOptions) -> tuple[list[Source], list[str], str]:
 
 def named_files(options: InferOptions) -> list[Path]:
     """Files that are read besides the images."""
-    return [options.weights, *filter(None, [options.lexicon, options.language and Path(options.language)])]
+    language = Path(options.language) if options.language else None
+    return [options.weights, *(file for file in (options.lexicon, language) if file)]
 
 
 class Work:

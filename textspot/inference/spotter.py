@@ -132,7 +132,7 @@ class Spotter:
             return self.predict([cast(ImageLike, images)], batch_size)[0]
         if not isinstance(images, Sequence):
             raise TypeError(f"expected an image or a sequence of images, found {type(images)}")
-        return self.predict(images, batch_size)
+        return self.predict(cast(Sequence[ImageLike], images), batch_size)
 
     def pages(self, path: str | os.PathLike, every_s: float | None = None) -> Iterator[Prediction]:
         """The prediction of each page of a TIFF or PDF, each frame of a GIF or WebP, or a frame of a video every so
