@@ -20,9 +20,12 @@ model:
   backbone: {slim_resnet: {widths: [8, 16, 24, 32], blocks: [1, 1, 1, 1]}}
   neck: {channels: 16}
   roi: {stretched: {width: 32}}
-  recognizer:
-    fcr: {widths: [16, 16, 24, 32], context_layers: 1, blocks: [0, 0, 0], context_blocks: 0}
+  recognizer: {fcr: {widths: [16, 16, 24, 32], context_layers: 1, blocks: [0, 0, 0], context_blocks: 0}}
 train: {steps: 3, batch_size: 2, warmup_steps: 1, evaluate_every: 3}
+"""
+FEWER_STEPS = """
+data: {image_size: [64, 96], num_workers: 0}
+train: {steps: 2, batch_size: 2, warmup_steps: 1}
 """
 FEWER_DRAWN = {"num_images: 3000": "num_images: 4", "height: 512": "height: 64", "width: 512": "width: 96"}
 
@@ -67,8 +70,7 @@ def test_every_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
         recipe = recipe.replace(old, new)
     Path("mine.yaml").write_text(recipe)
     Path("tiny.yaml").write_text(TINY)
-    Path("fewer.yaml").write_text("data: {image_size: [64, 96], num_workers: 0}\ntrain: {steps: 2, batch_size: 2, "
-                                  "warmup_steps: 1}\n")  # fmt: skip
+    Path("fewer.yaml").write_text(FEWER_STEPS)
     tuned = (ROOT / "configs" / "finetune.yaml").read_text().replace("data/icdar2015", "data/mine")
     Path("finetune.yaml").write_text(tuned)
     shutil.copy(next((ROOT / "datasets" / "own_data" / "sample" / "photos").glob("*.jpg")), "photo.jpg")

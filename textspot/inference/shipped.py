@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from textspot.runtime.build import RuntimeConfig, RuntimeName
+from textspot.runtime.protocol import Precision
 
 RUNTIME_NAMES = {"pytorch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 CPU_FLAGS = Path("/proc/cpuinfo")
 NVIDIA = Path("/proc/driver/nvidia/version")  # there with the driver of a GPU; torch would take seconds to say so
 INT8_FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}  # dot products of bytes: x86-64, x86-64, x86-64, Arm
+FASTEST: dict[Precision, RuntimeName] = {"float32": "onnxruntime", "bf16": "openvino"}  # on a CPU
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,7 @@ def choose_fastest(name: str, folder: Path, config: RuntimeConfig, machine: Mach
     weights, graphs = folder / f"{name}.safetensors", _graphs(name, folder, machine)
     wants_gpu = config.device.startswith("cuda") or (config.device == "auto" and machine.has_gpu)
     wants_torch = wants_gpu or config.compile or config.precision == "float16"
-    engines: dict[str, RuntimeName] = {"float32": "onnxruntime", "bf16": "openvino"}
-    runtime = engines.get(config.precision, "pytorch")
+    runtime = FASTEST.get(config.precision, "pytorch")
     if config.runtime in ("onnxruntime", "openvino"):
         return (graphs or [weights])[0], config
     if wants_torch and "torch" in machine.packages:
