@@ -48,7 +48,7 @@ def test_a_name_says_what_the_network_is():
         its_own = read_command_line([f"--config=configs/{name}.yaml"])
         assert replace(recipe, run=its_own.run, model=System.parse(name).model(base)) == its_own
     assert System.parse("ribbon_fcr").model(base).backbone == ModelConfig().backbone
-    assert System.parse("rfcn_crnn@0.5").model(base).recognizer.widths == (32, 48, 64, 96)
+    assert System.parse("rfcn_crnn@0.5").model(base).recognizer.settings.widths == (32, 48, 64, 96)
 
 
 @pytest.mark.parametrize(
