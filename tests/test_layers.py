@@ -17,7 +17,7 @@ PACKAGE = ROOT / "textspot"
 LEVELS = {
     0: (
         *("__version__", "structures", "geometry", "text", "image_files", "progress", "command_line"),
-        *("atomic_file", "schedule", "older_recipes"),
+        *("atomic_file", "schedule", "ranges", "older_recipes"),
     ),
     1: ("batch", "device"),
     2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant"),

@@ -12,6 +12,7 @@ from textspot.data.mixture import Mixture, SampleSource
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
 from textspot.data.transforms import TransformConfig, augment, place_camera
 from textspot.geometry import ribbon_sizes
+from textspot.ranges import NonNegative, NonNegativeInt, check_ranges
 from textspot.structures import Sample
 from textspot.text.charset import Charset, TextConfig, normalize
 from textspot.text.ctc import min_time_steps
@@ -59,11 +60,11 @@ class DataConfig:
     validation: SourceConfig
     also_evaluate: dict[str, str] = field(default_factory=dict)
     image_size: tuple[int, int] = (512, 512)
-    min_text_height: float = 6.0
-    max_regions: int = 32
-    region_jitter: float = 0.08
-    max_damaged: float = 0.01
-    num_workers: int = 2
+    min_text_height: NonNegative = 6.0
+    max_regions: NonNegativeInt = 32
+    region_jitter: NonNegative = 0.08
+    max_damaged: NonNegative = 0.01
+    num_workers: NonNegativeInt = 2
     transforms: TransformConfig = field(default_factory=TransformConfig)
 
     def __post_init__(self) -> None:
@@ -80,9 +81,7 @@ class DataConfig:
             raise ValueError("data.validation.path is missing: an LMDB, to validate on the same images each time")
         if self.validation.weight != 1:
             raise ValueError("data.validation.weight has no effect, there is one source to validate on: leave it out")
-        for name in ("min_text_height", "max_regions", "region_jitter", "max_damaged", "num_workers"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"data.{name} is {getattr(self, name)}, expected at least 0")
+        check_ranges(self, "data.")
 
 
 class TrainingStream:

@@ -29,8 +29,8 @@ Stage = Callable[[str], AbstractContextManager[object]]  # what is done with a n
 
 class Features(NamedTuple):
     """What the detector looks at and what is read from, (B, D, h, w) each, one and the same map if they share it; and
-    the finer maps that are read from too, as `model.roi.taps` lists them: the backbone's at stride 2, (B, D', 2 h,
-    2 w), and the normalised image, (B, 3, 4 h, 4 w)."""
+    the finer maps that are read from too, as the taps of `model.roi` list them: the backbone's at stride 2, (B, D', 2
+    h, 2 w), and the normalised image, (B, 3, 4 h, 4 w)."""
 
     detection: Tensor
     reading: Tensor
