@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from functools import cache
 from typing import Annotated, Any, get_args, get_type_hints
 
 
@@ -36,7 +35,6 @@ def check_ranges(config: Any, place: str) -> None:
         raise ValueError("; ".join(wrong))
 
 
-@cache
 def _ranges(config: Any) -> list[tuple[str, Range]]:
     hints = get_type_hints(config, include_extras=True)
     return [(name, limit) for name, hint in hints.items() for limit in get_args(hint)[1:] if isinstance(limit, Range)]
