@@ -146,7 +146,7 @@ def test_to_yaml_and_back(tmp_path):
         ("train.steps", 0, "train.steps is 0, expected at least 1"),
         ("train.batch_size", -1, "train.batch_size is -1"),
         ("train.backbone_learning_rate", -1.0, "train.backbone_learning_rate is -1.0"),
-        ("train.predicted_regions", 1.5, r"train.predicted_regions is 1.5, expected a share in \[0, 1\]"),
+        ("train.predicted_regions", 1.5, r"train.predicted_regions is 1.5, expected a value in \[0, 1\]"),
         ("train.predicted_regions_from", -1, "train.predicted_regions_from is -1"),
         ("train.reinitialize", ["trunk"], "train.reinitialize"),
         ("seed", -1, "seed is -1, expected at least 0"),

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from textspot.ranges import PositiveInt, check_ranges
+
 MULTIPLE = 32  # the coarsest stride of the network
 
 
@@ -18,13 +20,12 @@ class PreprocessConfig:
         std: RGB values in 0..255 that the network divides by.
     """
 
-    max_side: int = 1280
+    max_side: PositiveInt = 1280
     mean: tuple[float, float, float] = (123.7, 116.3, 103.5)
     std: tuple[float, float, float] = (58.4, 57.1, 57.4)
 
     def __post_init__(self) -> None:
-        if self.max_side < 1:
-            raise ValueError(f"preprocess.max_side is {self.max_side}, expected at least 1")
+        check_ranges(self, "preprocess.")
         if min(self.std) <= 0:
             raise ValueError(f"preprocess.std is {self.std}, expected values above 0")
 

@@ -17,6 +17,7 @@ from textspot.models.spotting_network import DETECTORS, PARTS, ModelConfig, Spot
 from textspot.older_recipes import modernize
 from textspot.postprocess import PostprocessConfig
 from textspot.preprocess import PreprocessConfig
+from textspot.ranges import NonNegative, NonNegativeInt, PositiveInt, Share, check_ranges
 from textspot.recipe_parser import DESCRIPTION, build_parser, instantiate
 from textspot.shipped_files import find_recipe
 from textspot.text.charset import Charset, TextConfig
@@ -62,54 +63,39 @@ class TrainConfig:
             each takes about as long as a step. 0 for none.
     """
 
-    steps: int = 1000
-    batch_size: int = 8
-    accumulation: int = 1
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    warmup_steps: int = 100
-    final_learning_rate: float = 0.02
-    clip_norm: float = 5.0
-    ema_decay: float = 0.998
+    steps: PositiveInt = 1000
+    batch_size: PositiveInt = 8
+    accumulation: PositiveInt = 1
+    learning_rate: NonNegative = 1e-3
+    weight_decay: NonNegative = 0.01
+    warmup_steps: NonNegativeInt = 100
+    final_learning_rate: Share = 0.02
+    clip_norm: NonNegative = 5.0
+    ema_decay: Share = 0.998
     precision: Literal["float32", "bf16"] = "bf16"
     compile: bool = False
     device: str = "auto"
     init_from: str | None = None
     reinitialize: tuple[Literal["backbone", "neck", "detector", "recognizer", "reading_trunk"], ...] = ()
     freeze_statistics: bool = False
-    backbone_learning_rate: float = 1.0
-    predicted_regions: float = 0.0
-    predicted_regions_from: int = 0
-    unrefined_regions: float = 0.25
-    num_threads: int = 0
-    log_every: int = 10
-    evaluate_every: int = 500
-    save_every: int = 250
-    picture_every: int = 500
-    doctor_every: int = 100
+    backbone_learning_rate: NonNegative = 1.0
+    predicted_regions: Share = 0.0
+    predicted_regions_from: NonNegativeInt = 0
+    unrefined_regions: Share = 0.25
+    num_threads: NonNegativeInt = 0
+    log_every: PositiveInt = 10
+    evaluate_every: PositiveInt = 500
+    save_every: PositiveInt = 250
+    picture_every: PositiveInt = 500
+    doctor_every: NonNegativeInt = 100
 
     def __post_init__(self) -> None:
-        for name in ("num_threads", "doctor_every", "backbone_learning_rate", "predicted_regions_from"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"train.{name} is {getattr(self, name)}, expected at least 0")
-        if not 0 <= self.predicted_regions <= 1:
-            raise ValueError(f"train.predicted_regions is {self.predicted_regions}, expected a share in [0, 1]")
+        check_ranges(self, "train.")
         if self.predicted_regions_from and not self.predicted_regions:
             raise ValueError("train.predicted_regions_from says when that begins: set train.predicted_regions too")
         for name in ("reinitialize", "freeze_statistics"):
             if getattr(self, name) and self.init_from is None:
                 raise ValueError(f"train.{name} says what becomes of given weights: set train.init_from too")
-        for name in (
-            "steps",
-            "batch_size",
-            "accumulation",
-            "log_every",
-            "evaluate_every",
-            "save_every",
-            "picture_every",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"train.{name} is {getattr(self, name)}, expected at least 1")
 
 
 @dataclass(frozen=True)
@@ -131,7 +117,7 @@ class Recipe:
 
     data: DataConfig
     run: str = "runs/spotter"
-    seed: int = 0
+    seed: NonNegativeInt = 0
     text: TextConfig = field(default_factory=TextConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: dict[str, float] = field(default_factory=dict)
@@ -140,8 +126,7 @@ class Recipe:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}, expected at least 0")
+        check_ranges(self, "")
         if self.model.shared and "reading_trunk" in self.train.reinitialize:
             raise ValueError("train.reinitialize names reading_trunk, which a network with model.shared: true has not")
         detector, refinement = self.model.detector.kind, self.model.refinement.kind

@@ -15,6 +15,7 @@ from textspot.data.mosaic import MosaicConfig
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
 from textspot.data.transforms import TransformConfig, augment, fill_view, place_camera
 from textspot.geometry import ribbon_section, ribbon_size, ribbon_sizes
+from textspot.ranges import NonNegative, NonNegativeInt, Share, check_ranges
 from textspot.structures import Sample
 from textspot.text.charset import Charset, TextConfig, normalize
 from textspot.text.ctc import min_time_steps
@@ -45,7 +46,7 @@ class SourceConfig:
     stream: StreamConfig | None = None
     mosaic: MosaicConfig | None = None
     trains: Trains = "both"
-    least_score: float = 0.0
+    least_score: Share = 0.0
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,12 @@ class DataConfig:
     validation: SourceConfig
     also_evaluate: dict[str, str] = field(default_factory=dict)
     image_size: tuple[int, int] = (512, 512)
-    min_text_height: float = 6.0
-    max_regions: int = 32
-    region_jitter: float = 0.08
+    min_text_height: NonNegative = 6.0
+    max_regions: NonNegativeInt = 32
+    region_jitter: NonNegative = 0.08
     end_jitter: tuple[float, float] = (0.0, 0.0)
-    max_damaged: float = 0.01
-    num_workers: int = 2
+    max_damaged: NonNegative = 0.01
+    num_workers: NonNegativeInt = 2
     transforms: TransformConfig = field(default_factory=TransformConfig)
 
     def __post_init__(self) -> None:
@@ -93,9 +94,7 @@ class DataConfig:
         for name in ("weight", "mosaic", "trains", "least_score"):
             if getattr(self.validation, name) != getattr(SourceConfig, name):
                 raise ValueError(f"data.validation.{name} has no effect, it is a matter of training: leave it out")
-        for name in ("min_text_height", "max_regions", "region_jitter", "max_damaged", "num_workers"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"data.{name} is {getattr(self, name)}, expected at least 0")
+        check_ranges(self, "data.")
         if not -0.5 < self.end_jitter[0] <= self.end_jitter[1]:
             raise ValueError(f"data.end_jitter is {list(self.end_jitter)}, expected two rising numbers above -0.5")
 
@@ -107,8 +106,7 @@ def _check_source(source: SourceConfig, name: str) -> None:
         raise ValueError(f"{name} is a stream: mosaic and least_score say what becomes of the words of an LMDB")
     if source.mosaic and source.trains != "reader":
         raise ValueError(f"{name}.trains is {source.trains}: a mosaic shows the detector what is no text, set `reader`")
-    if not 0 <= source.least_score <= 1:
-        raise ValueError(f"{name}.least_score is {source.least_score}, expected a value in [0, 1]")
+    check_ranges(source, f"{name}.")
 
 
 class TrainingStream:

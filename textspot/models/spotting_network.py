@@ -31,8 +31,8 @@ Stage = Callable[[str], AbstractContextManager[object]]  # what is done with a n
 
 class Features(NamedTuple):
     """What the detector looks at and what is read from, (B, D, h, w) each, one and the same map if they share it; and
-    the finer maps that are read from too, as `model.roi.taps` lists them: the backbone's at stride 2, (B, D', 2 h,
-    2 w), and the normalised image, (B, 3, 4 h, 4 w)."""
+    the finer maps that are read from too, as the taps of `model.roi` list them: the backbone's at stride 2, (B, D', 2
+    h, 2 w), and the normalised image, (B, 3, 4 h, 4 w)."""
 
     detection: Tensor
     reading: Tensor
@@ -231,8 +231,8 @@ class ModelConfig:
         neck: part that merges their maps.
         roi: part that makes a patch of a region. `stretched` regions fill all columns of it; `proportional` ones, as in
             Sui et al. 2018, as many as their shape asks for.
-        recognizer: part that reads a patch. `fcr` looks along the line by convolutions, `crnn` by bidirectional LSTMs of
-            as many parameters.
+        recognizer: part that reads a patch. `fcr` looks along the line by convolutions, `crnn` by bidirectional LSTMs
+            of as many parameters.
         detector: part that finds regions. `ribbon` finds oriented and curved words in one stage; `rfcn` finds
             horizontal boxes in two, as Sui et al. 2018 do.
         refinement: part that corrects a region before it is read. `patch` moves its ribbon after a second look; `none`

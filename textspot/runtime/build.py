@@ -6,6 +6,7 @@ from typing import Literal
 
 from textspot import file_checksum
 from textspot.model_card import CheckpointError, ModelCard
+from textspot.ranges import NonNegativeInt, check_ranges
 from textspot.runtime.protocol import Precision, Runtime, count_cpus
 
 RuntimeName = Literal["auto", "pytorch", "onnxruntime", "openvino"]
@@ -29,11 +30,10 @@ class RuntimeConfig:
     device: str = "cpu"
     precision: Precision = "float32"
     compile: bool = False
-    num_threads: int = 0
+    num_threads: NonNegativeInt = 0
 
     def __post_init__(self) -> None:
-        if self.num_threads < 0:
-            raise ValueError(f"num_threads is {self.num_threads}, expected at least 0")
+        check_ranges(self, "")
 
 
 def build_runtime(file: Path, config: RuntimeConfig) -> tuple[Runtime, ModelCard]:
