@@ -18,7 +18,7 @@ LEVELS = {
     0: (
         *("__version__", "structures", "geometry", "text", "progress", "extras", "shipped_files", "option_help"),
         *("image_decoding", "image_process", "image_files", "image_folders", "image_pages", "downloads"),
-        *("atomic_file", "file_checksum", "schedule", "ranges", "older_recipes"),
+        *("atomic_file", "file_checksum", "schedule", "ranges", "older_recipes", "telemetry"),
     ),
     1: ("batch", "device"),
     2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant"),

@@ -3,12 +3,16 @@
 import os
 from typing import TYPE_CHECKING
 
+from textspot.telemetry import switch_off
+
 if TYPE_CHECKING:
     from textspot.inference.spotter import Spotter
     from textspot.runtime.build import RuntimeName
     from textspot.runtime.protocol import Precision
 
 __version__ = "0.1.0"
+
+switch_off()  # before anything that would call home is imported
 
 
 def load(
