@@ -34,7 +34,7 @@ from textspot.data.source import read_source
 from textspot.data.survey import count_characters, survey
 from textspot.progress import track
 from textspot.structures import Sample
-from textspot.text.charset import Case
+from textspot.text.charset import Case, TextConfig
 from textspot.visualize import draw_sample
 
 TILE = (480, 360)  # width and height in pixels of one picture of a preview
@@ -174,6 +174,7 @@ def pseudo_label(
     measured_on: Path,
     least_score: float = 0.95,
     min_height: float = 8.0,
+    characters: str = TextConfig().characters,
     num_measured: int = 1000,
     sheet: Path | None = None,
     overwrite: bool = False,
@@ -188,6 +189,7 @@ def pseudo_label(
         measured_on: the folder of an LMDB with words that were labelled by hand.
         least_score: the least score of a reading that becomes a label.
         min_height: words lower or narrower than this many pixels are not asked about.
+        characters: readings with other characters are no labels, so that text in another script stays to be ignored.
         num_measured: on about how many words the program is measured.
         sheet: a picture to write, of up to `SHEET_WORDS` of the labelled words with their labels.
         overwrite: whether to replace an LMDB that is there already.
@@ -196,7 +198,7 @@ def pseudo_label(
     with Peer(teacher) as peer, tempfile.TemporaryDirectory() as folder:
         measured = measure_teacher(Reader(measured_on), peer, Path(folder), num_measured, min_height, track)
         print(describe_teacher(measured))
-        labels = label_words(reader, peer, out, Path(folder), least_score, min_height, overwrite, track)
+        labels = label_words(reader, peer, out, Path(folder), least_score, min_height, characters, overwrite, track)
     print(labels)
     if sheet:
         shown = labels.readings[:: max(1, len(labels.readings) // SHEET_WORDS)][:SHEET_WORDS]
