@@ -41,7 +41,7 @@ from textspot.model_card import ModelCard
 from textspot.progress import track
 from textspot.shipped_files import find_card, shipped_cards
 from textspot.structures import Sample
-from textspot.text.charset import Case
+from textspot.text.charset import Case, TextConfig
 from textspot.visualize import draw_sample
 
 FEWEST_VALIDATION = 20  # images; of fewer, one word more or less moves the figures by points
@@ -219,6 +219,7 @@ def pseudo_label(
     measured_on: Path,
     least_score: float = 0.95,
     min_height: float = 8.0,
+    characters: str = TextConfig().characters,
     num_measured: int = 1000,
     sheet: Path | None = None,
     overwrite: bool = False,
@@ -233,6 +234,8 @@ def pseudo_label(
         measured_on: folder of an LMDB with words that were labelled by hand.
         least_score: least score of a reading that becomes a label.
         min_height: least height and width in pixels of a word that is asked about.
+        characters: characters of readings that become labels; one with others becomes none, so that text in another
+            script stays to be ignored.
         num_measured: approximate number of words on which the program is measured.
         sheet: picture to write, of up to 160 of the labelled words with their labels.
         overwrite: replace an LMDB that is there already.
@@ -241,7 +244,7 @@ def pseudo_label(
     with Peer(teacher) as peer, tempfile.TemporaryDirectory() as folder:
         measured = measure_teacher(Reader(measured_on), peer, Path(folder), num_measured, min_height, track)
         print(describe_teacher(measured))
-        labels = label_words(reader, peer, out, Path(folder), least_score, min_height, overwrite, track)
+        labels = label_words(reader, peer, out, Path(folder), least_score, min_height, characters, overwrite, track)
     print(labels)
     if sheet:
         shown = labels.readings[:: max(1, len(labels.readings) // SHEET_WORDS)][:SHEET_WORDS]
