@@ -116,7 +116,7 @@ def test_the_tool_prints_a_column_for_each_head(capsys):
         (["fcr", "fcr"], "heads: fcr fcr holds one twice"),
         (
             ["fcr", "--model.recognizer.kind", "crnn"],
-            "model.recognizer.fcr.widths is a setting of fcr says which readers",
+            "model.recognizer.fcr.widths is a setting of fcr",
         ),
     ):
         assert tool.main([*small, "--heads", *heads]) == 1

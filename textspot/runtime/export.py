@@ -38,7 +38,8 @@ class SpottingGraph(nn.Module):
         """image (B, 3, H, W) uint8 RGB, threshold () float32 and max_regions () int64, at least 1, to ribbons (B, K, 2,
         4, 2) in pixels, scores (B, K) and text_logits (B, K, T, C). K is the number of peaks at or above the threshold
         in the image that has most, from 1 to max_regions."""
-        return self.network.spot(image, threshold, max_regions, min_regions=1)
+        spots = self.network.spot(image, threshold, max_regions, min_regions=1)
+        return spots.ribbons, spots.scores, spots.text_logits  # torch.export saves no named tuple
 
 
 def trace(network: SpottingNetwork) -> torch.export.ExportedProgram:

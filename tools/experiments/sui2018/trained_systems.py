@@ -18,6 +18,7 @@ from textspot.engine.evaluate import PROTOCOLS, score_reading
 from textspot.engine.state import changed_keys
 from textspot.engine.train import train
 from textspot.inference.spotter import load
+from textspot.losses import READER_TERM
 from textspot.models.choice import Choice
 from textspot.models.spotting_network import DETECTORS, RECOGNIZERS, ModelConfig
 from textspot.progress import track
@@ -66,7 +67,9 @@ class System:
 
 def recipe_of(recipe: Recipe, name: str, seed: int, out: Path, start_from: Path | None) -> Recipe:
     """The recipe of one run: network, seed, folder below `out`, and what it starts from, if it does."""
-    one = replace(recipe, seed=seed, run=str(out / name / str(seed)), model=System.parse(name).model(recipe.model))
+    model = System.parse(name).model(recipe.model)
+    loss = recipe.loss if model.detector == recipe.model.detector else {READER_TERM: recipe.loss[READER_TERM]}
+    one = replace(recipe, seed=seed, run=str(out / name / str(seed)), model=model, loss=loss)
     if start_from is None:
         return one
     return replace(one, train=replace(one.train, init_from=str(start_from / name / str(seed))))
