@@ -9,7 +9,7 @@
       --out quantized_without_data
 
 Every method at every precision becomes a `.safetensors`, whose weights are packed at their bits, and an `.onnx` that
-ONNX Runtime and OpenVINO compute in integers. Which to choose: docs/quantisation.md.
+ONNX Runtime and OpenVINO compute in integers. Which to choose: docs/quantise.md.
 """
 
 import time
@@ -52,7 +52,7 @@ class QuantizeOptions:
         weights: weights, a run's folder, or a name that ships.
         out: folder for the networks, their figures and quantized.md.
         calibration: folder of one LMDB; ranges are chosen on its images, its transcripts are not looked at.
-        data_free: images to use instead of --calibration: made from the network (docs/datafree.md), or noise.
+        data_free: images to use instead of --calibration: made from the network (docs/data_free.md), or noise.
         images: number of calibration images, evenly spread over the LMDB.
         methods: quantisation methods: rtn (round to nearest), smoothquant, lorc, l2qer or aser.
         bits: bits of weights and activations, such as w8a8 w4a8.

@@ -1,4 +1,4 @@
-"""Calibration images where none may be had: made from the spotter itself, or noise. See docs/datafree.md."""
+"""Calibration images where none may be had: made from the spotter itself, or noise. See docs/data_free.md."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
