@@ -16,7 +16,7 @@ from textspot.cli import export as export_verb
 from textspot.data.annotation import Instance
 from textspot.data.lmdb_records import Writer
 
-SMALL = ("--measure.rounds", "2", "--measure.batch_sizes", "[1]", "--measure.starts", "0", "--threads", "1")
+SMALL = ("--measure.rounds", "2", "--measure.batch_sizes", "[1]", "--measure.starts", "0", "--num_threads", "1")
 CELLS = ("--cells.sides", "[64]", "--cells.num_regions", "[2]")
 PEER = "import json, sys\nfor line in sys.stdin: print(json.dumps({'instances': []}), flush=True)"
 
@@ -81,7 +81,7 @@ def test_every_precision_that_there_is(benchmark, folder, capsys):
 
 
 def test_soaking(benchmark, folder, capsys):
-    assert benchmark("--images", folder / "photographs", "--soak", 3, "--threads", 1) == 0
+    assert benchmark("--images", folder / "photographs", "--soak", 3, "--num_threads", 1) == 0
     assert capsys.readouterr().out.startswith("pytorch float32: 3 images: ")
 
 

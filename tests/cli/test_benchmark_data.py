@@ -9,7 +9,7 @@ from textspot.data.synthetic.renderer import RendererConfig
 
 def test_every_stage_of_the_data_path_is_measured(tmp_path, capsys):
     draw_dataset(tmp_path / "drawn", DrawConfig(6, renderer=RendererConfig(96, 128)))
-    arguments = ["--data", str(tmp_path / "drawn"), "--images", "5", "--soak", "6"]
+    arguments = ["--data", str(tmp_path / "drawn"), "--num_images", "5", "--soak", "6"]
     assert benchmark_verb.main(arguments) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("drawn: 6 images, ")

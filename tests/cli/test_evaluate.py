@@ -93,7 +93,7 @@ def test_files_with_other_layouts(tmp_path, capsys):
     gt = write_zip(tmp_path / "gt.zip", gt_img_1='0, 0, 9, 9, "EXIT"')
     results = write_zip(tmp_path / "res.zip", res_img_1='0, 0, 9, 9, "EXIT"')
     options = ["--protocol", "icdar2013/end_to_end", "--gt", gt, "--results", results]
-    assert evaluate_verb.main([*options, "--layout", "box"]) == 0
+    assert evaluate_verb.main([*options, "--outlines", "box"]) == 0
     assert "1.0000  1.0000  1.0000" in capsys.readouterr().out
     assert evaluate_verb.main(options) == 1
 

@@ -49,7 +49,7 @@ class BenchmarkOptions:
         precision: precisions to measure; each runtime takes those that it has.
         device: cpu, cuda:0, or auto.
         compile: compile the network with torch.compile, in PyTorch.
-        threads: number of CPU threads; 0 takes the CPUs that this process may use.
+        num_threads: number of CPU threads; 0 takes the CPUs that this process may use.
         peer: commands of other programs to measure beside; see docs/benchmark.md.
         out: folder for benchmark.json, benchmark.md and stages.png.
         measure: amount of measuring.
@@ -67,7 +67,7 @@ class BenchmarkOptions:
     precision: tuple[Precision, ...] = ("float32",)
     device: str = "cpu"
     compile: bool = False
-    threads: NonNegativeInt = 0
+    num_threads: NonNegativeInt = 0
     peer: tuple[str, ...] = ()
     out: Path | None = None
     measure: BenchmarkConfig = field(default_factory=BenchmarkConfig)
@@ -105,7 +105,7 @@ def open_images(options: BenchmarkOptions, folder: Path) -> ImageSet:
 
 
 def open_systems(options: BenchmarkOptions):
-    config = RuntimeConfig(device=options.device, compile=options.compile, num_threads=options.threads)
+    config = RuntimeConfig(device=options.device, compile=options.compile, num_threads=options.num_threads)
     return load_systems(options.weights, options.runtime, options.precision, config)
 
 

@@ -46,12 +46,12 @@ class DataBenchmarkOptions:
 
     Args:
         data: folder of one LMDB; without it images are drawn and measured.
-        images: number of images that each time is measured on.
+        num_images: number of images that each time is measured on.
         soak: number of samples over which memory is watched.
     """
 
     data: Path | None = None
-    images: PositiveInt = 200
+    num_images: PositiveInt = 200
     soak: PositiveInt = 20000
 
 
@@ -157,7 +157,7 @@ def run(options: DataBenchmarkOptions) -> int:
         reader = Reader(data)
         print(f"{reader.path.name}: {reader.meta}\n\n| on one core | ms | per second |\n|---|---|---|")
         for name, action in stages(reader, Path(folder)):
-            per_image = time_ms(action, options.images)
+            per_image = time_ms(action, options.num_images)
             print(f"| {name} | {per_image:.3f} | {1000 / per_image:.0f} |", flush=True)
     stream = open_stream(reader, data)
     batch = collate([stream[position] for position in range(8)])

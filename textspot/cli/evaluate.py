@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 RECOGNITION = "recognition"  # reads the annotated regions, where the protocols judge what is found
 GROUPS = {
     "a model on a data set": ("weights", "data", "threshold", "two_fold", "language", "device", "min_length"),
-    "result files": ("gt", "results", "layout", "lenient", "confidences", "images"),
+    "result files": ("gt", "results", "outlines", "lenient", "confidences", "images"),
 }
 
 
@@ -64,7 +64,7 @@ class EvaluateOptions:
         min_length: characters of the shortest transcripts that count for the protocol recognition.
         gt: zip or folder of gt_<image>.txt.
         results: zip or folder of res_<image>.txt.
-        layout: outlines in both; quad unless given.
+        outlines: kind of outline in both kinds of file; quad unless given.
         lenient: repair faults in the files, and list them.
         confidences: read a confidence before each transcript of the results, and figure average precision too.
         images: folder of the images, for --report.
@@ -86,7 +86,7 @@ class EvaluateOptions:
     min_length: PositiveInt | None = None
     gt: Path | None = None
     results: Path | None = None
-    layout: Literal["quad", "box", "polygon"] | None = None
+    outlines: Literal["quad", "box", "polygon"] | None = None
     lenient: bool = False
     confidences: bool = False
     images: Path | None = None
@@ -145,7 +145,7 @@ def score(options: EvaluateOptions, spotter: "Spotter | None") -> tuple[Scores, 
         cast(Path, options.gt),
         cast(Path, options.results),
         lenient=options.lenient,
-        layout=options.layout or "quad",
+        layout=options.outlines or "quad",
         confidences=options.confidences,
         lexicon=lexicon,
     )

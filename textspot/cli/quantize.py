@@ -53,7 +53,7 @@ class QuantizeOptions:
         out: folder for the networks, their figures and quantized.md.
         calibration: folder of one LMDB; ranges are chosen on its images, its transcripts are not looked at.
         data_free: images to use instead of --calibration: made from the network (docs/data_free.md), or noise.
-        images: number of calibration images, evenly spread over the LMDB.
+        num_images: number of calibration images, evenly spread over the LMDB.
         methods: quantisation methods: rtn (round to nearest), smoothquant, lorc, l2qer or aser.
         bits: bits of weights and activations, such as w8a8 w4a8.
         toolkits: quantisers of others to compare with: quantize_static or nncf.
@@ -65,7 +65,7 @@ class QuantizeOptions:
         sensitivity: parts whose loss of accuracy is measured one by one, in the first network.
         max_drop: points of hmean that may be lost; mixes all precisions of --bits, cheapest first, within them.
         rounds: number of rounds of the timing.
-        threads: number of CPU threads; 0 takes the CPUs that this process may use.
+        num_threads: number of CPU threads; 0 takes the CPUs that this process may use.
         quant: settings of the quantisation.
         datafree: settings of the images made from the network.
     """
@@ -74,7 +74,7 @@ class QuantizeOptions:
     out: Path
     calibration: Path | None = None
     data_free: Literal["network", "noise"] | None = None
-    images: PositiveInt = 64
+    num_images: PositiveInt = 64
     methods: tuple[str, ...] = ("rtn",)
     bits: tuple[str, ...] = ("w8a8",)
     toolkits: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ class QuantizeOptions:
     sensitivity: Literal["stages", "layers"] | None = None
     max_drop: float | None = None
     rounds: PositiveInt = 5
-    threads: NonNegativeInt = 0
+    num_threads: NonNegativeInt = 0
     quant: SpotterQuantConfig = field(default_factory=SpotterQuantConfig)
     datafree: DataFreeConfig = field(default_factory=DataFreeConfig)
 
@@ -109,7 +109,7 @@ def quantize(options: QuantizeOptions) -> int:
     network, card = load_model(find_weights(options.weights))
     network = expose_attention(network)  # the float network has layers of the same names as the quantised ones
     readers = {str(path): Reader(path) for path in options.judge}
-    judges = Judges(readers, options.runtime, options.precision, options.threads)
+    judges = Judges(readers, options.runtime, options.precision, options.num_threads)
     beside = {str(folder): read_beside(folder, variants, network, card, judges) for folder in options.beside}
     images, how_made = gather_images(options, network, card)
     comparison = Comparison(network, card, options.quant, images, judges, options.out, track, say)
@@ -135,7 +135,7 @@ def gather_images(
     """The calibration images, and a sentence about what it took to make them, where they were made."""
     if not options.data_free:
         assert options.calibration is not None  # as the options say
-        return read_calibration_images(Reader(options.calibration), options.images, card, track), ""
+        return read_calibration_images(Reader(options.calibration), options.num_images, card, track), ""
     began = time.perf_counter()
     images, terms = make_calibration_images(network, card, options.data_free, options.datafree, options.out, track)
     if not terms:
@@ -154,7 +154,7 @@ def time_results(
         return {}, []
     float_file, *files = (comparison.file(result.name, ".onnx") for result in results)
     named = {file.stem: file for file in files}
-    return time_engines(float_file, named, images[:NUM_TIMED], options.rounds, options.threads)
+    return time_engines(float_file, named, images[:NUM_TIMED], options.rounds, options.num_threads)
 
 
 def examine_losses(options: QuantizeOptions, comparison: Comparison, variants: Sequence[Variant]) -> str:
