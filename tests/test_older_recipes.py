@@ -59,3 +59,8 @@ def test_the_default_recipe_as_it_was():
     assert isinstance(recipe, Recipe)
     assert (recipe.model.roi.settings.width, recipe.model.recognizer.settings.context_blocks) == (32, 0)
     assert recipe.loss == {"det/score": 1.0, "det/geometry": 1.0, "rec/ctc": 2.0}
+
+
+def test_a_source_for_the_recogniser_was_one_for_the_reader():
+    old = {"data": {**LEAST["data"], "train": [{"path": "words", "trains": "reader"}]}}
+    assert recipe_from_dict(LEAST | old, "trainer.pt").data.train[0].trains == "recognizer"

@@ -100,7 +100,7 @@ def test_no_word_to_read_ends_the_check(tiny_recipe: Recipe, tmp_path: Path) -> 
 
 
 def test_words_that_one_head_alone_learns_from_are_no_check(tiny_recipe: Recipe) -> None:
-    source = replace(tiny_recipe.data.train[0], trains="reader")
+    source = replace(tiny_recipe.data.train[0], trains="recognizer")
     checkup = check_up(replace(tiny_recipe, data=replace(tiny_recipe.data, train=(source,))))
     assert not checkup.learns
     assert checkup.lines[-1] == "no word in them that detector and reader both learn from"

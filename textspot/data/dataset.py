@@ -20,7 +20,7 @@ from textspot.structures import Sample
 from textspot.text.charset import Charset, TextConfig, normalize
 from textspot.text.ctc import min_time_steps
 
-Trains = Literal["both", "detector", "reader"]
+Trains = Literal["both", "detector", "recognizer"]
 TOO_LONG = "longer than the time axis"  # why a word does not train the reader: CTC cannot represent it
 
 
@@ -35,8 +35,8 @@ class SourceConfig:
         stream: endless set of images drawn on the fly, instead of an LMDB: none comes twice, and drawing an
             image takes about as long as training on it.
         mosaic: layout of the LMDB's images, word crops, on larger ones, endlessly; they train the reader only.
-        trains: heads that learn from it: `detector` for words without transcripts, `reader` where words may be missing
-            without a mark, so that what is not annotated says nothing about where text is.
+        trains: heads that learn from it: `detector` for words without transcripts, `recognizer` where words may be
+            missing without a mark, so that what is not annotated says nothing about where text is.
         least_score: least score of a transcript that a program read; words below it do not train the reader.
     """
 
@@ -104,8 +104,8 @@ def _check_source(source: SourceConfig, name: str) -> None:
         raise ValueError(f"{name} is made of either the path of an LMDB (and how to draw it) or a stream")
     if source.stream and (source.mosaic or source.least_score):
         raise ValueError(f"{name} is a stream: mosaic and least_score say what becomes of the words of an LMDB")
-    if source.mosaic and source.trains != "reader":
-        raise ValueError(f"{name}.trains is {source.trains}: a mosaic shows the detector what is no text, set `reader`")
+    if source.mosaic and source.trains != "recognizer":
+        raise ValueError(f"{name}.trains is {source.trains}: a mosaic would mislead the detector, set `recognizer`")
     check_ranges(source, f"{name}.")
 
 
@@ -176,7 +176,7 @@ class TrainingStream:
             image=sample.image,
             targets=(
                 self.labeler.draw_nothing(sample.size)
-                if trains == "reader"
+                if trains == "recognizer"
                 else self.labeler.draw(ribbons, ignore, sample.size)
             ),
             ribbons=np.array(readable, dtype=np.float32).reshape(-1, 2, 4, 2),
