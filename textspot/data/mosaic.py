@@ -65,7 +65,7 @@ class Mosaic:
         if crops.meta.instances != crops.meta.count:
             raise ValueError(
                 f"{crops.path}: holds {crops.meta}; a mosaic is laid of word crops, one instance per image: "
-                "datasets/prepare.py export-crops and then import-crops make them"
+                "textspot prepare export-crops and then import-crops make them"
             )
         self.config, self.meta, self._crops = config, crops.meta, crops
         self._shuffled = Shuffled(crops, (config.seed,))
@@ -74,6 +74,11 @@ class Mosaic:
     def __len__(self) -> int:
         """How many crops there are."""
         return len(self._crops)
+
+    @property
+    def identity(self) -> str:
+        """What tells its crops from others, see `Reader.identity`."""
+        return self._crops.identity
 
     def sample(self, number: int, dropped: Counter[str]) -> Sample:
         """Image `number` (0 and up); damaged crops that others stand for are counted in `dropped`."""
