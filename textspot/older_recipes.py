@@ -40,6 +40,8 @@ def modernize(recipe: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(values.get("loss"), Mapping):
         two_stages = _kind(values, "detector") == "rfcn"
         values["loss"] = _modernize_loss(values["loss"], two_stages)
+    if isinstance(values.get("train"), Mapping) and not values["train"].get("predicted_regions"):
+        values["train"] = {key: value for key, value in values["train"].items() if key != "predicted_regions_from"}
     if isinstance(values.get("model"), Mapping):
         values["model"] = {name: _modernize_part(name, part) for name, part in values["model"].items()}
     return values
