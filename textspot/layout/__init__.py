@@ -1,0 +1,28 @@
+"""Where words stand to one another: lines, paragraphs, and the order in which a page is read. Arrays in, indices out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from textspot.layout.paragraphs import group_paragraphs
+from textspot.layout.reading_order import boxes_along, order_boxes, page_direction
+from textspot.layout.rows import group_rows
+from textspot.layout.strips import rows_to_strips, words_to_strips
+
+
+def arrange(polygons: Sequence[np.ndarray]) -> list[list[list[int]]]:
+    """The paragraphs of words in reading order, each its lines from top to bottom, each the indices of its words from
+    start to end; none for no words.
+
+    A word is a polygon (K, 2) in pixels, clockwise from where reading starts, at any angle. Every word is in one line.
+    """
+    words = words_to_strips(polygons)
+    if not len(words):
+        return []
+    rows = group_rows(words)
+    strips = rows_to_strips(words, rows)
+    paragraphs = group_paragraphs(strips)
+    points = [np.concatenate([polygons[word] for row in stack for word in rows[row]]) for stack in paragraphs]
+    heights = np.array([strips.height[stack].mean() for stack in paragraphs])
+    order = order_boxes(boxes_along(points, page_direction(words)), heights)
+    return [[rows[row] for row in paragraphs[number]] for number in order]
