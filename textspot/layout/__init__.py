@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from textspot.layout.paragraphs import group_paragraphs
-from textspot.layout.reading_order import boxes_along, order_boxes, page_direction
+from textspot.layout.reading_order import boxes_along, order_boxes, page_direction, to_frame
 from textspot.layout.rows import group_rows
 from textspot.layout.strips import rows_to_strips, words_to_strips
 
@@ -24,5 +24,7 @@ def arrange(polygons: Sequence[np.ndarray]) -> list[list[list[int]]]:
     paragraphs = group_paragraphs(strips)
     points = [np.concatenate([polygons[word] for row in stack for word in rows[row]]) for stack in paragraphs]
     heights = np.array([strips.height[stack].mean() for stack in paragraphs])
-    order = order_boxes(boxes_along(points, page_direction(words)), heights)
+    centers = np.array([strips.center[stack].mean(axis=0) for stack in paragraphs])
+    direction = page_direction(words)
+    order = order_boxes(boxes_along(points, direction), to_frame(centers, direction), heights)
     return [[rows[row] for row in paragraphs[number]] for number in order]

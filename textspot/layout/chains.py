@@ -80,6 +80,14 @@ def match(links: Links) -> Links:
     return links.choose(np.array(kept, dtype=int))
 
 
+def nearest(links: Links) -> Links:
+    """The pairs of which each is the other's cheapest, best first."""
+    links = links.choose(np.argsort(links.cost, kind="stable"))
+    return links.choose(
+        np.intersect1d(*(np.unique(ends, return_index=True)[1] for ends in (links.first, links.second)))
+    )
+
+
 def chain(count: int, links: Links) -> list[list[int]]:
     """The chains of 0 ... count - 1 that matched links make; a ring is opened at its widest gap."""
     links = links.choose(np.argsort(links.gap, kind="stable"))

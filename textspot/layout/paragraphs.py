@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from textspot.layout.chains import ROWS_AT_A_TIME, Links, chain
+from textspot.layout.chains import ROWS_AT_A_TIME, Links, chain, nearest
 from textspot.layout.strips import Strips, across, unit
 
 # Numbers in heights of a row.
@@ -19,35 +19,33 @@ PARAGRAPH_SPACE = 1.4  # ratio to the usual leading from which on a new paragrap
 
 def group_paragraphs(rows: Strips) -> list[list[int]]:
     """The paragraphs of rows, each the indices of its rows from first to last; they themselves are in no order."""
-    links = _one_to_one(_without_forks(rows, find_next_rows(rows)))
+    links = nearest(_without_forks(rows, find_next_rows(rows)))  # of any size: text between two rows parts them
+    links = links.choose(_alike(rows, links))
     leading = dict(zip(links.first.tolist(), links.gap.tolist(), strict=True))
     return [part for stack in chain(len(rows), links) for part in _split(stack, leading)]
 
 
 def find_next_rows(rows: Strips) -> Links:
-    """Pairs of which the second may be the next row of the first; their `gap` is the leading in heights."""
+    """Pairs of which the second may be the next row of the first; their `gap` is the leading in heights, their `cost`
+    in pixels."""
     parts = [
         _next_rows_of(rows, np.arange(low, min(low + ROWS_AT_A_TIME, len(rows))))
         for low in range(0, max(len(rows), 1), ROWS_AT_A_TIME)
     ]
-    first, second, leading = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return Links(first, second, leading, leading)
+    return Links(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def _next_rows_of(rows: Strips, some: np.ndarray) -> tuple[np.ndarray, ...]:
     directions = rows.direction
     frame = unit(directions[some, None] + directions[None])
     step = rows.center[None] - rows.center[some, None]
-    lower = np.minimum(rows.height[some, None], rows.height[None])
-    higher = np.maximum(rows.height[some, None], rows.height[None])
-    leading = (step * across(frame)).sum(axis=2) * 2 / (lower + higher)
+    height = (rows.height[some, None] + rows.height[None]) / 2
+    distance = (step * across(frame)).sum(axis=2)
     shared = (rows.length[some, None] + rows.length[None]) / 2 - np.abs((step * frame).sum(axis=2))
-    short = np.minimum(rows.length[some, None], rows.length[None]) < FEW_WORDS * higher
-    possible = (leading >= LEADING[0]) & (leading <= LEADING[1]) & (shared > 0.3 * lower)
+    possible = (distance >= LEADING[0] * height) & (distance <= LEADING[1] * height) & (shared > 0.3 * height)
     possible &= directions[some] @ directions.T > TURN
-    possible &= higher < lower * np.where(short, GROWTH_OF_FEW, GROWTH)
     first, second = np.nonzero(possible)
-    return some[first], second, leading[possible]
+    return some[first], second, (distance / height)[possible], distance[possible]
 
 
 def _without_forks(rows: Strips, links: Links) -> Links:
@@ -69,11 +67,12 @@ def _side_by_side(rows: Strips, some: np.ndarray, direction: np.ndarray) -> bool
     return bool((start[order][1:] >= np.maximum.accumulate(end[order])[:-1]).any())
 
 
-def _one_to_one(links: Links) -> Links:
-    """The pairs of which each is the other's nearest."""
-    links = links.choose(np.argsort(links.gap, kind="stable"))
-    nearest = np.intersect1d(*(np.unique(ends, return_index=True)[1] for ends in (links.first, links.second)))
-    return links.choose(nearest)
+def _alike(rows: Strips, links: Links) -> np.ndarray:
+    """Whether (M,) the rows of each link are of one size."""
+    pair = np.stack([links.first, links.second])
+    heights, lengths = rows.height[pair], rows.length[pair]
+    short = (lengths < FEW_WORDS * heights.max(axis=0)).any(axis=0)
+    return heights.max(axis=0) < heights.min(axis=0) * np.where(short, GROWTH_OF_FEW, GROWTH)
 
 
 def _split(stack: Sequence[int], leading: dict[int, float]) -> list[list[int]]:

@@ -22,20 +22,27 @@ def page_direction(words: Strips) -> np.ndarray:
     return unit((words.length[:, None] * directions)[alike].sum(axis=0))
 
 
+def to_frame(points: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Points (K, 2) in a frame whose x axis is `direction`."""
+    return points @ np.stack([direction, across(direction)], axis=1)
+
+
 def boxes_along(points: list[np.ndarray], direction: np.ndarray) -> np.ndarray:
     """The boxes `xyxy` (N, 4) around N sets of points (K, 2), in a frame whose x axis is `direction`."""
-    axes = np.stack([direction, across(direction)], axis=1)
-    turned = [group @ axes for group in points]
+    turned = [to_frame(group, direction) for group in points]
     return np.array([np.concatenate([group.min(axis=0), group.max(axis=0)]) for group in turned]).reshape(-1, 4)
 
 
-def order_boxes(boxes: np.ndarray, heights: np.ndarray) -> list[int]:
-    """The order in which boxes `xyxy` (N, 4) are read that hold text of these heights (N,)."""
-    above, beside = find_relations(boxes, heights)
+def order_boxes(boxes: np.ndarray, centers: np.ndarray, heights: np.ndarray) -> list[int]:
+    """The order in which boxes `xyxy` (N, 4) are read that hold text of these heights (N,) with its middle at centers
+    (N, 2): that of an arc is not the middle of its box."""
+    above, beside = find_relations(boxes, centers, heights)
     before = above | beside
     waiting, order = list(range(len(boxes))), list[int]()
     while waiting:
-        free = [one for one in waiting if not before[waiting, one].any()] or waiting  # boxes that overlap may make rings
+        free = [
+            one for one in waiting if not before[waiting, one].any()
+        ] or waiting  # boxes that overlap may make rings
         below = [one for one in free if order and above[order[-1], one] and _is_near(boxes, heights, order[-1], one)]
         chosen = min(below or free, key=lambda one: (boxes[one, 1], boxes[one, 0]))
         order.append(chosen)
@@ -43,13 +50,12 @@ def order_boxes(boxes: np.ndarray, heights: np.ndarray) -> list[int]:
     return order
 
 
-def find_relations(boxes: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def find_relations(boxes: np.ndarray, centers: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Two tables (N, N): whether a box stands above another one, and whether to the left of one at its height."""
     low, high = boxes[:, None, :2], boxes[:, None, 2:]
     shared = np.minimum(high, high.swapaxes(0, 1)) - np.maximum(low, low.swapaxes(0, 1))
     sizes = boxes[:, 2:] - boxes[:, :2]
     part = shared / np.maximum(np.minimum(sizes[:, None], sizes[None]), 1e-9)
-    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
     earlier = centers[:, None] < centers[None]
     overlap = shared > 0.5 * np.minimum(heights[:, None], heights[None])[..., None]
     vertical = overlap[..., 0] & (~overlap[..., 1] | (part[..., 0] >= part[..., 1]))

@@ -10,7 +10,7 @@ from itertools import chain as flatten
 
 import numpy as np
 
-from textspot.layout.chains import Links, Reach, chain, find_links, gather, match
+from textspot.layout.chains import Links, Reach, chain, find_links, gather, match, nearest
 from textspot.layout.strips import Strips, across, rows_to_strips
 
 # Numbers in heights of a word, which is about 0.8 of the size of its type.
@@ -19,9 +19,9 @@ CELLS = Reach(gaps=(-0.6, 60.0), overlap=0.5, turn=10, growth=2.0)
 FEWEST_SPACES = 5  # on fewer, the usual space between words of an image is not known
 NARROWEST_LIMIT = 0.8
 SHORT_CELL = 6.0  # a price, a number, a word or two; lines of running text are longer
-NEAR_CELL = 8.0  # a short cell on a row of its own, or one that is not aligned with those above and below it, is no
-NEAR_WORDS = 2.5  # further away; two long pieces on a row of their own are this near
-NEXT_ROWS = 3.5  # between two rows of one table
+NEAR_CELL = 8.0  # the widest gap beside a short cell that stands alone, or is not aligned with those above and below
+NEAR_WORDS = 2.5  # the widest gap between two long pieces that stand alone
+NEXT_ROWS = 3.5  # the largest distance of two rows of one table
 ALIGNED = 0.7  # how exactly cells below one another begin or end
 
 
@@ -31,7 +31,7 @@ def group_rows(words: Strips) -> list[list[int]]:
     if len(runs) < 2:
         return runs
     strips = rows_to_strips(words, runs)
-    links = _keep_nearest(find_links(strips, CELLS))
+    links = nearest(find_links(strips, CELLS))
     links = links.choose(_join(strips, links))
     return [list(flatten.from_iterable(runs[run] for run in row)) for row in chain(len(runs), links)]
 
@@ -42,15 +42,6 @@ def _limit_spaces(links: Links) -> Links:
         return links
     limit = np.clip(3 * np.median(links.gap) + 0.3, NARROWEST_LIMIT, WORDS.gaps[1])
     return links.choose(links.gap <= limit)
-
-
-def _keep_nearest(links: Links) -> Links:
-    """The pairs of which each is the other's nearest."""
-    links = links.choose(np.argsort(links.gap, kind="stable"))
-    nearest = np.zeros(len(links.gap), dtype=bool)
-    first_of, first_seen = np.unique(links.first, return_index=True), np.unique(links.second, return_index=True)
-    nearest[np.intersect1d(first_of[1], first_seen[1])] = True
-    return links.choose(nearest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +63,20 @@ class Gaps:
     def ends(self) -> tuple[np.ndarray, np.ndarray]:
         return self.strips.end[self.links.first], self.strips.start[self.links.second]
 
+    @property
+    def middle(self) -> np.ndarray:
+        return np.mean(self.ends, axis=0)
+
+    @property
+    def half(self) -> np.ndarray:
+        """Half the length (M,) of each gap."""
+        return np.linalg.norm(self.ends[1] - self.ends[0], axis=1) / 2
+
     def place(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Points (P, 2) along and across each gap's direction, from its middle: two arrays (M, P)."""
-        steps = points[None] - np.mean(self.ends, axis=0)[:, None]
-        return tuple((steps * axis[:, None]).sum(axis=2) for axis in (self.direction, across(self.direction)))  # type: ignore[return-value]
+        steps = points[None] - self.middle[:, None]
+        along, down = ((steps * axis[:, None]).sum(axis=2) for axis in (self.direction, across(self.direction)))
+        return along, down
 
 
 def _join(strips: Strips, links: Links) -> np.ndarray:
@@ -95,9 +96,8 @@ def _join(strips: Strips, links: Links) -> np.ndarray:
 
 def _in_next_rows(gaps: Gaps) -> list[tuple[int, int]]:
     """The pairs of gaps that lie above one another in rows of one table or between two columns."""
-    half = np.linalg.norm(gaps.ends[1] - gaps.ends[0], axis=1) / 2
-    along, down = gaps.place(np.mean(gaps.ends, axis=0))
-    overlapping = np.abs(along) < half[:, None] + half[None]
+    along, down = gaps.place(gaps.middle)
+    overlapping = np.abs(along) < gaps.half[:, None] + gaps.half[None]
     below = np.abs(down) < NEXT_ROWS * np.maximum(gaps.height[:, None], gaps.height[None])
     alike = gaps.direction @ gaps.direction.T > np.cos(np.radians(CELLS.turn))
     first, second = np.nonzero(np.triu(overlapping & below & alike, k=1))
@@ -114,9 +114,8 @@ def _aligned(gaps: Gaps, table: list[int]) -> bool:
 
 def _bridged(gaps: Gaps) -> np.ndarray:
     """Whether (M,) text of the same size runs across the place right above or below a gap: then no column ends here."""
-    strips, height = gaps.strips, gaps.height[:, None]
+    strips, height, half = gaps.strips, gaps.height[:, None], gaps.half[:, None]
     (start, first), (end, last) = gaps.place(strips.start), gaps.place(strips.end)
-    half = np.linalg.norm(gaps.ends[1] - gaps.ends[0], axis=1)[:, None] / 2
     distance = np.abs(first + last) / 2 / height
     covers = (start < -half - height) & (end > half + height) & (distance > 0.7) & (distance < 2.2)
     covers &= np.abs(np.log(strips.height[None] / height)) < np.log(1.3)

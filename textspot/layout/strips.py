@@ -4,7 +4,7 @@ Legend of shapes: N strips. Distances are in pixels unless a name says heights.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,10 +17,11 @@ LIKE_MINDED = np.cos(np.radians(25))  # neighbours that differ by more belong to
 
 @dataclass(frozen=True, eq=False)
 class Strips:
-    """N strips: the points (N, 2) where reading starts and ends, the unit directions (N, 2) of reading there, heights
-    (N,) and lengths (N,)."""
+    """N strips: the points (N, 2) where reading starts, is halfway and ends, the unit directions (N, 2) of reading at
+    start and end, heights (N,) and lengths (N,)."""
 
     start: np.ndarray
+    center: np.ndarray
     end: np.ndarray
     start_direction: np.ndarray
     end_direction: np.ndarray
@@ -29,11 +30,6 @@ class Strips:
 
     def __len__(self) -> int:
         return len(self.height)
-
-    @property
-    def center(self) -> np.ndarray:
-        """The points (N, 2) halfway between start and end."""
-        return (self.start + self.end) / 2
 
     @property
     def direction(self) -> np.ndarray:
@@ -57,13 +53,13 @@ def words_to_strips(polygons: Sequence[np.ndarray]) -> Strips:
     half the lower edge backwards. An odd number of points has no such edges: the smallest rectangle, read along its
     longer side, stands in for it. None gives none."""
     found = [_measure(np.asarray(polygon, dtype=np.float64)) for polygon in polygons]
-    points = np.array([ends for ends, _ in found]).reshape(-1, 4, 2)
+    points = np.array([ends for ends, _ in found]).reshape(-1, 5, 2)
     sizes = np.array([size for _, size in found]).reshape(-1, 2)
     return _steady(Strips(*points.swapaxes(0, 1), *sizes.T), SHORT_WORD)
 
 
 def _measure(polygon: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
-    """Start, end and the directions there (4, 2); height and length."""
+    """Start, middle, end and the directions at both ends (5, 2); height and length."""
     if len(polygon) % 2:
         polygon = min_area_quad(polygon).astype(np.float64)
     half = len(polygon) // 2
@@ -71,8 +67,14 @@ def _measure(polygon: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
     steps = np.diff(middle, axis=0)
     length = float(np.linalg.norm(steps, axis=1).sum())
     height = abs(polygon_area(polygon)) / length if length > 0 else 0.0
-    ends = np.stack([middle[0], middle[-1], *unit(steps[[0, -1]])])
+    ends = np.stack([middle[0], _halfway(middle), middle[-1], *unit(steps[[0, -1]])])
     return ends, (max(height, 1e-3), length)
+
+
+def _halfway(points: np.ndarray) -> np.ndarray:
+    """The point (2,) at half the length of a polyline (K, 2)."""
+    lengths = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    return np.array([np.interp(lengths[-1] / 2, lengths, column) for column in points.T])
 
 
 def rows_to_strips(words: Strips, rows: Sequence[Sequence[int]]) -> Strips:
@@ -82,11 +84,13 @@ def rows_to_strips(words: Strips, rows: Sequence[Sequence[int]]) -> Strips:
     lengths = np.array([_row_length(words, row) for row in rows])
     heights = np.array([np.average(words.height[row], weights=words.length[row] + 1e-9) for row in map(list, rows)])
     start, end = words.start[firsts], words.end[lasts]
+    ends = np.stack([words.start, words.end], axis=1)
+    center = np.array([_halfway(ends[list(row)].reshape(-1, 2)) for row in rows])
     chord = unit(end - start)
     straight = np.array([_is_straight(words, row, one) for row, one in zip(rows, chord, strict=True)], dtype=bool)
     start_direction = np.where(straight[:, None], chord, words.start_direction[firsts])
     end_direction = np.where(straight[:, None], chord, words.end_direction[lasts])
-    strips = Strips(start, end, start_direction, end_direction, heights, lengths)
+    strips = Strips(start, center, end, start_direction, end_direction, heights, lengths)
     return _steady(strips, SHORT_ROW)
 
 
@@ -116,4 +120,4 @@ def _steady(strips: Strips, short: float) -> Strips:
         distances = np.linalg.norm(strips.center - strips.center[one], axis=1) / strips.height[one]
         weights = strips.length * np.exp(-distances / 10) * (directions @ directions[one] > LIKE_MINDED)
         start[one] = end[one] = unit(weights @ directions)
-    return Strips(strips.start, strips.end, start, end, strips.height, strips.length)
+    return replace(strips, start_direction=start, end_direction=end)

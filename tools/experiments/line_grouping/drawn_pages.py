@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import ImageFont
 
-from textspot.visualize import TYPEFACE
+from textspot.drawing.page import TYPEFACE
 
 LETTERS = "etaoinsrhldcumfpgwybvk"
 WEIGHTS = np.linspace(3, 0.3, len(LETTERS))
@@ -104,9 +104,10 @@ class Pen:
     def paragraph(self, x: float, top: float, width: float, size: int, num_lines: int, justify: bool) -> float:
         """Lines of running text; the baseline of the line that would come next."""
         for number in range(num_lines):
-            words = [self.word()]
-            while self.width([*words, "mmmm"], size) < width:
-                words.append(self.word())
+            words, word = [], self.word()
+            while not words or self.width([*words, word], size) <= width:
+                words.append(word)
+                word = self.word()
             last = number == num_lines - 1
             if last:
                 words = words[: int(self.rng.integers(1, len(words) + 1))]
