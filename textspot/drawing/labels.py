@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from textspot.drawing.page import Label, draw_page, typeface
-SMALLEST, LARGEST = 1 / 110, 1 / 45  # size of a label, in longer sides of the picture: read when it fills a screen
+
+SMALLEST, LARGEST = 1 / 90, 1 / 45  # size of a label, in longer sides of the picture: read when it fills a screen
 LEAST_SIZE = 10  # pixels
 OWN, OTHER, LABEL = 1000.0, 10.0, 5.0  # what it costs to cover all of the own word, another word, another label
 FEW, CROWDED, LITTLE = 5, 0.15, 0.2  # labels that cover more than a little: these many, this part of all, are too many

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import cast, overload
 
 import numpy as np
 
@@ -120,6 +120,12 @@ class Spotter:
         language = self.language.name if self.language else "none"
         return f"Spotter({self.source}, threshold={self.threshold:.3f}, language={language})"
 
+    @overload
+    def __call__(self, images: ImageLike, batch_size: int = 1) -> Prediction: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(self, images: Sequence[ImageLike], batch_size: int = 1) -> list[Prediction]: ...
+
     def __call__(self, images: ImageLike | Sequence[ImageLike], batch_size: int = 1) -> Prediction | list[Prediction]:
         """Spot text in an image, or in a list of images: RGB arrays (H, W, 3) uint8, paths, URLs, bytes, open files,
         Pillow images.
@@ -133,7 +139,7 @@ class Spotter:
             return self.predict([cast(ImageLike, images)], batch_size)[0]
         if not isinstance(images, Sequence):
             raise TypeError(f"expected an image or a sequence of images, found {type(images)}")
-        return self.predict(images, batch_size)
+        return self.predict(cast(Sequence[ImageLike], images), batch_size)
 
     def pages(self, path: str | os.PathLike, every_s: float | None = None) -> Iterator[Prediction]:
         """The prediction of each page of a TIFF or PDF, each frame of a GIF or WebP, or a frame of a video every so

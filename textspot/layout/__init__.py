@@ -1,4 +1,4 @@
-"""Where words stand to one another: lines, paragraphs, and the order in which a page is read. Arrays in, indices out."""
+"""Words to lines, paragraphs and the order in which a page is read, by their polygons alone: arrays in, indices out."""
 
 from collections.abc import Sequence
 

@@ -83,9 +83,8 @@ def match(links: Links) -> Links:
 def nearest(links: Links) -> Links:
     """The pairs of which each is the other's cheapest, best first."""
     links = links.choose(np.argsort(links.cost, kind="stable"))
-    return links.choose(
-        np.intersect1d(*(np.unique(ends, return_index=True)[1] for ends in (links.first, links.second)))
-    )
+    of_first, of_second = (np.unique(ends, return_index=True)[1] for ends in (links.first, links.second))
+    return links.choose(np.intersect1d(of_first, of_second))
 
 
 def chain(count: int, links: Links) -> list[list[int]]:

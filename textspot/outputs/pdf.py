@@ -28,7 +28,8 @@ POINTS_PER_PIXEL = 72 / 200  # as files of PDF are read: textspot.image_pages.PD
 
 
 def write(pages: Sequence[ReadPage]) -> bytes:
-    """A PDF of pages, each as large as its image at 200 pixels per inch; each needs its `jpeg`. Needs the extra `pdf`."""
+    """A PDF of pages, each as large as its image at 200 pixels per inch; each needs its `jpeg`. Without the extra `pdf`
+    a `MissingExtraError`."""
     with name_extras():
         from fpdf import FPDF
     document = FPDF(unit="pt")
@@ -65,7 +66,7 @@ def _write_line(document: "FPDF", line: Line) -> None:
             document.set_stretching(100 * math.dist(start, end) / (ADVANCE / UNITS * height * len(word.text)))
             angle = math.degrees(math.atan2(end[1] - start[1], end[0] - start[0]))
             with document.rotation(-angle, *start):
-                document.text(*start, word.text + (" " if number < len(line) else ""))
+                document.text(start[0], start[1], word.text + (" " if number < len(line) else ""))
     document.set_stretching(100)
 
 
@@ -102,7 +103,7 @@ def _place(polygon: np.ndarray) -> Place:
         low + (1 - ASCENT) * (high - low)
         for low, high in ((polygon[-1], polygon[0]), (polygon[half], polygon[half - 1]))
     )
-    return Place(start, end if math.dist(start, end) >= 1 else start + (1.0, 0.0), height)
+    return Place(start, end if math.dist(start, end) >= 1 else start + np.array([1.0, 0.0]), height)
 
 
 def build_blank_typeface(characters: set[str]) -> bytes:

@@ -83,7 +83,7 @@ class Pen:
         """A word from x on; where it ends."""
         left, top, right, bottom = _font(size).getbbox(text, anchor="ls")
         corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
-        self._add(np.array(corners, dtype=np.float64) + (x, baseline), text)
+        self._add(np.array(corners) + np.array([x, baseline]), text)
         return x + float(_font(size).getlength(text))
 
     def _add(self, polygon: np.ndarray, text: str) -> None:
@@ -104,7 +104,8 @@ class Pen:
     def paragraph(self, x: float, top: float, width: float, size: int, num_lines: int, justify: bool) -> float:
         """Lines of running text; the baseline of the line that would come next."""
         for number in range(num_lines):
-            words, word = [], self.word()
+            words: list[str] = []
+            word = self.word()
             while not words or self.width([*words, word], size) <= width:
                 words.append(word)
                 word = self.word()
