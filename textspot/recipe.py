@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import math
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -91,6 +92,10 @@ class TrainConfig:
     doctor_every: int = 100
 
     def __post_init__(self) -> None:
+        for key in dataclasses.fields(self):
+            value = getattr(self, key.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"train.{key.name} is {value}, expected a finite number")
         for name in ("num_threads", "doctor_every", "backbone_learning_rate", "predicted_regions_from"):
             if getattr(self, name) < 0:
                 raise ValueError(f"train.{name} is {getattr(self, name)}, expected at least 0")
