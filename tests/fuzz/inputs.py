@@ -11,6 +11,7 @@ from PIL import Image
 from tiny_spotter import save_tiny_spotter
 
 from textspot.data.card import load_card
+from textspot.image_decoding import FORMATS
 
 JUNK = [b"", b",", b"\n", b'"', b"[", b"{", b"nan", b"-1", b"1e39", b"<", b"\xff", b"\0", b"null", b"true", b"9" * 400]
 JUNK += [b"[" * 2000, b"../", b"/", b"\xef\xbb\xbf", b"\xe2\x80\x8b", b"%", b"\x1b[31m", b"\x7f\xff\xff\xff"]
