@@ -1,4 +1,4 @@
-"""Data sets into LMDBs: build one from its files, look at what it holds, cut its words out.
+r"""Data sets into LMDBs: build one from its files, look at what it holds, cut its words out.
 
 python datasets/prepare.py build --card datasets/icdar2015/card.yaml --source icdar2015 --out data/icdar2015
 python datasets/prepare.py info data/icdar2015/train
@@ -8,10 +8,13 @@ python datasets/prepare.py charset data/icdar2015/train data/icdar2015/val --out
 python datasets/prepare.py verify data/icdar2015/train
 python datasets/prepare.py export-crops data/icdar2015/train data/icdar2015_words
 python datasets/prepare.py import-crops MJSynth data/mjsynth
+python datasets/prepare.py pseudo-label --path data/mlt17_boxes/train --out data/mlt17_read/train \
+    --measured_on data/icdar2015/train --teacher "python docs/peers/rapidocr_peer.py --words"
 """
 
 import json
 import sys
+import tempfile
 import unicodedata
 from pathlib import Path
 
@@ -19,20 +22,24 @@ import cv2
 import numpy as np
 from jsonargparse import ArgumentParser
 
+from textspot.benchmark.peer import Peer
 from textspot.data.build import build_dataset
 from textspot.data.card import load_card
 from textspot.data.contact_sheet import contact_sheet, fit_sample
 from textspot.data.crop_lmdb import CropReader, crops_to_records, cut_crops
 from textspot.data.lint import describe, lint_files, lint_records
 from textspot.data.lmdb_records import Reader
+from textspot.data.pseudo_label import describe_teacher, label_words, measure_teacher
 from textspot.data.source import read_source
 from textspot.data.survey import count_characters, survey
 from textspot.data.verification import verify_dataset
 from textspot.progress import track
+from textspot.structures import Sample
 from textspot.text.charset import Case
 from textspot.visualize import draw_sample
 
 TILE = (480, 360)  # width and height in pixels of one picture of a preview
+WORD_TILE, SHEET_COLUMNS, SHEET_WORDS = (180, 44), 8, 160
 
 
 def build(card: Path, out: Path, source: Path | None = None, overwrite: bool = False) -> None:
@@ -113,8 +120,7 @@ def preview(
     samples = [fit_sample(reader.sample(int(index)), *TILE) for index in chosen]
     pictures = [draw_sample(sample) if annotations else sample.image for sample in samples]
     sheet = contact_sheet(pictures, [sample.name for sample in samples], columns, TILE[0])
-    if not cv2.imwrite(str(out), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
-        raise OSError(f"{out}: cannot be written")
+    _write_picture(out, sheet)
     print(f"{out}: {len(samples)} of {len(reader)} images")
 
 
@@ -162,6 +168,54 @@ def import_crops(path: Path, out: Path, overwrite: bool = False) -> None:
     print(crops_to_records(CropReader(path), out, overwrite, track))
 
 
+def pseudo_label(
+    path: Path,
+    out: Path,
+    teacher: str,
+    measured_on: Path,
+    least_score: float = 0.95,
+    min_height: float = 8.0,
+    num_measured: int = 1000,
+    sheet: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Have another program read the words that have no transcript or are to be ignored; first measure how well it does.
+
+    Args:
+        path: the folder of one LMDB.
+        out: the folder of the LMDB to write; words the program is not sure of stay in it as they are.
+        teacher: command line of the program, which gets the pictures of single words; docs/benchmark.md describes how
+            it is asked (`--peer`).
+        measured_on: the folder of an LMDB with words that were labelled by hand.
+        least_score: the least score of a reading that becomes a label.
+        min_height: words lower or narrower than this many pixels are not asked about.
+        num_measured: on about how many words the program is measured.
+        sheet: a picture to write, of up to `SHEET_WORDS` of the labelled words with their labels.
+        overwrite: whether to replace an LMDB that is there already.
+    """
+    reader = Reader(path)
+    with Peer(teacher) as peer, tempfile.TemporaryDirectory() as folder:
+        measured = measure_teacher(Reader(measured_on), peer, Path(folder), num_measured, min_height, track)
+        print(describe_teacher(measured))
+        labels = label_words(reader, peer, out, Path(folder), least_score, min_height, overwrite, track)
+    print(labels)
+    if sheet:
+        shown = labels.readings[:: max(1, len(labels.readings) // SHEET_WORDS)][:SHEET_WORDS]
+        _write_sheet(sheet, [reading.picture for reading in shown], [reading.text for reading in shown])
+
+
+def _write_sheet(path: Path, words: list[np.ndarray], texts: list[str]) -> None:
+    samples = [Sample(word, [], [], np.zeros(0, bool), text) for word, text in zip(words, texts, strict=True)]
+    pictures = [fit_sample(sample, *WORD_TILE).image for sample in samples]
+    _write_picture(path, contact_sheet(pictures, texts, SHEET_COLUMNS, WORD_TILE[0]))
+    print(f"{path}: {len(words)} words")
+
+
+def _write_picture(path: Path, picture: np.ndarray) -> None:
+    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
+        raise OSError(f"{path}: cannot be written")
+
+
 def verify(path: Path) -> None:
     """Hold the file against its checksum, and read, check and decode every record.
 
@@ -184,6 +238,7 @@ def main() -> None:
         "verify": verify,
         "export-crops": export_crops,
         "import-crops": import_crops,
+        "pseudo-label": pseudo_label,
     }
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     subcommands = parser.add_subcommands()
@@ -191,7 +246,7 @@ def main() -> None:
         subparser = ArgumentParser()
         if command in (lint, charset):  # a positional list would have to be written as JSON
             subparser.add_argument("paths", nargs="+", type=Path, help="folders of LMDBs; see above")
-        subparser.add_function_arguments(command, as_positional=name != "build", skip={"paths"})
+        subparser.add_function_arguments(command, as_positional=name not in ("build", "pseudo-label"), skip={"paths"})
         subcommands.add_subcommand(name, subparser, help=command.__doc__.splitlines()[0])
     arguments = parser.instantiate(parser.parse_args())
     try:

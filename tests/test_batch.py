@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from textspot.batch import BoxTargets, Example, RibbonTargets, collate
+from textspot.batch import Example, collate
 from textspot.geometry import box_to_quad, quad_to_ribbon
+from textspot.models.boxes import BoxTargets
+from textspot.models.ribbon_head import RibbonTargets
 
 SIZE = (32, 64)
 
@@ -18,7 +20,8 @@ def build_example(words: list[list[int]], number: int = 0, **dropped: int) -> Ex
     maps = RibbonTargets(score, mask, cells, *(rng.random((len(cells), *n), dtype=np.float32) for n in ((16,), ())))
     ribbons = [quad_to_ribbon(box_to_quad([10 * number + slot, 0, 20, 10])) for slot in range(len(words))]
     image = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-    return Example(image, maps, np.array(ribbons, np.float32).reshape(-1, 2, 4, 2), words, dropped)
+    regions = np.array(ribbons, np.float32).reshape(-1, 2, 4, 2)
+    return Example(image, maps, regions, words, dropped, outlines=regions + 1, outlines_fit=number != 2)
 
 
 @pytest.mark.parametrize("num_images", [1, 3])
@@ -98,3 +101,12 @@ def test_moving_a_batch_moves_every_tensor():
     assert len(tensors) == 10
     assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert batch.dropped == {}
+
+
+def test_outlines_lie_in_the_order_of_the_regions_and_say_whether_they_fit():
+    examples = [build_example([[1]] * count, number) for number, count in enumerate((2, 0, 1))]
+    batch = collate(examples)
+    expected = batch.ribbons.flatten(0, 1)[batch.region_slot] + 1
+    assert torch.equal(batch.outlines, expected)
+    assert batch.outline_weight.tolist() == [1, 1, 0]
+    assert collate(examples[1:2]).outlines.shape == (0, 2, 4, 2)

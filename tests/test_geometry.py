@@ -15,6 +15,7 @@ from textspot.geometry import (
     polygon_to_ribbon,
     quad_to_ribbon,
     ribbon_points,
+    ribbon_section,
     ribbon_size,
     ribbon_to_polygon,
 )
@@ -180,3 +181,27 @@ def test_the_size_of_a_ribbon():
     assert ribbon_size(quad_to_ribbon(box_to_quad([0, 0, 80, 20]))) == pytest.approx((20, 80))
     half_circle, _ = polygon_to_ribbon(draw_arc(15, radius=90, height=20, start=-np.pi, stop=0))
     assert ribbon_size(half_circle) == pytest.approx((20, np.pi * 100), rel=0.02)
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 1), (0.2, 0.7), (-0.3, 1.4), (0.5, 0.5)])
+def test_a_section_of_a_ribbon_is_the_same_surface(start, end):
+    """Also where it is prolonged: u of the section is start + u (end - start) of the ribbon."""
+    ribbon, _ = polygon_to_ribbon(draw_arc(5, 100.0, 20.0, -2.0, -1.0))
+    u, v = np.linspace(0, 1, 7), np.linspace(0, 1, 3)
+    section = ribbon_section(ribbon, start, end)
+    assert section.shape == (2, 4, 2)
+    np.testing.assert_allclose(ribbon_points(section, u, v), ribbon_points(ribbon, start + u * (end - start), v))
+
+
+def test_a_straight_ribbon_is_prolonged_straight():
+    section = ribbon_section(quad_to_ribbon(QUAD), -0.5, 2)
+    top_left, top_right, bottom_right, bottom_left = QUAD
+    along_top, along_bottom = top_right - top_left, bottom_right - bottom_left
+    quad = [
+        top_left - along_top / 2,
+        top_right + along_top,
+        bottom_right + along_bottom,
+        bottom_left - along_bottom / 2,
+    ]
+    np.testing.assert_allclose(section, quad_to_ribbon(quad), atol=1e-4)
+    np.testing.assert_allclose(ribbon_section(quad_to_ribbon(POINT), -1, 2), quad_to_ribbon(POINT), atol=1e-9)

@@ -15,16 +15,23 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "textspot"
 
 LEVELS = {
-    0: ("__version__", "structures", "geometry", "text", "image_files", "progress", "command_line"),
+    0: (
+        *("__version__", "structures", "geometry", "text", "image_files", "progress", "command_line"),
+        *("atomic_file", "schedule", "older_recipes"),
+    ),
     1: ("batch", "device"),
     2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant"),
-    3: ("recipe", "model_card", "checkpoint"),
+    3: ("recipe", "recipe_parser", "model_card", "checkpoint"),
     4: ("runtime",),
     5: ("inference",),
     6: ("engine", "benchmark"),
     7: ("compression",),
 }
-NEIGHBOURS = {("checkpoint", "recipe"), ("checkpoint", "model_card")}  # a checkpoint holds them
+NEIGHBOURS = {  # a checkpoint holds the other two
+    ("checkpoint", "recipe"),
+    ("checkpoint", "model_card"),
+    ("recipe", "recipe_parser"),
+}
 LEVEL = {module: level for level, modules in LEVELS.items() for module in modules}
 
 # Scoring somebody's result files needs no GPU stack, nor does running an exported network.

@@ -3,18 +3,28 @@
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import groupby
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from textspot.batch import Batch, Example, RibbonTargets, collate
-from textspot.losses import LossConfig, SpottingLoss, ctc_loss
-from textspot.models.ribbon_head import DetectionMaps, RibbonHead, geometry_loss, score_loss
+from textspot.batch import Batch, Example, collate
+from textspot.losses import SpottingLoss, ctc_loss
+from textspot.models.ribbon_head import (
+    DetectionMaps,
+    RibbonHead,
+    RibbonTargets,
+    draw_nothing,
+    geometry_loss,
+    score_loss,
+)
 
 T, C = 5, 4
+EVEN = {"det/score": 1.0, "det/geometry": 1.0, "rec/ctc": 1.0}
 
 
 def draw_example(seed: int, words: list[list[int]]) -> Example:
@@ -25,7 +35,7 @@ def draw_example(seed: int, words: list[list[int]]) -> Example:
     offsets = rng.normal(size=(len(cells), 16)).astype(np.float32)
     targets = RibbonTargets(score, mask, cells, offsets, score.ravel()[cells])
     ribbons = np.zeros((len(words), 2, 4, 2), np.float32)
-    return Example(np.zeros((24, 32, 3), np.uint8), targets, ribbons, words, {})
+    return Example(np.zeros((24, 32, 3), np.uint8), targets, ribbons, words, {}, ribbons)
 
 
 def draw_outputs(batch: Batch, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -36,10 +46,14 @@ def draw_outputs(batch: Batch, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     return tuple(torch.randn(shape, generator=generator, requires_grad=True) for shape in shapes)
 
 
-def spotting_loss(config: LossConfig, reduce: Callable[[Tensor], Tensor]):
+def spotting_loss(weights: dict[str, float], reduce: Callable[[Tensor], Tensor]):
     """The loss of the ribbon detector as a function of (score logits, geometry, text logits, batch)."""
-    loss = SpottingLoss(config, RibbonHead.loss_terms, reduce)
-    return lambda score, geometry, text_logits, batch: loss(DetectionMaps(score, geometry), text_logits, batch)
+    loss = SpottingLoss(weights, lambda output, batch: RibbonHead.loss_terms(output.maps, batch.targets), reduce)
+
+    def call(score: Tensor, geometry: Tensor, text_logits: Tensor, batch: Batch):
+        return loss(SimpleNamespace(maps=DetectionMaps(score, geometry), text_logits=text_logits), batch)
+
+    return call
 
 
 def same(denominators: Tensor) -> Tensor:
@@ -186,7 +200,7 @@ def test_without_regions_ctc_is_zero_and_part_of_the_graph():
 def test_the_total_is_the_weighted_sum_of_the_terms():
     batch = collate([draw_example(0, [[1, 2], [3]]), draw_example(1, [[2]])])
     outputs = draw_outputs(batch)
-    total, terms = spotting_loss(LossConfig(score=2.0, geometry=3.0, ctc=0.5), same)(*outputs, batch)
+    total, terms = spotting_loss({"det/score": 2.0, "det/geometry": 3.0, "rec/ctc": 0.5}, same)(*outputs, batch)
     assert list(terms) == ["det/score", "det/geometry", "rec/ctc"]
     expected = {
         "det/score": score_loss(outputs[0], batch.targets.score, batch.targets.mask),
@@ -200,18 +214,11 @@ def test_the_total_is_the_weighted_sum_of_the_terms():
     assert total.item() == pytest.approx(sum(weights[name] * float(terms[name]) for name in terms), rel=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("config", "absent", "output"),
-    [
-        (LossConfig(score=0.0), "det/score", 0),
-        (LossConfig(geometry=0.0), "det/geometry", 1),
-        (LossConfig(ctc=0.0), "rec/ctc", 2),
-    ],
-)
-def test_a_term_of_weight_0_is_absent_and_trains_nothing(config, absent, output):
+@pytest.mark.parametrize(("absent", "output"), [("det/score", 0), ("det/geometry", 1), ("rec/ctc", 2)])
+def test_a_term_of_weight_0_is_absent_and_trains_nothing(absent, output):
     batch = collate([draw_example(0, [[1, 2], [3]])])
     outputs = draw_outputs(batch)
-    total, terms = spotting_loss(config, same)(*outputs, batch)
+    total, terms = spotting_loss(EVEN | {absent: 0.0}, same)(*outputs, batch)
     assert terms.keys() == {"det/score", "det/geometry", "rec/ctc"} - {absent}
     total.backward()
     for number, tensor in enumerate(outputs):
@@ -222,11 +229,31 @@ def test_an_image_without_text_is_background_and_nothing_else():
     """Its hills have no area to divide by: the loss stays of the order of what a batch with text costs."""
     batch = collate([draw_example(0, [])])
     untrained = torch.full_like(batch.targets.score, -4.6).requires_grad_()
-    total, terms = spotting_loss(LossConfig(), same)(untrained, *draw_outputs(batch)[1:], batch)
+    total, terms = spotting_loss(EVEN, same)(untrained, *draw_outputs(batch)[1:], batch)
     assert terms["det/geometry"] == terms["rec/ctc"] == 0
     assert 0 < total.item() < 1e-3
     total.backward()
     assert (untrained.grad[batch.targets.mask > 0] > 0).all()
+
+
+@pytest.mark.parametrize("words", [[], [[1, 2]]])
+def test_images_of_which_nothing_counts_teach_the_reader_alone(words):
+    """The terms of the detector are 0 and not 0 / 0, and its gradient is 0, alone in a batch and beside others."""
+    nothing = draw_nothing((24, 32))
+    examples = [replace(draw_example(seed, words), targets=nothing) for seed in (0, 1)]
+    batch, full = collate(examples), draw_example(2, [[1], [2]])
+    outputs = draw_outputs(batch)
+    total, values = spotting_loss(EVEN, same)(*outputs, batch)
+    total.backward()
+    assert (values["det/score"], values["det/geometry"]) == (0, 0)
+    assert [bool(output.grad.any()) for output in outputs] == [False, False, bool(words)]
+    both, alone = collate([full, *examples]), collate([full])
+    outputs = draw_outputs(both)
+    parts = outputs[0][:1], outputs[1][:1], outputs[2][:2]
+    _, beside = spotting_loss(EVEN, same)(*outputs, both)
+    _, single = spotting_loss(EVEN, same)(*parts, alone)
+    assert beside["det/score"] == pytest.approx(float(single["det/score"]))
+    assert beside["det/geometry"] == pytest.approx(float(single["det/geometry"]))
 
 
 def test_halves_with_the_mean_denominator_average_to_the_whole():
@@ -235,15 +262,15 @@ def test_halves_with_the_mean_denominator_average_to_the_whole():
     examples = [draw_example(seed, texts) for seed, texts in enumerate(words)]
     whole = collate(examples)
     logits, geometry, text_logits = draw_outputs(whole)
-    total, terms = spotting_loss(LossConfig(), same)(logits, geometry, text_logits, whole)
+    total, terms = spotting_loss(EVEN, same)(logits, geometry, text_logits, whole)
     parts = []
     for images, regions in ((slice(0, 2), slice(0, 2)), (slice(2, 4), slice(2, 4))):
         parts.append((logits[images], geometry[images], text_logits[regions], collate(examples[images])))
     seen = []
     for part in parts:
-        spotting_loss(LossConfig(), lambda counts: seen.append(counts) or counts)(*part)
+        spotting_loss(EVEN, lambda counts: seen.append(counts) or counts)(*part)
     mean = torch.stack(seen).mean(dim=0)
-    halves = [spotting_loss(LossConfig(), lambda _: mean)(*part) for part in parts]
+    halves = [spotting_loss(EVEN, lambda _: mean)(*part) for part in parts]
     torch.testing.assert_close(sum(half for half, _ in halves) / 2, total)
     for name in terms:
         torch.testing.assert_close(sum(half[name] for _, half in halves) / 2, terms[name])

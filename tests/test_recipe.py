@@ -18,15 +18,14 @@ from textspot.data.synthetic.draw import DrawConfig, StreamConfig
 from textspot.data.synthetic.renderer import RendererConfig
 from textspot.data.transforms import TransformConfig
 from textspot.geometry import box_to_quad
-from textspot.losses import LossConfig, SpottingLoss
-from textspot.models.backbone import BackboneConfig
-from textspot.models.crnn import RecurrentRecognizer
-from textspot.models.detector import DetectorConfig
+from textspot.losses import SpottingLoss
+from textspot.models.choice import Choice
+from textspot.models.crnn import RecurrentConfig, RecurrentRecognizer
 from textspot.models.neck import NeckConfig
-from textspot.models.recognizer import RecognizerConfig
-from textspot.models.rfcn_head import RfcnHead
-from textspot.models.spotting_network import ModelConfig
-from textspot.models.text_pooling import ProportionalTextPooling, RoiConfig
+from textspot.models.rfcn_head import RfcnConfig, RfcnHead
+from textspot.models.spotting_network import PARTS, ModelConfig
+from textspot.models.text_pooling import ProportionalRoiConfig, ProportionalTextPooling
+from textspot.models.torchvision_backbones import ImageNetConfig
 from textspot.postprocess import PostprocessConfig
 from textspot.preprocess import PreprocessConfig
 from textspot.recipe import (
@@ -63,14 +62,14 @@ EVERYTHING = Recipe(
     seed=9,
     text=TextConfig("ab\u00e9 ", "lower", "skip"),
     model=ModelConfig(
-        BackboneConfig("resnet18", (8, 8, 16, 16), (1, 1, 2, 1), True),
+        Choice("resnet18", ImageNetConfig(True)),
         NeckConfig(16),
-        RoiConfig(8, 32, 0.2, "proportional", 12.0, 16, (1,)),
-        RecognizerConfig((8, 8, 8, 8), 1, 3, "crnn", (1, 0, 2), 2),
-        DetectorConfig("rfcn", (8.0, 20.0), (0.5,), 50),
+        Choice("proportional", ProportionalRoiConfig(8, 32, 0.2, (1,), 12.0, 16)),
+        Choice("crnn", RecurrentConfig((8, 8, 8, 8), (1, 0, 2), 1, 3, 2)),
+        Choice("rfcn", RfcnConfig((8.0, 20.0), (0.5,), 50)),
         shared=False,
     ),
-    loss=LossConfig(2.0, 0.5, 0.0, 3.0),
+    loss={"det/score": 2.0, "det/geometry": 0.5, "rpn/score": 3.0, "rpn/geometry": 4.0, "rec/ctc": 0.0},
     preprocess=PreprocessConfig(640, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)),
     postprocess=PostprocessConfig(20, 0.5, 4, 1.0, "english"),
     train=TrainConfig(steps=3, batch_size=2, accumulation=2, learning_rate=7e-4, precision="float32", compile=True),
@@ -102,10 +101,17 @@ def test_the_least_recipe_is_that_of_the_defaults():
 def test_every_setting_of_the_example_differs_from_its_default():
     """So that the round trip below would notice any that is lost."""
     defaults = Recipe(DataConfig((SourceConfig("a"),), SourceConfig("c")))
-    for part in ("text", "model", "loss", "preprocess", "postprocess"):
-        mine, theirs = getattr(EVERYTHING, part), getattr(defaults, part)
-        same = [f.name for f in dataclasses.fields(mine) if getattr(mine, f.name) == getattr(theirs, f.name)]
-        assert same == [], part
+    for part in ("text", "model", "preprocess", "postprocess"):
+        assert_nothing_equal(getattr(EVERYTHING, part), getattr(defaults, part))
+    for part in PARTS:
+        chosen = getattr(EVERYTHING.model, part).settings
+        assert_nothing_equal(chosen, type(chosen)(), {"height"})  # the patch has 8 rows and no other number
+    assert 1.0 not in EVERYTHING.loss.values()
+
+
+def assert_nothing_equal(mine, theirs, but=frozenset()):
+    same = {f.name for f in dataclasses.fields(mine) if getattr(mine, f.name) == getattr(theirs, f.name)}
+    assert same - set(but) == set()
 
 
 def test_to_plain_values_and_back():
@@ -124,12 +130,12 @@ def test_to_yaml_and_back(tmp_path):
     ("path", "value", "message"),
     [
         ("seeds", 1, "seeds"),
-        ("train.step", 1, "train.step"),
+        ("train.step", 1, "train.*step"),
         ("data.transforms.scale", 2, "scale"),
         ("train.steps", "many", "train.steps.*Expected a <class 'int'>"),
         ("train.steps", 1.5, "train.steps"),
-        ("model.backbone.widths", [1, 2, 3], "model.backbone.widths"),
-        ("model.backbone.kind", "vgg19", "model.backbone.kind.*slim_resnet.*Got value: vgg19"),
+        ("model.backbone.slim_resnet.widths", [1, 2, 3], "model.backbone.slim_resnet.widths"),
+        ("model.backbone.kind", "vgg19", "model.backbone.kind.*vgg19.*slim_resnet.*resnet18"),
         ("text.case", "title", "text.case"),
         ("train.steps", 0, "train.steps is 0, expected at least 1"),
         ("train.batch_size", -1, "train.batch_size is -1"),
@@ -150,6 +156,43 @@ def test_what_is_wrong_is_named_with_its_source(path, value, message, tmp_path, 
     with pytest.raises(SystemExit, match="2"):
         read_command_line(["--config", write_recipe(tmp_path, "recipe.yaml", change(path, value))])
     assert path.split(".")[-1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ["--model.detector.rfcn.anchor_sizes=[8]"],
+            "model.detector.rfcn.anchor_sizes is a setting of rfcn, and model",
+        ),
+        (["--model.roi.proportional.min_width=8"], "proportional.min_width is .* model.roi.kind is stretched"),
+        (
+            ["--model.backbone.kind=resnet18", "--model.backbone.vit.width=96"],
+            "vit.width is .*backbone.kind is resnet18",
+        ),
+        (["--model.recognizer.crnn.context_layers=1"], "crnn.context_layers is .*recognizer.kind is fcr"),
+        (["--loss.rpn/score=2"], "loss.rpn/score weighs a term that there is not with model.detector.kind: ribbon"),
+        (["--loss.det/colour=2"], "loss.det/colour"),
+        (["--model.detector.kind=yolo"], "model.detector.kind.*'yolo' .*'ribbon', 'rfcn'"),
+    ],
+)
+def test_a_setting_of_another_kind_is_an_error_that_names_both(options, words, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        read_command_line(["--config", write_recipe(tmp_path, "recipe.yaml", LEAST), *options])
+    assert re.search(words, capsys.readouterr().err)
+
+
+def test_a_setting_of_another_kind_is_found_in_a_file_too(tmp_path, capsys):
+    """Even one that says what would be the default there."""
+    roi = {"kind": "stretched", "proportional": {"min_width": 32}}
+    with pytest.raises(SystemExit, match="2"):
+        read_command_line(["--config", write_recipe(tmp_path, "recipe.yaml", LEAST | {"model": {"roi": roi}})])
+    assert "recipe.yaml: model.roi.proportional.min_width is a setting of proportional" in capsys.readouterr().err
+
+
+def test_weights_of_loss_terms_are_those_of_the_detector_unless_they_are_given(tmp_path):
+    file = write_recipe(tmp_path, "recipe.yaml", LEAST | {"loss": {"det/score": 2.0}})
+    assert read_command_line(["--config", file]).loss == {"det/score": 2.0, "det/geometry": 1.0, "rec/ctc": 1.0}
 
 
 def test_what_is_missing_is_named():
@@ -181,8 +224,10 @@ def explained_configs(config=Recipe):
     yield config
     for kind in typing.get_type_hints(config).values():
         for inner in (kind, *typing.get_args(kind)):
-            if dataclasses.is_dataclass(inner):
+            if dataclasses.is_dataclass(inner) and inner is not Choice:
                 yield from explained_configs(inner)
+    if config is ModelConfig:
+        yield from (module.Config for kinds in PARTS.values() for module in kinds.values())
 
 
 def test_help_explains_every_key(capsys):
@@ -252,8 +297,8 @@ def test_every_recipe_that_ships_takes_a_step(config):
     torch.manual_seed(0)
     network = build_spotting_network(recipe)
     output = network(batch.image, batch.ribbons, batch.region_slot)
-    loss = SpottingLoss(recipe.loss, network.detector.loss_terms, torch.clone)
-    total, terms = loss(output.maps, output.text_logits, batch)
+    loss = SpottingLoss(recipe.loss, network.loss_terms, torch.clone)
+    total, terms = loss(output, batch)
     total.backward()
     assert {"det/score", "det/geometry", "rec/ctc"} <= terms.keys()
     assert all(parameter.grad.isfinite().all() for parameter in network.parameters())

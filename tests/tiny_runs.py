@@ -8,9 +8,10 @@ from textspot.data.dataset import DataConfig, SourceConfig
 from textspot.data.synthetic.draw import DrawConfig
 from textspot.data.synthetic.renderer import RendererConfig
 from textspot.data.synthetic.words import WordConfig
-from textspot.models.backbone import BackboneConfig
+from textspot.models.choice import Choice
 from textspot.models.neck import NeckConfig
 from textspot.models.recognizer import RecognizerConfig
+from textspot.models.slim_resnet import SlimResNetConfig
 from textspot.models.spotting_network import ModelConfig
 from textspot.models.text_pooling import RoiConfig
 from textspot.recipe import Recipe, TrainConfig
@@ -18,17 +19,17 @@ from textspot.text.charset import TextConfig
 
 CHARACTERS = string.ascii_uppercase + string.digits
 TINY = ModelConfig(
-    BackboneConfig(widths=(8, 16, 24, 32), blocks=(1, 1, 1, 1)),
+    Choice("slim_resnet", SlimResNetConfig((8, 16, 24, 32), (1, 1, 1, 1))),
     NeckConfig(16),
-    RoiConfig(width=32, taps=(2, 1)),
-    RecognizerConfig(widths=(16, 16, 24, 32), context_layers=1, blocks=(0, 0, 0), context_blocks=0),
+    Choice("stretched", RoiConfig(width=32, taps=(2, 1))),
+    Choice("fcr", RecognizerConfig((16, 16, 24, 32), context_layers=1, blocks=(0, 0, 0), context_blocks=0)),
 )
 
 EASY = ModelConfig(
-    BackboneConfig(widths=(16, 32, 48, 64), blocks=(1, 1, 1, 1)),
+    Choice("slim_resnet", SlimResNetConfig((16, 32, 48, 64), (1, 1, 1, 1))),
     NeckConfig(32),
-    RoiConfig(width=32, taps=(2, 1)),
-    RecognizerConfig(widths=(32, 48, 64, 96), context_layers=1, blocks=(0, 1, 0), context_blocks=1),
+    Choice("stretched", RoiConfig(width=32, taps=(2, 1))),
+    Choice("fcr", RecognizerConfig((32, 48, 64, 96), context_layers=1, blocks=(0, 1, 0), context_blocks=1)),
 )
 
 

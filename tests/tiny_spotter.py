@@ -8,12 +8,13 @@ import torch
 
 from textspot.checkpoint import save_model
 from textspot.data.dataset import DataConfig, SourceConfig
-from textspot.data.targets import OFFSET_UNIT
 from textspot.geometry import box_to_quad, quad_to_ribbon
 from textspot.model_card import ModelCard
-from textspot.models.backbone import BackboneConfig
+from textspot.models.choice import Choice
 from textspot.models.neck import NeckConfig
 from textspot.models.recognizer import RecognizerConfig
+from textspot.models.ribbon_head import OFFSET_UNIT
+from textspot.models.slim_resnet import SlimResNetConfig
 from textspot.models.spotting_network import ModelConfig, SpottingNetwork
 from textspot.models.text_pooling import RoiConfig
 from textspot.models.vit import VitConfig
@@ -27,15 +28,17 @@ TINY_RECIPE = Recipe(
     data=DataConfig(train=(SourceConfig("train"),), validation=SourceConfig("validation")),
     text=TextConfig("ABCDEFGHIJ"),
     model=ModelConfig(
-        BackboneConfig(widths=(8, 8, 16, 16), blocks=(1, 1, 1, 1)),
+        Choice("slim_resnet", SlimResNetConfig((8, 8, 16, 16), (1, 1, 1, 1))),
         NeckConfig(8),
-        RoiConfig(width=16, taps=(2,)),  # what is seen is noise: pixel by pixel every region is another
-        RecognizerConfig(widths=(8, 8, 16, 16), context_layers=1, blocks=(0, 0, 0), context_blocks=0),
+        Choice(
+            "stretched", RoiConfig(width=16, taps=(2,))
+        ),  # what is seen is noise: pixel by pixel every region is another
+        Choice("fcr", RecognizerConfig((8, 8, 16, 16), context_layers=1, blocks=(0, 0, 0), context_blocks=0)),
     ),
     postprocess=PostprocessConfig(text_power=0.0),  # random weights read nothing with certainty
 )
 VIT_RECIPE = dataclasses.replace(
-    TINY_RECIPE, model=dataclasses.replace(TINY_RECIPE.model, backbone=BackboneConfig("vit", vit=VitConfig(16, 2, 2)))
+    TINY_RECIPE, model=dataclasses.replace(TINY_RECIPE.model, backbone=Choice("vit", VitConfig(16, 2, 2)))
 )
 
 

@@ -5,7 +5,7 @@ Legend: B images, K region slots of an image, R regions of a batch, T tokens, H 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,40 +14,31 @@ from torch import Tensor
 Array = TypeVar("Array", np.ndarray, Tensor)
 
 
-class RibbonTargets(NamedTuple, Generic[Array]):
-    """What the ribbon detector learns from one image, drawn by `data.targets`; tensors (B, ...) in a batch.
+Targets = Any  # what a detector learns: a named tuple of arrays, or of tensors (B, ...) in a batch; its own affair
 
-    score (h, w) in [0, 1]: the hill of each word; mask (h, w) 0 where a cell counts neither way. Geometry is learned by
-    the M inner cells of the words, few of all: cells (M,) are their numbers, row by row; offsets (M, 16) lead from
-    their centres to the control points, in units of `data.targets.OFFSET_UNIT` pixels; weights (M,) are above 0. In a
-    batch the cells of images with fewer are followed by some of weight 0.
+
+@dataclass(frozen=True)
+class Labeler:
+    """What an annotation means to a detector.
+
+    Args:
+        outline: makes of a polygon (K, 2) px the ribbon (2, 4, 2) that is found and read.
+        draw: makes of all ribbons of an image, their ignore flags (N,) and its size (height, width) in pixels what
+            the detector learns: a named tuple of arrays with one dimension or more.
+        draw_nothing: makes of the size of an image what the detector learns nothing from.
     """
 
-    score: Array
-    mask: Array
-    cells: Array
-    offsets: Array
-    weights: Array
-
-
-class BoxTargets(NamedTuple, Generic[Array]):
-    """What a detector of boxes learns from one image, drawn by `data.targets`; tensors (B, N, ...) in a batch.
-
-    boxes (N, 4) `xyxy` px; kind (N,): 1 a word, -1 an ignored one, 0 no box at all.
-    """
-
-    boxes: Array
-    kind: Array
-
-
-Targets = RibbonTargets | BoxTargets
+    outline: Callable[[np.ndarray], np.ndarray]
+    draw: Callable[[Sequence[np.ndarray], np.ndarray, tuple[int, int]], Targets]
+    draw_nothing: Callable[[tuple[int, int]], Targets]
 
 
 @dataclass(frozen=True)
 class Example:
     """One image ready to be learned from: image (H, W, 3) uint8 RGB, what its detector learns, the regions to read.
 
-    ribbons (K, 2, 4, 2) px with their `tokens`; `dropped` counts words that are detected and not read, by reason.
+    ribbons (K, 2, 4, 2) px with their `tokens`; `outlines` (K, 2, 4, 2), where these words truly are;
+    `dropped` counts words that are detected and not read, by reason.
     """
 
     image: np.ndarray
@@ -55,6 +46,8 @@ class Example:
     ribbons: np.ndarray
     tokens: Sequence[Sequence[int]]
     dropped: dict[str, int]
+    outlines: np.ndarray
+    outlines_fit: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,11 +56,13 @@ class Batch:
     use."""
 
     image: Tensor  # (B, 3, H, W) uint8
-    targets: Targets  # of tensors (B, ...)
+    targets: Targets
     ribbons: Tensor  # (B, K, 2, 4, 2) px
     region_slot: Tensor  # (R,) index into B * K
     tokens: Tensor  # (R, T) padded with 0
     token_lengths: Tensor  # (R,)
+    outlines: Tensor  # (R, 2, 4, 2) px, the true ribbons
+    outline_weight: Tensor  # (R,) 0 where nobody knows them well
     dropped: dict[str, int]
 
     @property
@@ -111,17 +106,24 @@ def collate(examples: Sequence[Example]) -> Batch:
         row[: len(values)] = values
     return Batch(
         image=torch.from_numpy(np.stack([e.image for e in examples])).permute(0, 3, 1, 2),
-        targets=type(examples[0].targets)(*map(_stack, zip(*(e.targets for e in examples), strict=True))),
+        targets=stack_targets([e.targets for e in examples]),
         ribbons=torch.from_numpy(ribbons),
         region_slot=torch.tensor(slots, dtype=torch.int64),
         tokens=torch.from_numpy(padded),
         token_lengths=torch.tensor(lengths, dtype=torch.int64),
+        outlines=torch.from_numpy(np.concatenate([e.outlines for e in examples])),
+        outline_weight=torch.tensor([float(e.outlines_fit) for e in examples for _ in e.outlines]),
         dropped=dropped,
     )
 
 
+def stack_targets(targets: Sequence[Targets]) -> Targets:
+    """The targets of B images, at least one, as one named tuple of tensors (B, ...). Where images have different
+    numbers of something, along the first dimension, the shorter ones end in zeros."""
+    return type(targets[0])(*map(_stack, zip(*targets, strict=True)))
+
+
 def _stack(arrays: Sequence[np.ndarray]) -> Tensor:
-    """Arrays one above the other; where images have different numbers of something, the shorter ones end in zeros."""
     longest = max(len(array) for array in arrays)
     stacked = np.zeros((len(arrays), longest, *arrays[0].shape[1:]), dtype=arrays[0].dtype)
     for row, array in zip(stacked, arrays, strict=True):

@@ -3,9 +3,7 @@
 The metadata of the file is a `ModelCard`; the tensors are the weights as they are to be used.
 """
 
-import glob
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from textspot import file_checksum
+from textspot.atomic_file import write_atomically
 from textspot.model_card import ANOTHER_VERSION, MODEL_FILE, CheckpointError, ModelCard
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.quant import storage as quant_storage
@@ -26,28 +25,6 @@ from textspot.recipe import build_spotting_network, network_recipe_from_dict
 
 MOST_WIDTH, MOST_VALUES = 16384, 64  # numbers in the description of a network, and how many stand in one list
 MOST_COMPLAINTS = 10  # shown of tensors that do not fit; another backbone would name hundreds
-
-
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a file beside `path`, bring it to the disk and rename it: a kill leaves the old file or the
-    new one. What a kill left unfinished is removed by the next write. Any failure is a `CheckpointError`."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for left_over in path.parent.glob(f"{glob.escape(path.name)}.*.tmp"):
-            left_over.unlink()
-        try:
-            write(temporary)
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except Exception as error:
-        raise CheckpointError(
-            f"{path}: could not be written ({error}). What stood there before is untouched: make room or choose "
-            "another folder, then run the same command again to continue"
-        ) from error
 
 
 def save_model(path: Path, tensors: dict[str, torch.Tensor], card: ModelCard, half: bool = False) -> None:

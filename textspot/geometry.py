@@ -136,6 +136,16 @@ def ribbon_points(ribbon: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarra
     return (1 - v) * top + v * bottom
 
 
+_AT_THIRDS = np.linalg.inv(bernstein(np.arange(4) / 3))  # from four points of a cubic to its control points
+
+
+def ribbon_section(ribbon: np.ndarray, start: float, end: float) -> np.ndarray:
+    """The part of a ribbon (2, 4, 2) between two places along the reading direction, where it goes from 0 to 1; it is
+    prolonged as its edges run where `start` is below 0 or `end` above 1."""
+    points = bernstein(start + np.arange(4) / 3 * (end - start)) @ np.asarray(ribbon, dtype=np.float64)
+    return _AT_THIRDS @ points
+
+
 _NINE_POINTS = bernstein(np.linspace(0, 1, 9))  # along an edge: enough to measure it
 
 

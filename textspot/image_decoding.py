@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 # By content, whatever the file is called. Pillow knows more kinds: for EPS it would start Ghostscript.
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "JPEG2000", "PPM", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "JPEG2000", "PPM", "AVIF")
 MAX_PIXELS = 80_000_000  # 240 MB decoded; a small file can claim far more and take the machine's memory
 EXIF_ORIENTATION = 0x0112
 

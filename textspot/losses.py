@@ -3,34 +3,19 @@
 A term is a sum and its denominator, so that several processes can divide by the denominator of all of them.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from textspot.batch import Batch, Targets
+from textspot.batch import Batch
 
 LEAST_DENOMINATOR = 1.0  # one cell, one character: the background of a batch without text is not divided by nothing
 
 
-@dataclass(frozen=True)
-class LossConfig:
-    """Weights of the loss terms; a term whose weight is 0 does not train anything and is absent from the log.
-
-    Args:
-        score: weight of `det/score`.
-        geometry: weight of `det/geometry`.
-        ctc: weight of `rec/ctc`.
-        proposals: weight of `rpn/score` and `rpn/geometry`, which only the detector `rfcn` has.
-    """
-
-    score: float = 1.0
-    geometry: float = 1.0
-    ctc: float = 1.0
-    proposals: float = 1.0
+READER_TERM = "rec/ctc"
 
 
 def ctc_loss(logits: Tensor, tokens: Tensor, token_lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,32 +37,33 @@ Terms = dict[str, tuple[Tensor, Tensor]]
 class SpottingLoss:
     """The named terms and their weighted sum.
 
-    `detection_terms` makes those of the network's detector from its maps and the batch's targets. `reduce` makes of a
-    denominator the mean of it over all processes (the identity for one process): gradients are averaged over processes
-    afterwards, so the terms come out as sums over all images divided by the denominators of all images.
+    Args:
+        weights: weight of every term by its name; one whose weight is 0 trains nothing and is absent from the log.
+        network_terms: makes the terms of the network's detector and refinement from its output and the batch.
+        reduce: makes of a denominator the mean of it over all processes (the identity for one process). Gradients are
+            averaged over processes afterwards, so the terms come out as sums over all images divided by the
+            denominators of all images.
     """
 
     def __init__(
         self,
-        config: LossConfig,
-        detection_terms: Callable[[Any, Targets], Terms],
+        weights: Mapping[str, float],
+        network_terms: Callable[[Any, Batch], Terms],
         reduce: Callable[[Tensor], Tensor],
     ):
-        self.weights = {
-            "det/score": config.score,
-            "det/geometry": config.geometry,
-            "rpn/score": config.proposals,
-            "rpn/geometry": config.proposals,
-            "rec/ctc": config.ctc,
-        }
-        self.detection_terms, self.reduce = detection_terms, reduce
+        self.weights, self.network_terms, self.reduce = weights, network_terms, reduce
 
-    def __call__(self, maps: Any, text_logits: Tensor, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """The total, and the value of every term that is on."""
+    def __call__(self, output: Any, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Of the network's training output the total, and the value of every term that is on.
+
+        Terms other than those that have a weight are a ValueError.
+        """
         terms = {
-            **self.detection_terms(maps, batch.targets),
-            "rec/ctc": ctc_loss(text_logits, batch.tokens, batch.token_lengths),
+            **self.network_terms(output, batch),
+            READER_TERM: ctc_loss(output.text_logits, batch.tokens, batch.token_lengths),
         }
+        if terms.keys() != self.weights.keys():
+            raise ValueError(f"the loss has the terms {', '.join(terms)}, and weights for {', '.join(self.weights)}")
         denominators = self.reduce(torch.stack([count.float() for _, count in terms.values()]))
         denominators = denominators.clamp(min=LEAST_DENOMINATOR)
         values = {name: value / count for (name, (value, _)), count in zip(terms.items(), denominators, strict=True)}

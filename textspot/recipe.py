@@ -1,29 +1,24 @@
 """The recipe of a run: every module's own Config, composed, and the functions that build from it."""
 
-import argparse
 import dataclasses
 import json
 import math
 import sys
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
-import docstring_parser
-from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter
+from jsonargparse import ArgumentError
 
-from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream
-from textspot.data.mixture import SampleSource
-from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
-from textspot.data.synthetic.renderer import RendererConfig
-from textspot.data.synthetic.words import WordConfig
-from textspot.data.targets import LABELERS, OFFSET_UNIT, STRIDE
-from textspot.losses import LossConfig
-from textspot.models.spotting_network import ModelConfig, SpottingNetwork, build_network
+from textspot.data.dataset import DataConfig, TrainingStream
+from textspot.data.mixture import TrainingSource
+from textspot.losses import READER_TERM
+from textspot.models.spotting_network import DETECTORS, PARTS, REFINEMENTS, ModelConfig, SpottingNetwork, build_network
+from textspot.older_recipes import modernize
 from textspot.postprocess import PostprocessConfig
 from textspot.preprocess import PreprocessConfig
+from textspot.recipe_parser import build_parser, instantiate
 from textspot.text.charset import Charset, TextConfig
 
 AnyRecipe = TypeVar("AnyRecipe", "Recipe", "NetworkRecipe")
@@ -56,6 +51,7 @@ class TrainConfig:
         backbone_learning_rate: the learning rate of the backbone, as a share of that of the rest.
         predicted_regions: share of the words that are read in training where the network detects them, if it does, and
             not where they are annotated.
+        unrefined_regions: share of the words that are read in training without the refinement.
         predicted_regions_from: the step at which that begins.
         num_threads: CPU threads of the training process; 0 leaves it to torch. Exact resume needs the same number.
         log_every: steps between two lines of the log.
@@ -84,6 +80,7 @@ class TrainConfig:
     backbone_learning_rate: float = 1.0
     predicted_regions: float = 0.0
     predicted_regions_from: int = 0
+    unrefined_regions: float = 0.25
     num_threads: int = 0
     log_every: int = 10
     evaluate_every: int = 500
@@ -101,6 +98,8 @@ class TrainConfig:
                 raise ValueError(f"train.{name} is {getattr(self, name)}, expected at least 0")
         if not 0 <= self.predicted_regions <= 1:
             raise ValueError(f"train.predicted_regions is {self.predicted_regions}, expected a share in [0, 1]")
+        if self.predicted_regions_from and not self.predicted_regions:
+            raise ValueError("train.predicted_regions_from says when that begins: set train.predicted_regions too")
         for name in ("reinitialize", "freeze_statistics"):
             if getattr(self, name) and self.init_from is None:
                 raise ValueError(f"train.{name} says what becomes of given weights: set train.init_from too")
@@ -127,7 +126,8 @@ class Recipe:
         seed: of everything random.
         text: charset and normalisation.
         model: the network.
-        loss: weights of the loss terms.
+        loss: weight of a loss term, by its name in the log. A term whose weight is 0 trains nothing and is absent from
+            the log.
         preprocess: from an image to the network's input.
         postprocess: from the network's output to text instances.
         train: the loop.
@@ -138,7 +138,7 @@ class Recipe:
     seed: int = 0
     text: TextConfig = field(default_factory=TextConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
+    loss: dict[str, float] = field(default_factory=dict)
     preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
     postprocess: PostprocessConfig = field(default_factory=PostprocessConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -148,10 +148,21 @@ class Recipe:
             raise ValueError(f"seed is {self.seed}, expected at least 0")
         if self.model.shared and "reading_trunk" in self.train.reinitialize:
             raise ValueError("train.reinitialize names reading_trunk, which a network with model.shared: true has not")
+        detector, refinement = self.model.detector.kind, self.model.refinement.kind
+        weights = {**DETECTORS[detector].loss_weights, **REFINEMENTS[refinement].loss_weights, READER_TERM: 1.0}
+        unknown = [f"loss.{term}" for term in self.loss if term not in weights]
+        if unknown:
+            raise ValueError(
+                f"{', '.join(unknown)} weighs a term that there is not with model.detector.kind: {detector} and "
+                f"model.refinement.kind: {refinement}, expected one of {', '.join(weights)}"
+            )
+        object.__setattr__(self, "loss", weights | self.loss)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain lists, numbers and strings, for a YAML file or a checkpoint."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        values = dataclasses.asdict(self)
+        values["model"] |= {part: getattr(self.model, part).to_dict() for part in PARTS}
+        return json.loads(json.dumps(values))
 
 
 @dataclass(frozen=True)
@@ -180,15 +191,13 @@ def build_spotting_network(recipe: Recipe | NetworkRecipe, pretrained: bool = Fa
     return build_network(
         recipe.model,
         num_classes=build_charset(recipe).num_classes,
-        stride=STRIDE,
-        offset_unit=OFFSET_UNIT,
         mean=recipe.preprocess.mean,
         std=recipe.preprocess.std,
         pretrained=pretrained,
     )
 
 
-def build_training_stream(recipe: Recipe, sources: Sequence[SampleSource | DrawnStream]) -> TrainingStream:
+def build_training_stream(recipe: Recipe, sources: Sequence[TrainingSource]) -> TrainingStream:
     """The examples of the recipe, made of the samples of its training sources."""
     return TrainingStream(
         sources,
@@ -197,7 +206,7 @@ def build_training_stream(recipe: Recipe, sources: Sequence[SampleSource | Drawn
         recipe.seed,
         recipe.preprocess.max_side,
         recipe.model.count_time_steps,
-        LABELERS[recipe.model.detector.kind],
+        DETECTORS[recipe.model.detector.kind].build_labeler(recipe.model.detector.settings),
     )
 
 
@@ -212,50 +221,14 @@ def read_command_line(arguments: Sequence[str] | None = None) -> Recipe:
         return _parse(arguments)
     except (ArgumentError, ValueError) as error:
         message = str(error)
-    _recipe_parser().error(_name_file(arguments, message))
+    parser = build_parser(Recipe)
+    parser.exit_on_error = True
+    parser.error(_name_file(arguments, message))
 
 
 def _parse(arguments: list[str]) -> Recipe:
-    parser = _recipe_parser(exit_on_error=False)
-    values = parser.parse_args(arguments)
-    values.pop("config", None)
-    return Recipe(**parser.instantiate(values).as_dict())
-
-
-def _recipe_parser(exit_on_error: bool = True) -> ArgumentParser:
-    parser = ArgumentParser(
-        description="The recipe of a joint text spotter: a YAML file, and any key of it as an option.",
-        usage="%(prog)s --config FILE [--KEY VALUE ...]",  # of some eighty keys; --help lists them below
-        epilog=_explain_lists(),
-        formatter_class=_HelpFormatter,
-        exit_on_error=exit_on_error,
-    )
-    parser.add_argument("--config", action="config", help="YAML file of a recipe; later files and options override it")
-    parser.add_class_arguments(Recipe, as_group=True)
-    return parser
-
-
-class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the lines of the epilog."""
-
-
-def _explain_lists() -> str:
-    """The keys that stand below others in a YAML file and are no options: those of a source and of what it draws."""
-    lines = []
-    for config, place in (
-        (SourceConfig, "data.train[], data.validation"),
-        (DrawConfig, "draw"),
-        (StreamConfig, "stream"),
-        (RendererConfig, "draw.renderer, stream.renderer"),
-        (WordConfig, "draw.renderer.words, stream.renderer.words"),
-    ):
-        lines.append(f"keys of {place}:")
-        meanings = {p.arg_name: p.description or "" for p in docstring_parser.parse(config.__doc__ or "").params}
-        for key in dataclasses.fields(config):
-            lines += textwrap.wrap(
-                f"{key.name}: {meanings[key.name]}", 78, initial_indent="  ", subsequent_indent="    "
-            )
-    return "\n".join(lines)
+    parser = build_parser(Recipe)
+    return Recipe(**instantiate(parser, parser.parse_args(arguments), parser.parse_args(arguments, defaults=False)))
 
 
 def _name_file(arguments: list[str], message: str) -> str:
@@ -272,8 +245,8 @@ def _name_file(arguments: list[str], message: str) -> str:
 
 
 def recipe_from_dict(values: dict[str, Any], source: str) -> Recipe:
-    """The recipe of plain values; an unknown key, a wrong type or a value outside its choices is named with its
-    source."""
+    """The recipe of plain values, of an earlier version too; an unknown key, a wrong type or a value outside its
+    choices is named with its source."""
     return _from_dict(Recipe, values, source)
 
 
@@ -285,9 +258,9 @@ def network_recipe_from_dict(values: dict[str, Any], source: str) -> NetworkReci
 
 
 def _from_dict(config: type[AnyRecipe], values: dict[str, Any], source: str) -> AnyRecipe:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(config, "recipe")
+    parser, values = build_parser(config), modernize(values)
     try:
-        return parser.instantiate(parser.parse_object({"recipe": values})).recipe
+        given = parser.parse_object(values, defaults=False)
+        return config(**instantiate(parser, parser.parse_object(values), given))
     except (ArgumentError, ValueError) as error:
         raise ValueError(f"{source}: {error}") from error

@@ -3,7 +3,7 @@
 | stage              | type     | content, shape, unit                                                                 |
 |--------------------|----------|--------------------------------------------------------------------------------------|
 | LMDB record        | bytes    | the encoded image as it came; JSON instances                                         |
-|                    |          | `{polygon, transcript, ignore, language}`; one `meta` record about them all          |
+|                    |          | `{polygon, transcript, ignore, language, score}`; one `meta` record about them all   |
 | `Sample`           | numpy    | `image (H,W,3) uint8 RGB`; `polygons: (K,2) float32 px each`; `transcripts`;         |
 |                    |          | `ignore (N,) bool`                                                                   |
 | after `transforms` | `Sample` | same type, same invariants; image and polygons change in one call; nothing in place  |
@@ -20,13 +20,14 @@ probabilities in [0, 1] until printing; RGB inside.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 
-def _check_polygon(polygon: np.ndarray, what: str) -> None:
+def check_polygon(polygon: np.ndarray, what: str) -> None:
+    """A ValueError that begins with `what` unless the polygon is of shape (K, 2), K at least 3, and finite."""
     if polygon.ndim != 2 or polygon.shape[1] != 2 or len(polygon) < 3:
         raise ValueError(f"{what}: expected a polygon of shape (K, 2) with K >= 3, found shape {polygon.shape}")
     if not np.isfinite(polygon).all():
@@ -57,7 +58,7 @@ class Sample:
         if not isinstance(self.ignore, np.ndarray) or self.ignore.dtype != bool:  # ~ of an integer is none of its flags
             raise ValueError(f"{self.name}: expected ignore as an array of bool, found {self.ignore!r}")
         for number, polygon in enumerate(self.polygons):
-            _check_polygon(polygon, f"{self.name}: instance {number}")
+            check_polygon(polygon, f"{self.name}: instance {number}")
 
     def __len__(self) -> int:
         return len(self.polygons)
@@ -84,7 +85,7 @@ class TextInstance:
     text_score: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_polygon(self.polygon, f"text instance {self.text!r}")
+        check_polygon(self.polygon, f"text instance {self.text!r}")
         for name, score in (("score", self.score), ("text_score", self.text_score)):
             if not 0 <= score <= 1:
                 raise ValueError(f"text instance {self.text!r}: {name} is {score}, expected a value in [0, 1]")
@@ -106,6 +107,12 @@ class Prediction(Sequence):
 
     def __getitem__(self, index):
         return self.instances[index]
+
+    def with_texts(self, texts: Sequence[str | None]) -> "Prediction":
+        """The same with a text for each instance; an instance whose text is None is left out."""
+        instances = zip(self.instances, texts, strict=True)
+        kept = tuple(replace(instance, text=text) for instance, text in instances if text is not None)
+        return replace(self, instances=kept)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: `{"image", "width", "height", "instances": [{"polygon", "text", "score", "text_score"}]}`."""

@@ -7,6 +7,7 @@ the processor's, not the clock's, so that other programs disturb little; each is
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
@@ -20,8 +21,10 @@ from torch import Tensor
 
 from textspot.batch import collate
 from textspot.command_line import run_command
+from textspot.data.crop_lmdb import CropReader, crops_to_records, cut_crops
 from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream
 from textspot.data.lmdb_records import Reader
+from textspot.data.mosaic import Mosaic, MosaicConfig
 from textspot.data.photometric import change_colours, degrade
 from textspot.data.synthetic.draw import DrawConfig, draw_dataset
 from textspot.data.synthetic.renderer import Renderer, RendererConfig
@@ -59,6 +62,7 @@ def stages(reader: Reader, folder: Path) -> Iterator[tuple[str, Callable[[int], 
     crop = examples[0].image
     large = cv2.imencode(".jpg", cv2.resize(samples[0].image, (4000, 3000)))[1].tobytes()
     copy_to_files(reader, folder)
+    mosaic = build_mosaic(reader, folder)
 
     def pick(number: int) -> int:
         return int(order[number % len(order)])
@@ -72,6 +76,8 @@ def stages(reader: Reader, folder: Path) -> Iterator[tuple[str, Callable[[int], 
     yield "**all of it: read, decode, augment, fit ribbons, draw targets**", stream.__getitem__
     yield "an eighth of a batch of 8 put together", lambda n: collate(examples) if n % 8 == 0 else None
     yield "beside it, files and Pillow: decode, scale, crop, no targets", lambda n: read_plainly(folder, pick(n), rng)
+    if len(mosaic):  # some data sets hold no transcript
+        yield "a mosaic of 512 x 512, its word crops read and laid out", lambda n: mosaic.sample(n, Counter())
     yield f"an image of {SIDE} x {SIDE} with a dozen words drawn", lambda n: renderer.render(0, n)
     yield "a photograph of 12 megapixels decoded", lambda _: decode_image(large)
     yield "the same, as small as training needs it", lambda _: decode_reduced(large, "large", MAX_SIDE)
@@ -88,6 +94,13 @@ def time_ms(action: Callable[[int], object], count: int) -> float:
             action(int(number))
         means.append(1000 * (time.process_time() - started) / len(numbers))
     return median(means[1:])
+
+
+def build_mosaic(reader: Reader, folder: Path) -> Mosaic:
+    """Mosaics of the words of a data set."""
+    cut_crops(reader, folder / "cut", min_height=8)
+    crops_to_records(CropReader(folder / "cut"), folder / "words")
+    return Mosaic(Reader(folder / "words"), MosaicConfig())
 
 
 def copy_to_files(reader: Reader, folder: Path) -> None:

@@ -16,10 +16,11 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import ClosedUnitInterval, PositiveInt
 
 import textspot
+from textspot.atomic_file import write_text
 from textspot.command_line import run_command
 from textspot.image_files import read_image
 from textspot.metrics import PROTOCOLS, Scores, score_files
-from textspot.metrics.error_page import build_report, find_images, write_report
+from textspot.metrics.error_page import build_report, find_images
 from textspot.progress import track
 from textspot.text.beam import BeamConfig
 from textspot.text.lexicon import open_lexicon
@@ -209,7 +210,7 @@ def evaluate(options: Namespace) -> int:
         scores, images = score(options, spotter)
         print_figures(scores)
         if options.report:
-            write_report(options.report, build_report(scores, images, options.report_width))
+            write_text(options.report, build_report(scores, images, options.report_width))
         figures = scores.to_dict()
     if spotter:
         figures["language"] = spotter.language.name if spotter.language else "none"

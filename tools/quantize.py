@@ -21,8 +21,9 @@ from typing import Literal
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
+from textspot.atomic_file import write_text
 from textspot.benchmark.machine import memory_bytes
-from textspot.checkpoint import load_model, write_atomically
+from textspot.checkpoint import load_model
 from textspot.command_line import run_command
 from textspot.compression.calibration_images import DataFreeConfig, make_calibration_images
 from textspot.compression.compare import Comparison, Judges, Result, read_beside, read_variants
@@ -137,7 +138,7 @@ def quantize(options: Namespace) -> int:
         )
     page = "\n\n".join(filter(None, parts))
     print(page)
-    write_atomically(options.out / "quantized.md", lambda file: file.write_text(page + "\n", encoding="utf-8"))
+    write_text(options.out / "quantized.md", page + "\n")
     last = comparison.file(variants[-1].name, ".onnx")
     print(f"\nread a photograph with it:\n  python tools/infer.py --weights {last} YOUR_PHOTO.jpg")
     return 0

@@ -26,7 +26,7 @@ from textspot.compression.engine import EngineTiming
 from textspot.compression.judge import Judgement
 from textspot.compression.plot import plot_changes
 from textspot.compression.report import compare_folders, compare_methods, to_markdown
-from textspot.compression.spotter import KEPT_FLOAT, SpotterQuantConfig, quantize_spotter
+from textspot.compression.spotter import SpotterQuantConfig, float_layers, quantize_spotter
 from textspot.compression.toolkits import TOOLKITS, run_toolkit
 from textspot.data.lmdb_records import Reader
 from textspot.quant import build_method
@@ -74,7 +74,7 @@ def test_another_quantiser_gets_the_same_graph_and_images(learned, images, tmp_p
     graph = onnx.load(tmp_path / f"{toolkit}-w8a8.onnx").graph
     integers = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
-    assert sum(node.input[1] not in integers for node in convolutions) == len(KEPT_FLOAT)
+    assert sum(node.input[1] not in integers for node in convolutions) == len(float_layers(learned[0]))
 
 
 @pytest.mark.slow

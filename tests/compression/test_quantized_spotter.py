@@ -13,10 +13,10 @@ from tiny_spotter import VIT_RECIPE, build_tiny_card, build_tiny_network, noise
 import textspot
 from textspot.checkpoint import load_mean, load_model, save_quantized
 from textspot.compression.spotter import (
-    KEPT_FLOAT,
     ReadImage,
     SpotterQuantConfig,
     engine_outputs,
+    float_layers,
     quantize_spotter,
     read_calibration_images,
 )
@@ -55,7 +55,7 @@ def test_an_image_without_text_shows_the_reader_one_region(learned):
 
 def test_all_layers_are_quantised_but_the_three_that_stay_float(learned, quantized):
     convolutions = [name for name, module in learned[0].named_modules() if isinstance(module, torch.nn.Conv2d)]
-    assert set(quantized_layers(quantized)) == set(convolutions) - set(KEPT_FLOAT)
+    assert set(quantized_layers(quantized)) == set(convolutions) - set(float_layers(learned[0]))
 
 
 def test_layers_of_few_weights_are_rounded_to_eight_bits(learned, images):
@@ -82,7 +82,7 @@ def test_saved_and_loaded_it_reads_the_same_and_takes_a_quarter(learned, quantiz
     pixels = torch.from_numpy(np.array(sample.image)).permute(2, 0, 1)[None]
     loaded, _ = load_model(tmp_path / "model.safetensors")
     with torch.inference_mode():
-        ours, theirs = (one.spot(pixels, torch.empty(4)) for one in (quantized, loaded))
+        ours, theirs = (one.spot(pixels, 0.0, 4, 4) for one in (quantized, loaded))
     assert all(torch.equal(mine, other) for mine, other in zip(ours, theirs, strict=True))
     counts = count_bytes(quantized)
     weights = sum(layer.weight.numel() for layer in quantized_layers(quantized).values())
@@ -104,7 +104,7 @@ def test_attention_in_the_trunk_is_quantised_saved_and_loaded(tmp_path):
     loaded, _ = load_model(tmp_path / "model.safetensors")
     pixels = torch.from_numpy(images[0]).permute(2, 0, 1)[None]
     with torch.inference_mode():
-        float_, ours, theirs = (one.spot(pixels, torch.empty(4)) for one in (network, quantized, loaded))
+        float_, ours, theirs = (one.spot(pixels, 0.0, 4, 4) for one in (network, quantized, loaded))
     assert all(torch.equal(mine, other) for mine, other in zip(ours, theirs, strict=True))
     assert not torch.equal(ours.text_logits, float_.text_logits)
 
@@ -143,7 +143,7 @@ def test_the_engine_computes_in_integers(learned, quantized, tmp_path):
     options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "optimized.onnx"), 3
     onnxruntime.InferenceSession(tmp_path / "int8.onnx", options, ["CPUExecutionProvider"])
     nodes = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
-    assert nodes["Conv"] + nodes["FusedConv"] == len(KEPT_FLOAT)
+    assert nodes["Conv"] + nodes["FusedConv"] == len(float_layers(learned[0]))
     assert nodes["QLinearConv"] == len(quantized_layers(quantized))
     assert nodes["QLinearAdd"] == 6 + 3  # blocks, and levels of the neck
     sizes = [(tmp_path / name).stat().st_size for name in ("int8.onnx", "float.onnx")]

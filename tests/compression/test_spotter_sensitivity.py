@@ -31,7 +31,7 @@ def useless_reader(learned, images):
 
 def test_the_stages_hold_every_layer_once(useless_reader):
     groups = group_by_stage(useless_reader)
-    assert list(groups) == ["backbone", "neck", "detector", "score", "geometry", "reader"]
+    assert list(groups) == ["backbone", "neck", "detector.tower", "detector.score", "detector.geometry", "recognizer"]
     assert sorted(chain.from_iterable(groups.values())) == sorted(quantized_layers(useless_reader))
     assert list(group_by_layer(useless_reader)) == list(quantized_layers(useless_reader))
 
@@ -39,8 +39,8 @@ def test_the_stages_hold_every_layer_once(useless_reader):
 def test_the_stage_that_cannot_bear_it_is_found(learned, useless_reader):
     judge = Judge(learned[1], Reader(learned[3]))
     drops = measure_drops(useless_reader, learned[0], group_by_stage(useless_reader), judge)
-    assert drops["reader"] > 0.5
-    assert all(abs(drop) < 0.2 for stage, drop in drops.items() if stage != "reader")
+    assert drops["recognizer"] > 0.5
+    assert all(abs(drop) < 0.2 for stage, drop in drops.items() if stage != "recognizer")
 
 
 def test_the_layers_that_need_it_are_raised_and_no_others(learned, images, useless_reader):

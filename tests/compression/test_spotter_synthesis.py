@@ -21,7 +21,8 @@ from textspot.compression.synthesis.batchnorm_statistics import watch_statistics
 from textspot.compression.synthesis.layout import draw_layout
 from textspot.compression.synthesis.soft_ctc import SoftTranscripts, soft_ctc
 from textspot.geometry import polygon_to_box, ribbon_sizes
-from textspot.models.detector import DetectorConfig
+from textspot.models.choice import Choice
+from textspot.models.rfcn_head import RfcnConfig
 from textspot.quant import QuantConfig, build_method, calibrate, freeze, quantize
 from textspot.quant.attention import expose_attention, watch_attention
 from textspot.quant.layers import QuantSoftmax
@@ -164,11 +165,11 @@ def test_all_terms_together(kind):
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     quantized = quantize(expose_attention(network), QuantConfig(build_method("rtn")))
     pixels = synthesis.space.to_pixels(images).split(1)
-    calibrate(quantized, pixels, lambda network, image: network.spot(image, torch.zeros(3)))
+    calibrate(quantized, pixels, lambda network, image: network.spot(image, 0.0, 3, 3))
     freeze(quantized)
     assert sum(isinstance(module, QuantSoftmax) for module in quantized.modules()) == (2 if kind == "vit" else 0)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in quantized.modules())
-    assert quantized.spot(pixels[0], torch.zeros(3)).text_logits.isfinite().all()
+    assert quantized.spot(pixels[0], 0.0, 3, 3).text_logits.isfinite().all()
 
 
 def test_an_image_learns_its_own_words():
@@ -238,8 +239,8 @@ def test_what_cannot_be():
     objective = SpotterObjective(network, SIZE, replace(SHORT, num_images=1), STEPS, CONFIG)
     with pytest.raises(ValueError, match=r"set synthesis\.roll to 0"):
         objective(torch.zeros(1, 3, *SIZE), range(1), Jitter(1))
-    recipe = replace(TINY_RECIPE, model=replace(TINY_RECIPE.model, detector=DetectorConfig("rfcn")))
-    with pytest.raises(ValueError, match=r"model\.detector\.kind: ribbon"):
+    recipe = replace(TINY_RECIPE, model=replace(TINY_RECIPE.model, detector=Choice("rfcn", RfcnConfig())))
+    with pytest.raises(ValueError, match=r"no images can be made .* boxes that it proposes itself"):
         SpotterObjective(build_spotting_network(recipe), SIZE, replace(SHORT, num_images=1), STEPS, CONFIG)
     for values, message in (
         ({"words": (3, 2)}, "layout.words is 3 to 2"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from textspot.data.annotation import Instance, repair_polygons, sample_to_instances
+from textspot.data.annotation import Instance, repair_polygons, sample_to_instances, tighten_quads
 from textspot.geometry import polygon_area
 from textspot.structures import Sample
 
@@ -75,3 +75,56 @@ def test_sample_to_instances() -> None:
         Instance((TOP_LEFT, TOP_RIGHT, BOTTOM_RIGHT), "word"),
         Instance((TOP_LEFT,) * 3, "###", ignore=True),
     ]
+
+
+def test_a_score_is_that_of_a_program() -> None:
+    by_hand, read = Instance((TOP_LEFT, TOP_RIGHT, BOTTOM_RIGHT), "word"), {"score": 0.97}
+    assert by_hand.score == 1
+    assert "score" not in by_hand.to_dict()
+    scored = Instance.from_dict(by_hand.to_dict() | read)
+    assert (scored.score, scored.to_dict()["score"]) == (0.97, 0.97)
+    assert Instance.from_dict(by_hand.to_dict() | {"score": 0}).score == 0
+
+
+@pytest.mark.parametrize(
+    ("score", "message"),
+    [
+        (1.5, r"score is 1.5, expected a value in \[0, 1\]"),
+        (float("nan"), "score is nan, expected a value"),
+        ("0.9", "score is '0.9', expected a number"),
+        (True, "score is True, expected a number"),
+        (None, "score is None, expected a number"),
+    ],
+)
+def test_a_score_that_cannot_be(score: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Instance.from_dict({"polygon": [[0, 0], [9, 0], [9, 9]], "score": score})
+
+
+def tighten(corners: list[tuple[float, float]], across: float, along: float) -> np.ndarray:
+    (tightened,) = tighten_quads([Instance(tuple(corners), "word")], (across, along))
+    assert tightened.transcript == "word"
+    return np.array(tightened.polygon)
+
+
+def test_a_margin_is_taken_off_all_sides() -> None:
+    corners = [TOP_LEFT, TOP_RIGHT, BOTTOM_RIGHT, BOTTOM_LEFT]  # 40 x 10 pixels
+    np.testing.assert_allclose(tighten(corners, 0.1, 0.2), [[12, 11], [48, 11], [48, 19], [12, 19]])
+    np.testing.assert_allclose(tighten(corners, -0.1, -0.2), [[8, 9], [52, 9], [52, 21], [8, 21]])
+    np.testing.assert_allclose(tighten(corners, 0, 0), corners)
+    assert tighten_quads([], (0.1, 0.1)) == []
+
+
+def test_a_margin_lies_along_the_reading_direction() -> None:
+    upwards = [(10.0, 50.0), (10.0, 10.0), (20.0, 10.0), (20.0, 50.0)]
+    np.testing.assert_allclose(tighten(upwards, 0.1, 0.2), [[11, 48], [11, 12], [19, 12], [19, 48]])
+
+
+def test_a_narrow_word_keeps_half_of_its_width() -> None:
+    narrow = [(10.0, 10.0), (14.0, 10.0), (14.0, 30.0), (10.0, 30.0)]
+    np.testing.assert_allclose(tighten(narrow, 0, 0.2), [[11, 10], [13, 10], [13, 30], [11, 30]])
+
+
+def test_a_margin_is_of_quads() -> None:
+    with pytest.raises(ValueError, match="off quads, not off 3 points"):
+        tighten_quads([Instance((TOP_LEFT, TOP_RIGHT, BOTTOM_RIGHT))], (0.1, 0.1))

@@ -392,3 +392,43 @@ def test_icdar2013(tmp_path: Path) -> None:
     assert train.meta.readable + val.meta.readable == 648
     assert all(int(Path(record.name).stem) % 5 == 0 for record in Reader(val.path))
     assert all(int(Path(record.name).stem) % 5 for record in Reader(train.path))
+
+
+def test_a_margin_is_taken_off_after_the_repair(source: Path) -> None:
+    mirrored = "10,20,10,40,50,40,50,20,mirrored\n"
+    for number in (1, 2, 10):
+        (source / "gts" / f"gt_{number}.txt").write_text(mirrored)
+    report = build(card(margin=(0.1, 0.05)), source)
+    assert report.remedies == {"repaired: ran anticlockwise, now clockwise from the same first corner": 3}
+    (word,) = Reader(report.path)[0].instances
+    np.testing.assert_allclose(word.polygon, [[11, 22], [49, 22], [49, 38], [11, 38]])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"margin": (0.5, 0.0)}, r"margin is \[0.5, 0.0\], expected two shares between -0.5 and 0.5"),
+        ({"margin": (0.1, 0.0), "geometry": "polygon"}, "a margin can be taken off boxes and quads"),
+    ],
+)
+def test_margins_that_cannot_be(changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        card(**changes)
+
+
+def word_crops(source: Path, *names: str) -> Card:
+    """The card of crops in `source`, and their table."""
+    (source / "labels.tsv").write_text("image\tlabel\n" + "".join(f"{name}\tExit\n" for name in names))
+    return card(format="word_crops", splits={"train": Split("labels.tsv", folder="images")})
+
+
+def test_relative_polygons_become_pixels(source: Path) -> None:
+    (record, _) = Reader(build(word_crops(source, "10.png", "2.png"), source).path)
+    assert record.name == "images/10.png"
+    assert record.instances[0].polygon == ((0, 0), (100, 0), (100, 60), (0, 60))
+
+
+def test_a_crop_that_is_no_image_is_named(source: Path) -> None:
+    (source / "images" / "2.png").write_bytes(b"none")
+    with pytest.raises(AnnotationError, match=r"images/2\.png: is no image that can be read"):
+        build(word_crops(source, "1.png", "2.png"), source)

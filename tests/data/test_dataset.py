@@ -5,21 +5,26 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain, pairwise
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
-from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream, jitter_ribbon
-from textspot.data.lmdb_records import DamagedRecordError, Reader
+from textspot.data.annotation import Instance
+from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream, jitter_ends, jitter_ribbon
+from textspot.data.lmdb_records import DamagedRecordError, Reader, Writer
 from textspot.data.loader import PositionSampler, build_loader
 from textspot.data.mixture import ROUND, Mixture
+from textspot.data.mosaic import Mosaic, MosaicConfig
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig, draw_dataset
 from textspot.data.synthetic.renderer import Renderer, RendererConfig
-from textspot.data.targets import LABELERS
 from textspot.data.transforms import TransformConfig
 from textspot.geometry import box_to_quad, quad_to_ribbon, ribbon_size
+from textspot.models.choice import Choice
+from textspot.models.rfcn_head import RfcnConfig, RfcnHead
+from textspot.models.ribbon_head import RibbonHead
 from textspot.models.spotting_network import ModelConfig
-from textspot.models.text_pooling import RoiConfig
+from textspot.models.text_pooling import ProportionalRoiConfig
 from textspot.structures import Sample
 from textspot.text.charset import TextConfig
 
@@ -61,7 +66,11 @@ def _constant(time_steps: int, _: np.ndarray) -> int:
 
 def mix(sources, config: DataConfig, text: TextConfig = TEXT, time_steps: int = 16, seed: int = 0, **changes):
     """The stream of several sources; `changes` are its other arguments."""
-    others = {"max_side": MAX_SIDE, "count_time_steps": partial(_constant, time_steps), "labeler": LABELERS["ribbon"]}
+    others = {
+        "max_side": MAX_SIDE,
+        "count_time_steps": partial(_constant, time_steps),
+        "labeler": RibbonHead.build_labeler(None),
+    }
     return TrainingStream(sources, config, text, seed, **others | changes)
 
 
@@ -93,7 +102,19 @@ def equal(one, other) -> bool:
         ({"train": (SourceConfig("a"), SourceConfig())}, r"data.train\[1\] is made of either the path of an LMDB"),
         ({"train": (SourceConfig("a", stream=StreamConfig()),)}, r"data.train\[0\] .* or a stream"),
         ({"train": (SourceConfig(draw=DrawConfig(), stream=StreamConfig()),)}, r"data.train\[0\] .* or a stream"),
+        ({"train": (SourceConfig("a", mosaic=MosaicConfig()),)}, r"data.train\[0\].trains is both: a mosaic shows the"),
+        (
+            {"train": (SourceConfig(stream=STREAM, mosaic=MosaicConfig(), trains="reader"),)},
+            r"data.train\[0\] is a stream: mosaic and least_score say",
+        ),
+        ({"train": (SourceConfig(stream=STREAM, least_score=0.5),)}, r"data.train\[0\] is a stream"),
+        ({"train": (SourceConfig("a", least_score=1.5),)}, r"data.train\[0\].least_score is 1.5, expected a value in"),
+        ({"validation": SourceConfig("a", trains="reader")}, "data.validation.trains has no effect"),
+        ({"validation": SourceConfig("a", mosaic=MosaicConfig())}, "data.validation.mosaic has no effect"),
+        ({"validation": SourceConfig("a", least_score=0.9)}, "data.validation.least_score has no effect"),
         ({"max_regions": -1}, "data.max_regions is -1, expected at least 0"),
+        ({"end_jitter": (0.4, -0.1)}, r"data.end_jitter is \[0.4, -0.1\], expected two rising numbers above -0.5"),
+        ({"end_jitter": (-0.5, 0.0)}, "data.end_jitter is"),
         ({"region_jitter": -0.1}, "data.region_jitter is -0.1, expected at least 0"),
     ],
 )
@@ -129,7 +150,7 @@ def test_a_word_is_learned_by_detector_and_reader():
 
 def test_a_word_has_the_time_steps_of_its_region():
     sample = draw_sample(7, ("abcabc", "abc"))
-    config = ModelConfig(roi=RoiConfig(kind="proportional", columns_per_height=2.5, min_width=4))
+    config = ModelConfig(roi=Choice("proportional", ProportionalRoiConfig(columns_per_height=2.5, min_width=4)))
     stream = build_stream([sample], count_time_steps=config.count_time_steps)
     assert config.count_time_steps(quad_to_ribbon(QUAD)) == 6  # 72 x 16 pixels, 11 columns
     assert stream[0].dropped == {}
@@ -140,7 +161,7 @@ def test_a_word_has_the_time_steps_of_its_region():
 
 def test_a_detector_of_boxes_learns_and_reads_boxes():
     turned = np.array([[8, 30], [60, 8], [70, 20], [18, 44]], dtype=np.float32)
-    example = build_stream([draw_sample(7, ("abc",), turned)], labeler=LABELERS["rfcn"])[0]
+    example = build_stream([draw_sample(7, ("abc",), turned)], labeler=RfcnHead.build_labeler(RfcnConfig()))[0]
     assert example.ribbons.tolist() == [quad_to_ribbon(box_to_quad([8, 8, 70, 44])).tolist()]
     assert (example.targets.boxes.tolist(), example.targets.kind.tolist()) == ([[8, 8, 70, 44]], [1])
 
@@ -161,6 +182,42 @@ def test_a_word_that_cannot_be_read_is_counted_and_still_detected(word, reason):
     assert example.tokens == [[1, 2, 3, 1, 2, 3, 1, 2]]
     assert example.targets.score[4, 11] > 0.5  # the first word's hill
     assert example.targets.mask.all()
+
+
+def test_a_source_may_train_one_head_alone():
+    """A word that the charset lacks is counted where the reader learns, and only there."""
+    sample, other = draw_sample(7, ("abc", "xyz")), draw_sample(9, ("abc",))
+    examples = {}
+    for trains in ("both", "detector", "reader"):
+        config = replace(CONFIG, train=(SourceConfig("a", trains=trains), SourceConfig("b")))
+        stream = mix([Samples([sample]), Samples([other])], config)
+        position = next(position for position in range(50) if read_number(stream[position]) == 7)
+        assert (stream.trains(position), stream.trains(position + ROUND)) == (trains, trains)
+        examples[trains] = stream[position]
+    both, detector, reader = examples.values()
+    assert [example.tokens for example in examples.values()] == [[[1, 2, 3]], [], [[1, 2, 3]]]
+    assert reader.ribbons.tolist() == both.ribbons.tolist()
+    assert detector.targets.offsets.tobytes() == both.targets.offsets.tobytes()
+    assert (detector.dropped, reader.dropped) == ({}, {"character outside the charset": 1})
+    assert not reader.targets.mask.any()
+    assert len(reader.targets.cells) == 0
+
+
+def test_a_mosaic_is_one_of_the_sources(tmp_path):
+    """Its images number 0, 1, 2, ... are mixed with others."""
+    with Writer(tmp_path / "crops", {}) as writer:
+        image = cv2.imencode(".png", np.full((20, 40, 3), 200, np.uint8))[1].tobytes()
+        writer.add("a.png", image, [Instance(tuple(map(tuple, (QUAD / 2).tolist())), "ab")])
+    layout = MosaicConfig(2, size=SIZE, text_height=(8.0, 8.0))
+    mosaic = Mosaic(Reader(tmp_path / "crops"), layout)
+    config = replace(CONFIG, train=(SourceConfig("a", 2.0), SourceConfig("b", mosaic=layout, trains="reader")))
+    stream = mix([Samples([draw_sample(7, ("c",))]), mosaic], config)
+    laid = [stream[position] for position in range(30) if stream.trains(position) == "reader"]
+    assert 4 < len(laid) < 16
+    for number, example in enumerate(laid):
+        expected = mosaic.sample(number, Counter())
+        assert example.image.tobytes() == expected.image.tobytes()
+        assert example.tokens == [[1, 2]] * len(expected)
 
 
 def test_transcripts_are_normalized_before_they_are_judged():
@@ -188,7 +245,7 @@ def test_large_images_are_seen_as_small_as_inference_sees_them():
     """A word of 24 pixels in an image twice as long as `max_side` has 12; zoomed, it needs the image larger."""
     image = np.zeros((96, 160, 3), np.uint8)
     samples = Samples([Sample(image, [box_to_quad([20, 30, 140, 54])], ["a"], np.zeros(1, bool))])
-    for zoom, height, least_side in ((1.0, 12, 80), (2.0, 24, 160), (0.8, 9.6, 80)):
+    for zoom, height, least_side in ((1.0, 12, 80), (2.0, 24, 160), (0.97, 11.64, 80)):
         config = replace(CONFIG, min_text_height=1.0, transforms=TransformConfig(zoom, zoom))
         example = build_stream(samples, config, max_side=80)[0]
         found = [ribbon_size(ribbon)[0] for ribbon in example.ribbons]
@@ -230,6 +287,34 @@ def test_jitter_moves_corners_and_keeps_edges_straight():
     assert np.abs(corners).max() <= 3
     assert np.abs(corners).max(axis=0).min() > 2.5  # each corner, each way
     assert np.abs(corners.mean(axis=0)).max() < 0.5
+
+
+def test_the_ends_of_the_regions_are_moved_along_the_line():
+    """QUAD is 72 x 16 pixels; its ends move outwards by up to 8 of them, and by no more than 4 inwards."""
+    sample, config = draw_sample(7, ("abc",)), replace(CONFIG, end_jitter=(-0.25, 0.5))
+    regions = np.array([build_stream([sample], config)[position].ribbons[0] for position in range(60)])
+    np.testing.assert_allclose(regions[..., 1], np.broadcast_to([[8], [24]], (60, 2, 4)), atol=1e-4)
+    left, right = 8 - regions[:, 0, 0, 0], regions[:, 0, 3, 0] - 80
+    for moved in (left, right):
+        assert -4 <= moved.min() < -2
+        assert 6 < moved.max() <= 8
+    assert abs(np.corrcoef(left, right)[0, 1]) < 0.4
+    np.testing.assert_allclose(regions[:, 0], regions[:, 1] - [0, 16], atol=1e-4)
+
+
+def test_an_end_that_is_not_moved_leaves_old_recipes_as_they_were():
+    sample = draw_sample(7, ("abc", "cab"))
+    config = replace(CONFIG, region_jitter=0.1)
+    still, moved = (build_stream([sample], replace(config, end_jitter=ends))[5] for ends in ((0.0, 0.0), (0.0, 1e-9)))
+    assert still.tokens == moved.tokens
+    np.testing.assert_allclose(still.ribbons[0], moved.ribbons[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("width", [0.0, 2.0])
+def test_a_narrow_word_keeps_half_of_its_width(width):
+    ribbon = quad_to_ribbon(box_to_quad([8, 8, 8 + width, 24]))
+    moved = jitter_ends(ribbon, (-0.4, -0.4), np.random.default_rng(0))
+    assert ribbon_size(moved)[1] == pytest.approx(width / 2)
 
 
 def test_every_epoch_visits_each_image_once_in_another_order():

@@ -17,7 +17,7 @@ import pytest
 
 from textspot import bounded_process
 from textspot.data import mat_process
-from textspot.data.annotation import AnnotatedImage, Instance
+from textspot.data.annotation import MOST_SURE, AnnotatedImage, Instance
 from textspot.data.card import load_card
 from textspot.data.formats import (
     PER_DATASET,
@@ -38,6 +38,7 @@ from textspot.data.formats import (
     synthtext,
     totaltext_mat,
     totaltext_txt,
+    word_crops,
 )
 from textspot.data.parsing import AnnotationError
 
@@ -682,6 +683,55 @@ def test_a_crash_of_the_reader_in_c_is_a_complaint(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(mat_process, "_process", bounded_process.BoundedProcess(mat_process.LIMITS))
     with pytest.raises(AnnotationError, match=r"gt\.mat: not a MATLAB file .*what reads it crashed"):
         synthtext.parse(b"", "gt.mat")
+
+
+# Word crops
+
+TABLE = """image\tlabel\tlabel_with_punctuation\tstatus\trapidocr\tscore
+a.webp\tYoure\tYou're\tsame\tYou're\t0.99
+b.webp\tFOAM\tFOAM\tcase\tFoam\t0.98
+c.webp\tSO\tSO\tcase\tSo\t0.97
+d.webp\tGwrl\tGwrl\tdiffers\tGirl\t0.995
+e.webp\tPECC\tPECC\tdiffers\tPEGG\t0.86
+"""
+
+
+def test_word_crops() -> None:
+    images = word_crops.parse(TABLE.encode(), "labels.tsv")
+    assert [(image.names, image.instances[0].transcript) for image in images] == [
+        (("a.webp",), "You're"),
+        (("b.webp",), "Foam"),
+        (("c.webp",), "SO"),
+        (("d.webp",), "Gwrl"),
+        (("e.webp",), "PECC"),
+    ]
+    assert [image.left_out for image in images if image.left_out] == [
+        "a recogniser contradicts the label with confidence"
+    ]
+    assert images[3].left_out
+    assert all(image.relative and image.instances[0].score == 1 for image in images)
+
+
+def test_word_crops_that_a_program_read() -> None:
+    raw = b'image\tlabel\tword_score\r\na.webp\t"OR\t0.97\r\n\r\nb.webp\tR2,D2\t1.0\r\n'
+    words = [image.instances[0] for image in word_crops.parse(raw, "labels.tsv")]
+    assert [(word.transcript, word.score) for word in words] == [('"OR', 0.97), ("R2,D2", MOST_SURE)]
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"", "its first line names no column image, label"),
+        (b"image\ttext\na.webp\tno\n", "its first line names no column label"),
+        (b"image\tlabel\na.webp\n", "crop 1: expected as many fields as the first line names"),
+        (b"image\tlabel\na.webp\tb\tc\n", "crop 1: expected as many fields as the first line names"),
+        (b"image\tlabel\tword_score\na.webp\tb\t.9\nb.webp\tb\tc\n", "crop 2: word_score is 'c', expected a number in"),
+        (b"image\tlabel\tword_score\na.webp\tb\t9\n", "crop 1: word_score is '9', expected a number in"),
+    ],
+)
+def test_word_crops_complain(raw: bytes, message: str) -> None:
+    with pytest.raises(AnnotationError, match=f"^labels.tsv: {message}"):
+        word_crops.parse(raw, "labels.tsv")
 
 
 # Damage of any kind

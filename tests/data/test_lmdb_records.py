@@ -82,6 +82,17 @@ def test_sample(path: Path) -> None:
         Reader(path).sample(2)
 
 
+def test_words_that_a_program_is_unsure_of_have_no_transcript(tmp_path: Path) -> None:
+    words = [Instance(QUAD, "hand"), Instance(QUAD, "sure", score=0.97), Instance(QUAD, "unsure", score=0.96)]
+    with Writer(tmp_path / "set", {}) as writer:
+        writer.add("a.png", png(), words)
+    assert list(Reader(tmp_path / "set")[0].instances) == words
+    assert Reader(tmp_path / "set").sample(0).transcripts == ["hand", "sure", "unsure"]
+    reader = pickle.loads(pickle.dumps(Reader(tmp_path / "set", least_score=0.97)))
+    assert reader.sample(0).transcripts == ["hand", "sure", ""]
+    assert Reader(tmp_path / "set", least_score=1).sample(0).transcripts == ["hand", "", ""]
+
+
 def test_meta_counts_normalised_characters_of_what_can_be_read(path: Path) -> None:
     meta = Reader(path).meta
     assert (meta.count, meta.instances, meta.readable, meta.ignored) == (3, 5, 3, 1)

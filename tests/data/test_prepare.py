@@ -12,6 +12,7 @@ import pytest
 
 from textspot.data.build import build_dataset
 from textspot.data.card import load_card
+from textspot.data.lmdb_records import Reader
 from textspot.recipe import read_command_line
 
 DATASETS = Path("datasets")
@@ -149,6 +150,34 @@ def test_crops(monkeypatch: pytest.MonkeyPatch, built: Path, capsys: pytest.Capt
     )
 
 
+TEACHER = """
+import json, sys
+for line in sys.stdin:
+    word = {"polygon": [[0, 0], [9, 0], [9, 9], [0, 9]], "text": "Tesco", "score": 0.97}
+    print(json.dumps({"instances": [word]}), flush=True)
+"""
+
+
+def test_pseudo_label(monkeypatch: pytest.MonkeyPatch, built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (built / "teacher.py").write_text(TEACHER)
+    build_dataset(
+        load_card(DATASETS / "mlt17_boxes" / "card.yaml"), DATASETS / "mlt17_boxes" / "sample", built / "mute"
+    )
+    arguments = ["pseudo-label", "--path", built / "mute" / "train", "--out", built / "read", "--measured_on"]
+    arguments += [built / "train", "--teacher", f"{sys.executable} {built}/teacher.py", "--sheet", built / "sheet.png"]
+    assert prepare(monkeypatch, *arguments) is None
+    printed = capsys.readouterr().out
+    assert "2 words that were labelled by hand:" in printed
+    assert "| 0.95 | 100.0% | 100.0% | 100.0% |" in printed
+    assert f"{built}/read: 2 of 2 words labelled\n  without transcript: 2 of 2\n" in printed
+    assert f"{built}/sheet.png: 2 words" in printed
+    assert [(word.transcript, word.score) for word in Reader(built / "read")[0].instances] == [("Tesco", 0.97)] * 2
+    assert cv2.imread(str(built / "sheet.png")).shape[1] == 8 * 180
+    assert "exists already" in str(prepare(monkeypatch, *arguments))
+    assert prepare(monkeypatch, *arguments, "--overwrite", "true", "--least_score", "0.98") is None
+    assert "read: 0 of 2 words labelled" in capsys.readouterr().out
+
+
 def test_the_page_on_own_data_is_true(tmp_path: Path) -> None:
     """Its recipe is one, its cards are there, and its commands are those of the program."""
     page = Path("docs/your_own_data.md").read_text(encoding="utf-8")
@@ -161,4 +190,4 @@ def test_the_page_on_own_data_is_true(tmp_path: Path) -> None:
     commands = set(re.findall(r"datasets/prepare\.py ([\w-]+)", page))
     assert commands == set(
         re.findall(r'^        "([\w-]+)": ', Path("datasets/prepare.py").read_text(), flags=re.M)
-    ) - {"verify"}
+    ) - {"verify", "pseudo-label"}

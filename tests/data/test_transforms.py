@@ -7,7 +7,16 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textspot.data.transforms import CUT_TOLERANCE, TransformConfig, augment, move_points, place_camera, warp
+from textspot.data.transforms import (
+    CUT_TOLERANCE,
+    Camera,
+    TransformConfig,
+    augment,
+    fill_view,
+    move_points,
+    place_camera,
+    warp,
+)
 from textspot.geometry import box_to_quad, polygon_area
 from textspot.structures import Sample
 
@@ -280,3 +289,17 @@ def test_crops_follow_the_words():
     sample = draw_words(box_to_quad([20, 20, 70, 40]), size=(900, 900))
     shown = [len(look(sample, (300, 300), TransformConfig(), np.random.default_rng(seed))) for seed in range(100)]
     assert sum(shown) > 70
+
+
+@pytest.mark.parametrize(
+    ("image_size", "zoom", "expected"),
+    [
+        ((720, 1280), (0.4, 0.4), (0.4, 0.4)),  # a photograph is larger than the view all the same
+        ((100, 200), (1.0, 1.0), (1.6, 1.6)),  # a graphic is enlarged until it is four fifths as wide as the view
+        ((400, 100), (0.5, 0.4), (1.0, 0.8)),  # its stretch stays
+        ((1, 1), (1.0, 1.0), (320.0, 320.0)),
+    ],
+)
+def test_small_images_fill_the_view(image_size, zoom, expected):
+    camera = Camera(np.array(zoom), 0.0, np.zeros(2))
+    np.testing.assert_allclose(fill_view(camera, image_size, (400, 400)).zoom, expected)

@@ -10,10 +10,10 @@ from tiny_runs import TINY
 from torch import Tensor, multiprocessing, nn
 
 from textspot.batch import Batch, Example, collate
-from textspot.data.targets import OFFSET_UNIT, STRIDE, draw_targets
 from textspot.engine.distributed import World, join_world
 from textspot.geometry import box_to_quad, quad_to_ribbon
-from textspot.losses import LossConfig, SpottingLoss
+from textspot.losses import READER_TERM, SpottingLoss
+from textspot.models.ribbon_head import draw_targets
 from textspot.models.spotting_network import SpottingNetwork, build_network
 
 SIZE = (64, 96)
@@ -26,19 +26,22 @@ def example(seed: int, words: int) -> Example:
     boxes = [(8 + 40 * n, 20, 40 + 40 * n, 40) for n in range(words)]
     ribbons = [quad_to_ribbon(box_to_quad(np.array(box))) for box in boxes]
     targets = draw_targets(ribbons, np.zeros(words, dtype=bool), SIZE)
-    return Example(image, targets, np.array(ribbons).reshape(-1, 2, 4, 2), [[1, 2, 3]] * words, {})
+    regions = np.array(ribbons).reshape(-1, 2, 4, 2)
+    return Example(image, targets, regions, [[1, 2, 3]] * words, {}, regions)
 
 
 def seeded_network(**parts) -> SpottingNetwork:
     """Its arguments are parts of another config than `TINY` has."""
     torch.manual_seed(0)
-    return build_network(replace(TINY, **parts), 11, STRIDE, OFFSET_UNIT, MEAN, STD)
+    return build_network(replace(TINY, **parts), 11, MEAN, STD)
 
 
 def gradients(network: nn.Module, batch: Batch, world: World) -> dict[str, Tensor]:
-    detection_terms = getattr(network, "module", network).detector.loss_terms
+    spotting = getattr(network, "module", network)
+    weights = {**spotting.detector.loss_weights, **spotting.refinement.loss_weights, READER_TERM: 1.0}
+    loss = SpottingLoss(weights, spotting.loss_terms, world.mean)
     output = network(batch.image, batch.ribbons, batch.region_slot)
-    total, _ = SpottingLoss(LossConfig(), detection_terms, world.mean)(output.maps, output.text_logits, batch)
+    total, _ = loss(output, batch)
     total.backward()
     return {name.removeprefix("module."): p.grad for name, p in network.named_parameters()}
 

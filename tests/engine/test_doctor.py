@@ -14,12 +14,14 @@ from test_distributed import example, seeded_network
 from tiny_runs import drawing
 from torch import Tensor
 
-from textspot.batch import Batch, BoxTargets, collate
+from textspot.batch import Batch, collate
 from textspot.data.dataset import SourceConfig
 from textspot.engine.doctor import diagnose, measure_gradients, read_lengths
 from textspot.engine.train import train
-from textspot.losses import LossConfig, SpottingLoss
-from textspot.models.detector import DetectorConfig
+from textspot.losses import SpottingLoss
+from textspot.models.boxes import BoxTargets
+from textspot.models.choice import Choice
+from textspot.models.rfcn_head import RfcnConfig
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.recipe import Recipe
 from textspot.text.charset import Charset
@@ -36,15 +38,18 @@ WELL = {
 }
 
 
-def loss_of(network: SpottingNetwork, config: LossConfig) -> SpottingLoss:
-    return SpottingLoss(config, network.detector.loss_terms, lambda denominators: denominators)
+def loss_of(network: SpottingNetwork, **weights: float) -> SpottingLoss:
+    """Weights by the part of a term's name behind the slash; 1 unless given."""
+    terms = (*network.detector.loss_weights, "rec/ctc")
+    by_term = {term: weights.get(term, weights.get(term.split("/")[1], 1.0)) for term in terms}
+    return SpottingLoss(by_term, network.loss_terms, lambda denominators: denominators)
 
 
-def pull(network: SpottingNetwork, config: LossConfig, batch: Batch) -> Tensor:
+def pull(network: SpottingNetwork, batch: Batch, **weights: float) -> Tensor:
     """The gradient of a loss on backbone and neck, by an ordinary backward pass."""
     network = deepcopy(network)
     output = network(batch.image, batch.ribbons, batch.region_slot)
-    loss_of(network, config)(output.maps, output.text_logits, batch)[0].backward()
+    loss_of(network, **weights)(output.maps, output.text_logits, batch)[0].backward()
     return torch.cat([p.grad.flatten() for part in (network.backbone, network.neck) for p in part.parameters()])
 
 
@@ -56,9 +61,10 @@ def batch() -> Batch:
 def test_gradients_are_those_of_one_head_each(batch: Batch) -> None:
     network = seeded_network()
     before = deepcopy(network.state_dict())
-    values = measure_gradients(network, loss_of(network, LossConfig(2.0, 0.5, 3.0)), batch, "float32")
+    values = measure_gradients(network, loss_of(network, score=2.0, geometry=0.5, ctc=3.0), batch, "float32")
     detection, reading = (
-        pull(network, config, batch) for config in (LossConfig(2.0, 0.5, 0.0), LossConfig(0.0, 0.0, 3.0))
+        pull(network, batch, **weights)
+        for weights in ({"score": 2.0, "geometry": 0.5, "ctc": 0.0}, {"score": 0.0, "geometry": 0.0, "ctc": 3.0})
     )
     expected = {
         "doctor/det_gradient": float(detection.norm()),
@@ -72,26 +78,28 @@ def test_gradients_are_those_of_one_head_each(batch: Batch) -> None:
 
 def test_a_head_with_nothing_to_learn_has_no_entry(batch: Batch) -> None:
     network = seeded_network()
-    silent = measure_gradients(network, loss_of(network, LossConfig(ctc=0.0)), batch, "float32")
+    silent = measure_gradients(network, loss_of(network, ctc=0.0), batch, "float32")
     assert silent.keys() == {"doctor/det_gradient"}
-    nothing = measure_gradients(network, loss_of(network, LossConfig()), collate([example(0, words=0)]), "bf16")
+    nothing = measure_gradients(network, loss_of(network), collate([example(0, words=0)]), "bf16")
     assert nothing.keys() == {"doctor/det_gradient"}
 
 
 def test_heads_that_share_nothing_do_not_pull_at_the_same_layers(batch: Batch) -> None:
     network = seeded_network(shared=False)
-    values = measure_gradients(network, loss_of(network, LossConfig()), batch, "float32")
+    values = measure_gradients(network, loss_of(network), batch, "float32")
     assert values.keys() == {"doctor/det_gradient"}
 
 
 def test_all_terms_of_a_detector_in_two_stages_are_its_own(batch: Batch) -> None:
-    network = seeded_network(detector=DetectorConfig("rfcn"))
+    network = seeded_network(detector=Choice("rfcn", RfcnConfig()))
     targets = BoxTargets(torch.tensor([[[8.0, 8, 40, 20]], [[8.0, 20, 50, 30]]]), torch.ones(2, 1, dtype=torch.int64))
     boxes = replace(batch, targets=targets)
-    values = measure_gradients(network, loss_of(network, LossConfig()), boxes, "float32")
-    detection = pull(network, LossConfig(ctc=0.0), boxes)
+    values = measure_gradients(network, loss_of(network), boxes, "float32")
+    detection = pull(network, boxes, ctc=0.0)
     assert values["doctor/det_gradient"] == pytest.approx(float(detection.norm()), rel=1e-4)
-    proposals = measure_gradients(network, loss_of(network, LossConfig(0.0, 0.0)), boxes, "float32")
+    proposals = measure_gradients(
+        network, loss_of(network, **{"det/score": 0.0, "det/geometry": 0.0}), boxes, "float32"
+    )
     assert proposals["doctor/det_gradient"] > 0
 
 
@@ -109,11 +117,11 @@ def test_lengths_are_those_of_the_decoded_texts() -> None:
         ({}, 500_000, []),
         ({"rec/blank_rate": 0.999}, 50_000, []),
         ({"rec/blank_rate": 0.999, "rec/ctc": 4.0}, 200_000, ["after 200000 words .* blanks: 99.9% .* CTC 4.00"]),
-        ({"rec/infeasible": 0.03}, 10, ["3.0% of the words are longer than the time axis.*model.roi.width"]),
+        ({"rec/infeasible": 0.03}, 10, ["3.0% of the words are longer than the time axis.*the width of model.roi"]),
         ({"rec/regions": 0.0, "dropped/no transcript": 7.0}, 10, ["no word to read .*dropped: no transcript: 7. "]),
         ({"rec/regions": 0.0}, 10, ["no word to read .*dropped: none. "]),
-        ({"doctor/det_gradient": 80.0}, 10, ["the detector pulls .* 40 times .* the reader.*raise loss.ctc"]),
-        ({"doctor/rec_gradient": 35.0}, 10, ["the reader pulls .* 35 times .* the detector.*lower loss.ctc"]),
+        ({"doctor/det_gradient": 80.0}, 10, ["the detector pulls .* 40 times .* the reader.*raise loss.rec/ctc"]),
+        ({"doctor/rec_gradient": 35.0}, 10, ["the reader pulls .* 35 times .* the detector.*lower loss.rec/ctc"]),
         (
             {"rec/infeasible": 0.03, "doctor/rec_gradient": 35.0, "rec/blank_rate": 1.0},
             200_000,
@@ -183,7 +191,8 @@ def test_a_plateau_is_noticed_and_words_are_counted(tiny_recipe: Recipe, monkeyp
 
 def test_infeasible_targets_are_a_share_of_all_words(tiny_recipe: Recipe) -> None:
     """A time axis of three steps holds the words of three letters alone."""
-    narrow = replace(tiny_recipe.model, roi=replace(tiny_recipe.model.roi, width=6))
+    roi = Choice("stretched", replace(tiny_recipe.model.roi.settings, width=6))
+    narrow = replace(tiny_recipe.model, roi=roi)
     train(replace(tiny_recipe, model=narrow, train=replace(tiny_recipe.train, doctor_every=3)))
     logged = events(tiny_recipe)
     first = logged[0]

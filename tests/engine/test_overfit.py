@@ -12,9 +12,10 @@ from textspot.checkpoint import load_model
 from textspot.data.lmdb_records import Reader
 from textspot.engine.train import TrainingResult, train
 from textspot.inference.spotter import load
-from textspot.models.detector import DetectorConfig
+from textspot.models.choice import Choice
+from textspot.models.rfcn_head import RfcnConfig
 from textspot.models.spotting_network import ModelConfig
-from textspot.models.text_pooling import RoiConfig
+from textspot.models.text_pooling import ProportionalRoiConfig
 from textspot.recipe import recipe_from_dict
 from textspot.runtime.build import RuntimeConfig, RuntimeName
 from textspot.runtime.export import export_onnx
@@ -48,8 +49,8 @@ def test_so_they_are_by_the_system_of_the_paper(tmp_path: Path, shared: bool) ->
 
     Two hundred steps are too few to tell half a word, which covers just less than half of the whole, from a word.
     """
-    roi = RoiConfig(width=64, kind="proportional", min_width=16)
-    detector = DetectorConfig("rfcn", anchor_sizes=(16.0, 32.0), max_proposals=100)
+    roi = Choice("proportional", ProportionalRoiConfig(width=64, min_width=16))
+    detector = Choice("rfcn", RfcnConfig(anchor_sizes=(16.0, 32.0), max_proposals=100))
     model = ModelConfig(EASY.backbone, EASY.neck, roi, EASY.recognizer, detector, shared)
     result = train(overfit_recipe(tmp_path, model, steps=400, max_rotation=0.0, max_tilt=0.0))
     assert_learned(result, tmp_path / "images")

@@ -13,17 +13,16 @@ from tool_modules import import_tool
 
 from textspot.batch import Example
 from textspot.data.dataset import SourceConfig
-from textspot.data.targets import draw_targets
 from textspot.engine.overfit import check_up, describe_words
+from textspot.models.ribbon_head import draw_targets
 from textspot.recipe import Recipe
 from textspot.text.charset import TextConfig
 
 
 def view(read: int, dropped: dict[str, int]) -> Example:
     nothing = draw_targets([], np.zeros(0, dtype=bool), (32, 32))
-    return Example(
-        np.zeros((32, 32, 3), np.uint8), nothing, np.zeros((read, 2, 4, 2), np.float32), [[1]] * read, dropped
-    )
+    regions = np.zeros((read, 2, 4, 2), np.float32)
+    return Example(np.zeros((32, 32, 3), np.uint8), nothing, regions, [[1]] * read, dropped, regions)
 
 
 def test_words_are_counted_by_what_becomes_of_them(tiny_recipe: Recipe) -> None:
@@ -99,7 +98,14 @@ def test_no_word_to_read_ends_the_check(tiny_recipe: Recipe, tmp_path: Path) -> 
     empty = SourceConfig(str(tmp_path / "empty"), draw=drawing(3, seed=3, empty_share=1.0))
     checkup = check_up(replace(tiny_recipe, data=replace(tiny_recipe.data, train=(empty,))))
     assert not checkup.learns
-    assert checkup.lines[-1] == "no word to read in them: the reader cannot learn"
+    assert checkup.lines[-1] == "no word in them that detector and reader both learn from"
+
+
+def test_words_that_one_head_alone_learns_from_are_no_check(tiny_recipe: Recipe) -> None:
+    source = replace(tiny_recipe.data.train[0], trains="reader")
+    checkup = check_up(replace(tiny_recipe, data=replace(tiny_recipe.data, train=(source,))))
+    assert not checkup.learns
+    assert checkup.lines[-1] == "no word in them that detector and reader both learn from"
 
 
 def test_characters_outside_the_charset_are_named(

@@ -19,8 +19,10 @@ from textspot.data.dataset import SourceConfig
 from textspot.data.synthetic.draw import StreamConfig
 from textspot.engine.state import TrainerState, changed_keys
 from textspot.engine.train import train
-from textspot.models.detector import DetectorConfig
-from textspot.models.text_pooling import RoiConfig
+from textspot.models.choice import Choice
+from textspot.models.crnn import RecurrentConfig
+from textspot.models.rfcn_head import RfcnConfig
+from textspot.models.text_pooling import ProportionalRoiConfig
 from textspot.recipe import Recipe
 from textspot.text.charset import TextConfig
 
@@ -280,9 +282,9 @@ def test_so_does_the_system_of_the_paper(tiny_recipe: Recipe, tmp_path: Path) ->
     """R-FCN chooses its examples without chance; so a run that stopped goes on as if it had not."""
     model = replace(
         tiny_recipe.model,
-        detector=DetectorConfig("rfcn", anchor_sizes=(16.0, 32.0), max_proposals=50),
-        recognizer=replace(tiny_recipe.model.recognizer, kind="crnn"),
-        roi=RoiConfig(width=64, kind="proportional"),
+        detector=Choice("rfcn", RfcnConfig(anchor_sizes=(16.0, 32.0), max_proposals=50)),
+        recognizer=Choice("crnn", RecurrentConfig(**vars(tiny_recipe.model.recognizer.settings))),
+        roi=Choice("proportional", ProportionalRoiConfig(width=64)),
     )
     recipe = replace(tiny_recipe, model=model)
     broken = replace(recipe, run=str(tmp_path / "broken"))

@@ -22,6 +22,7 @@ from textspot.engine.state import TrainerState
 from textspot.engine.train import train
 from textspot.inference.spotter import find_weights, load
 from textspot.model_card import CheckpointError, ModelCard
+from textspot.models.choice import Choice
 from textspot.models.neck import NeckConfig
 from textspot.recipe import Recipe, TrainConfig, build_spotting_network
 from textspot.text.charset import TextConfig
@@ -122,23 +123,28 @@ def test_another_width_is_refused_unless_its_parts_begin_anew(tiny_recipe: Recip
 
 
 def test_a_deeper_network_starts_as_what_the_weights_are(tiny_recipe: Recipe, given: str) -> None:
-    plain = replace(tiny_recipe.model, roi=replace(tiny_recipe.model.roi, taps=(2,)))
+    model = tiny_recipe.model
+    plain = replace(model, roi=Choice("stretched", replace(model.roi.settings, taps=(2,))))
     file = find_weights(Path(given))
     save_model(
         file,
         build_spotting_network(replace(tiny_recipe, model=plain)).state_dict(),
         ModelCard(replace(tiny_recipe, model=plain).to_dict()),
     )
-    backbone = replace(plain.backbone, blocks=(3, *plain.backbone.blocks[1:]))
-    reader = replace(plain.recognizer, blocks=(0, 1, 0), context_blocks=1)
-    deeper = replace(plain, backbone=backbone, recognizer=reader, roi=replace(plain.roi, taps=(1, 2)))
+    slim = model.backbone.settings
+    deeper = replace(
+        model,
+        backbone=Choice("slim_resnet", replace(slim, blocks=(3, *slim.blocks[1:]))),
+        recognizer=Choice("fcr", replace(model.recognizer.settings, blocks=(0, 1, 0), context_blocks=1)),
+        roi=Choice("stretched", replace(model.roi.settings, taps=(1, 2))),
+    )
     recipe = replace(tuned(tiny_recipe, given), model=deeper)
     state, report = start(recipe)
     theirs, _ = load_model(file)
     image = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)) * 255
     with torch.no_grad():
         for ours, expected in zip(
-            state.network.eval().spot(image, torch.empty(2)), theirs.spot(image, torch.empty(2)), strict=True
+            state.network.eval().spot(image, 0.0, 2, 2), theirs.spot(image, 0.0, 2, 2), strict=True
         ):
             torch.testing.assert_close(ours, expected)
     assert report[1].startswith(

@@ -10,7 +10,7 @@ import torch
 import trained_systems
 import yaml
 from tiny_runs import tiny_recipe
-from trained_systems import Choice, build_runtimes
+from trained_systems import System, build_runtimes
 
 from textspot.models.spotting_network import RECOGNIZERS, ModelConfig
 from textspot.recipe import read_command_line
@@ -46,9 +46,9 @@ def test_a_name_says_what_the_network_is():
     base = recipe.model
     for name in ("rfcn_fcr", "rfcn_crnn", "rfcn_separate_fcr", "rfcn_separate_crnn"):
         its_own = read_command_line([f"--config=configs/{name}.yaml"])
-        assert replace(recipe, run=its_own.run, model=Choice.parse(name).model(base)) == its_own
-    assert Choice.parse("ribbon_fcr").model(base).backbone == ModelConfig().backbone
-    assert Choice.parse("rfcn_crnn@0.5").model(base).recognizer.widths == (32, 48, 64, 96)
+        assert replace(recipe, run=its_own.run, model=System.parse(name).model(base)) == its_own
+    assert System.parse("ribbon_fcr").model(base).backbone == ModelConfig().backbone
+    assert System.parse("rfcn_crnn@0.5").model(base).recognizer.widths == (32, 48, 64, 96)
 
 
 @pytest.mark.parametrize(

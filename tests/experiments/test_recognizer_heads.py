@@ -20,27 +20,29 @@ from tiny_spotter import TINY_RECIPE, build_tiny_network
 from torch.autograd import DeviceType
 
 from textspot.benchmark.timing import Timing
+from textspot.models.choice import Choice
+from textspot.models.crnn import RecurrentConfig
 from textspot.models.recognizer import RecognizerConfig
-from textspot.models.text_pooling import PADDING_LOGIT, RoiConfig
+from textspot.models.text_pooling import PADDING_LOGIT, ProportionalRoiConfig
 from textspot.runtime.torch_runtime import TorchRuntime
 
 
 def test_the_name_of_a_reader_says_kind_and_channels():
-    base = RecognizerConfig(widths=(64, 96, 128, 192))
+    base = Choice("fcr", RecognizerConfig(widths=(64, 96, 128, 192)))
     assert choose_reader(base, "fcr") == base
     half = choose_reader(base, "crnn@0.5")
-    assert (half.kind, half.widths, half.context_layers) == ("crnn", (32, 48, 64, 96), base.context_layers)
-    assert choose_reader(base, "fcr@0.01").widths == (8, 8, 8, 8)
+    assert (half.kind, half.settings) == ("crnn", RecurrentConfig(widths=(32, 48, 64, 96)))
+    assert choose_reader(base, "fcr@0.01").settings.widths == (8, 8, 8, 8)
 
 
 @pytest.mark.parametrize("name", ["lstm", "fcr@", "fcr@half", "fcr@0", "fcr@-1", "fcr@nan", "crnn@17", ""])
 def test_a_name_of_no_reader(name):
     with pytest.raises(ValueError, match=f"no reader is called '{name}'"):
-        choose_reader(RecognizerConfig(), name)
+        choose_reader(Choice("fcr", RecognizerConfig()), name)
 
 
 def build_runtime(reader, precision="float32"):
-    roi = RoiConfig(kind="proportional", width=16, min_width=8, taps=(2,))
+    roi = Choice("proportional", ProportionalRoiConfig(width=16, min_width=8, taps=(2,)))
     model = replace(TINY_RECIPE.model, roi=roi, recognizer=choose_reader(TINY_RECIPE.model.recognizer, reader))
     return TorchRuntime(build_tiny_network(replace(TINY_RECIPE, model=model)), torch.device("cpu"), precision)
 
@@ -96,8 +98,14 @@ def test_shares_are_those_of_operators():
 
 
 def test_the_tool_prints_a_column_for_each_head(capsys):
-    small = ["--model.backbone.widths=[8,8,8,8]", "--model.neck.channels=16", "--model.roi.taps=[]", "--rounds", "1"]
-    small += ["--model.recognizer.widths=[8,8,16,16]", "--words", "1", "2", "--images", "1", "--num_threads", "1"]
+    small = [
+        "--model.backbone.slim_resnet.widths=[8,8,8,8]",
+        "--model.neck.channels=16",
+        "--model.roi.stretched.taps=[]",
+        "--rounds",
+        "1",
+    ]
+    small += ["--model.recognizer.fcr.widths=[8,8,16,16]", "--words", "1", "2", "--images", "1", "--num_threads", "1"]
     assert tool.main([*small, "--heads", "fcr", "crnn@2", "--profile"]) == 0
     printed = capsys.readouterr().out
     assert "| images | words in each | fcr | crnn@2 |" in printed
@@ -106,7 +114,10 @@ def test_the_tool_prints_a_column_for_each_head(capsys):
     for heads, message in (
         (["rnn"], "no reader is called 'rnn'"),
         (["fcr", "fcr"], "heads: fcr fcr holds one twice"),
-        (["fcr", "--model.recognizer.kind", "crnn"], "--heads says which readers"),
+        (
+            ["fcr", "--model.recognizer.kind", "crnn"],
+            "model.recognizer.fcr.widths is a setting of fcr says which readers",
+        ),
     ):
         assert tool.main([*small, "--heads", *heads]) == 1
         assert message in capsys.readouterr().err

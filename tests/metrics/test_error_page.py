@@ -10,7 +10,7 @@ import pytest
 
 from textspot.geometry import box_to_quad
 from textspot.metrics import KINDS, GroundTruth, Scores, build_protocol, score_images
-from textspot.metrics.error_page import build_report, find_images, measure_angle, write_report
+from textspot.metrics.error_page import build_report, find_images, measure_angle
 from textspot.structures import Prediction, TextInstance
 
 END_TO_END, DETECTION = "icdar2015/end_to_end", "icdar2015/detection_iou"
@@ -203,16 +203,6 @@ def test_as_many_images_as_were_scored():
     for images in ([], [picture(9, 9)] * 2):
         with pytest.raises(ValueError, match=r"zip\(\) argument 3"):
             build_report(score(IMAGES[0]), images)
-
-
-def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path):
-    path = tmp_path / "pages" / "errors.html"
-    write_report(path, "café")
-    assert path.read_text(encoding="utf-8") == "café"
-    with pytest.raises(UnicodeEncodeError):
-        write_report(path, "half\ud800")
-    assert path.read_text(encoding="utf-8") == "café"
-    assert list(path.parent.iterdir()) == [path]
 
 
 def test_images_are_found_by_their_names(tmp_path):

@@ -1,8 +1,9 @@
 import pytest
 
 from textspot.geometry import box_to_quad
-from textspot.metrics.words import agree_end_to_end, agree_word_spotting, apply_lexicon, dictionary_word
+from textspot.metrics.words import agree_end_to_end, agree_word_spotting
 from textspot.structures import Prediction, TextInstance
+from textspot.text.dictionary import dictionary_word
 from textspot.text.lexicon import Lexicon
 
 
@@ -56,11 +57,11 @@ def test_word_spotting_takes_the_text_as_it_is():
     assert not agree_word_spotting("Joe", "(Joe)")
 
 
-def test_apply_lexicon():
+def test_texts_are_corrected_and_what_must_be_wrong_is_left_out():
     texts = ["c0ffee", "12:30", "qwertz", "", "ab"]
     prediction = Prediction(tuple(TextInstance(box_to_quad([0, 0, 9, 9]), text, 0.5) for text in texts), (9, 9), "1")
-    corrected = apply_lexicon(prediction, Lexicon(("Coffee", "Tea"), "generic"))
+    corrected = prediction.with_texts(Lexicon(("Coffee", "Tea"), "generic").correct(texts))
     assert [instance.text for instance in corrected] == ["Coffee", "12:30", "qwertz", "", "ab"]
-    corrected = apply_lexicon(prediction, Lexicon(("Coffee", "Tea"), "strong", complete=True))
+    corrected = prediction.with_texts(Lexicon(("Coffee", "Tea"), "strong", complete=True).correct(texts))
     assert [instance.text for instance in corrected] == ["Coffee", "12:30", "", "ab"]
     assert (corrected.name, corrected[0].score) == ("1", 0.5)

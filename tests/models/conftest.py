@@ -7,17 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from textspot.models.backbone import BackboneConfig
+from textspot.models.choice import Choice
 from textspot.models.neck import NeckConfig
 from textspot.models.recognizer import RecognizerConfig
+from textspot.models.slim_resnet import SlimResNetConfig
 from textspot.models.spotting_network import ModelConfig, SpottingNetwork, build_network
 from textspot.models.text_pooling import RoiConfig
 
 TINY = ModelConfig(
-    BackboneConfig(widths=(4, 6, 8, 10), blocks=(1, 2, 1, 1)),
+    Choice("slim_resnet", SlimResNetConfig((4, 6, 8, 10), (1, 2, 1, 1))),
     NeckConfig(8),
-    RoiConfig(width=16, taps=(2, 1)),
-    RecognizerConfig(widths=(8, 8, 12, 16), context_layers=2),
+    Choice("stretched", RoiConfig(width=16, taps=(2, 1))),
+    Choice("fcr", RecognizerConfig((8, 8, 12, 16), context_layers=2)),
 )
 
 
@@ -28,9 +29,7 @@ def build_tiny() -> Callable[..., SpottingNetwork]:
 
     def build(**parts) -> SpottingNetwork:
         torch.manual_seed(0)
-        network = build_network(
-            replace(TINY, **parts), 5, stride=4, offset_unit=16.0, mean=(120, 110, 100), std=(60, 58, 56)
-        )
+        network = build_network(replace(TINY, **parts), 5, mean=(120, 110, 100), std=(60, 58, 56))
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 for values in (module.weight, module.running_var):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from textspot.batch import BoxTargets
 from textspot.geometry import box_to_quad, quad_to_ribbon
 from textspot.models.boxes import (
     OFFSET_UNITS,
+    BoxTargets,
     boxes_to_ribbons,
     clip_boxes,
     decode_boxes,

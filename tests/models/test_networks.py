@@ -10,14 +10,17 @@ import torchvision
 from torch import nn
 
 from textspot.geometry import box_to_quad, quad_to_ribbon
-from textspot.models.backbone import BACKBONES, BackboneConfig, Normalize
+from textspot.models.backbone import Normalize
+from textspot.models.choice import Choice
 from textspot.models.convolution import BasicBlock
-from textspot.models.crnn import RecurrentRecognizer
+from textspot.models.crnn import RecurrentConfig, RecurrentRecognizer
 from textspot.models.fcr import FullyConvolutionalRecognizer
 from textspot.models.neck import NeckConfig, TopDownNeck
 from textspot.models.recognizer import BLANK_BIAS, RecognizerConfig
-from textspot.models.spotting_network import RECOGNIZERS, ModelConfig, SpottingNetwork, build_network
+from textspot.models.slim_resnet import SlimResNetConfig
+from textspot.models.spotting_network import BACKBONES, RECOGNIZERS, ModelConfig, SpottingNetwork, build_network
 from textspot.models.text_pooling import RoiConfig
+from textspot.models.torchvision_backbones import ImageNetConfig
 from textspot.models.vit import VitConfig
 
 SIZE = (64, 96)
@@ -33,17 +36,26 @@ def build_images(count: int = 4) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: BackboneConfig(blocks=(2, 0, 2, 2)), r"model.backbone.blocks is \(2, 0, 2, 2\)"),
-        (lambda: BackboneConfig(pretrained=True), "there are no ImageNet weights of slim_resnet"),
-        (lambda: BackboneConfig("vit", pretrained=True), "there are no ImageNet weights of vit"),
+        (lambda: SlimResNetConfig(blocks=(2, 0, 2, 2)), r"slim_resnet has widths .* and blocks \(2, 0, 2, 2\)"),
+        (lambda: ModelConfig(Choice("vgg19")), "model.backbone.kind is 'vgg19', expected one of slim_resnet"),
+        (
+            lambda: ModelConfig(Choice("vit", SlimResNetConfig())),
+            "kind is vit, which VitConfig sets, not Slim",
+        ),
         (lambda: VitConfig(width=48, heads=5), "width 48, depth 6 and 5 heads"),
         (lambda: VitConfig(width=20, heads=5), "a width that 8 and the number of heads divide"),
-        (lambda: RecognizerConfig(context_layers=0, kind="crnn"), "context_layers is 0, expected at least 1"),
+        (lambda: RecurrentConfig(context_layers=0), "context_layers is 0, expected at least 1"),
         (lambda: RecognizerConfig(blocks=(0, -1, 0)), r"blocks \(0, -1, 0\), context_blocks 3 and context_layers 2"),
-        (lambda: RecognizerConfig(context_kernel=4), "model.recognizer.context_kernel is 4, expected an odd number"),
-        (lambda: ModelConfig(roi=RoiConfig(height=16)), "model.roi.height is 16, the recogniser takes 8 rows"),
+        (lambda: RecognizerConfig(context_kernel=4), "context_kernel of model.recognizer is 4, expected an odd number"),
+        (
+            lambda: ModelConfig(roi=Choice("stretched", RoiConfig(height=16))),
+            r"stretched.height is 16, .* takes 8 rows",
+        ),
         (lambda: RoiConfig(taps=(2, 2)), r"model.roi.taps is \(2, 2\), expected every stride once"),
-        (lambda: ModelConfig(roi=RoiConfig(width=33)), "model.roi.width is 33, expected a multiple of 2"),
+        (
+            lambda: ModelConfig(roi=Choice("stretched", RoiConfig(width=33))),
+            "stretched.width is 33, expected a multiple",
+        ),
     ],
 )
 def test_settings_that_cannot_be(build, message):
@@ -54,8 +66,8 @@ def test_settings_that_cannot_be(build, message):
 @pytest.mark.parametrize("kind", BACKBONES)
 def test_every_backbone_gives_strides_2_to_32(kind):
     with torch.device("meta"):
-        config = BackboneConfig(kind, widths=(4, 8, 12, 16), blocks=(1, 2, 1, 1), vit=VitConfig(16, 2, 2))
-        backbone = BACKBONES[kind](config)
+        small = {"slim_resnet": SlimResNetConfig((4, 8, 12, 16), (1, 2, 1, 1)), "vit": VitConfig(16, 2, 2)}
+        backbone = BACKBONES[kind](small.get(kind, ImageNetConfig()))
         maps = backbone(torch.rand(2, 3, 64, 96))
     assert [tuple(m.shape) for m in maps] == [
         (2, channels, 64 // stride, 96 // stride)
@@ -66,7 +78,7 @@ def test_every_backbone_gives_strides_2_to_32(kind):
 
 
 def test_the_slim_resnet_has_the_widths_and_depths_it_is_told():
-    backbone = BACKBONES["slim_resnet"](BackboneConfig(widths=(4, 8, 12, 20), blocks=(1, 2, 3, 1)))
+    backbone = BACKBONES["slim_resnet"](SlimResNetConfig(widths=(4, 8, 12, 20), blocks=(1, 2, 3, 1)))
     assert backbone.channels == (2, 4, 8, 12, 20)
     assert [len(stage) for stage in backbone.stages] == [1, 2, 3, 1]
 
@@ -74,7 +86,7 @@ def test_the_slim_resnet_has_the_widths_and_depths_it_is_told():
 @pytest.mark.parametrize("kind", [kind for kind in BACKBONES if kind not in ("vgg16_bn", "vit")])
 def test_every_block_starts_as_the_identity(kind):
     torch.manual_seed(0)
-    block = BACKBONES[kind](BackboneConfig(kind)).stages[0][1]
+    block = BACKBONES[kind](BACKBONES[kind].Config()).stages[0][1]
     features = torch.rand(2, block.conv1.in_channels, 8, 8)
     assert torch.equal(block(features.clone()), features)
 
@@ -101,7 +113,7 @@ def test_the_neck_lets_every_level_reach_the_finest_map():
     [("fcr", 0, 1), ("fcr", 1, 3), ("fcr", 3, 7), ("crnn", 1, 1), ("crnn", 2, 5)],
 )
 def test_the_recogniser_halves_the_width(kind, num_regions, context_layers, kernel):
-    config = RecognizerConfig((8, 8, 12, 16), context_layers, kernel, kind)
+    config = RECOGNIZERS[kind].Config((8, 8, 12, 16), (1, 1, 1), context_layers, kernel)
     logits = RECOGNIZERS[kind](config, 6, 5)(torch.rand(num_regions, 6, 8, 20))
     assert logits.shape == (num_regions, 10, 5)
     assert logits.dtype == torch.float32
@@ -114,7 +126,7 @@ def test_new_blocks_leave_what_is_read(kind):
     until it is trained."""
     torch.manual_seed(0)
     along = 2 if kind == "fcr" else 0
-    config = RecognizerConfig((8, 8, 12, 16), kind=kind, blocks=(0, 0, 0), context_blocks=0)
+    config = RECOGNIZERS[kind].Config((8, 8, 12, 16), blocks=(0, 0, 0), context_blocks=0)
     plain = RECOGNIZERS[kind](config, 6, 5).eval()
     deep = RECOGNIZERS[kind](replace(config, blocks=(2, 0, 1), context_blocks=along), 6, 5).eval()
     assert sum(isinstance(module, BasicBlock) for module in deep.modules()) == 3 + along
@@ -147,7 +159,7 @@ def test_the_reader_looks_at_finer_maps_if_it_is_told_to(build_tiny):
         finer[number] = finer[number].roll(7, dims=3)
         changed = features._replace(finer=tuple(finer))
         assert not torch.equal(network.read(changed, WORDS), network.read(features, WORDS))
-    blind = build_tiny(roi=RoiConfig(width=16, taps=())).eval()
+    blind = build_tiny(roi=Choice("stretched", RoiConfig(width=16, taps=()))).eval()
     assert blind.detect(build_images())[0].finer == ()
 
 
@@ -161,14 +173,14 @@ def test_a_new_recogniser_favours_the_blank():
 @pytest.mark.parametrize("kind", RECOGNIZERS)
 @pytest.mark.parametrize("training", [True, False])
 def test_no_region_gives_no_logits(kind, training):
-    recognizer = RECOGNIZERS[kind](RecognizerConfig((8, 8, 12, 16), kind=kind), 6, 5).train(training)
+    recognizer = RECOGNIZERS[kind](RECOGNIZERS[kind].Config((8, 8, 12, 16)), 6, 5).train(training)
     assert recognizer(torch.zeros(0, 6, 8, 20)).shape == (0, 10, 5)
 
 
 @pytest.mark.parametrize("kind", RECOGNIZERS)
 def test_without_regions_every_parameter_of_the_recogniser_has_a_zero_gradient(kind):
     """DistributedDataParallel waits for ever for a parameter that took no part."""
-    recognizer = RECOGNIZERS[kind](RecognizerConfig((8, 8, 12, 16), kind=kind), 6, 5).train()
+    recognizer = RECOGNIZERS[kind](RECOGNIZERS[kind].Config((8, 8, 12, 16)), 6, 5).train()
     before = {name: values.clone() for name, values in recognizer.state_dict().items()}
     patches = torch.zeros(0, 6, 8, 20, requires_grad=True)
     recognizer(patches).sum().backward()
@@ -206,7 +218,7 @@ def count_calls(module: nn.Module, run: Callable[[], object]) -> dict[str, int]:
 def test_every_module_of_a_backbone_is_called_once(kind):
     """One called twice would show a quantiser's observer two distributions."""
     with torch.device("meta"):
-        backbone = BACKBONES[kind](BackboneConfig(kind))
+        backbone = BACKBONES[kind](BACKBONES[kind].Config())
         calls = count_calls(backbone, lambda: backbone(torch.rand(1, 3, 64, 64)))
     assert len(calls) > 30
     computed_by_their_parent = {name for name in calls if name.endswith("self_attention.out_proj")}
@@ -217,7 +229,7 @@ def test_every_module_of_a_backbone_is_called_once(kind):
 @pytest.mark.parametrize("method", ["forward", "spot"])
 def test_every_module_of_the_network_is_called_once(build_tiny, method):
     network = build_tiny().eval()
-    arguments = {"forward": (build_images(), WORDS, torch.arange(3)), "spot": (build_images(), torch.zeros(3))}[method]
+    arguments = {"forward": (build_images(), WORDS, torch.arange(3)), "spot": (build_images(), 0.0, 3)}[method]
     calls = count_calls(network, lambda: getattr(network, method)(*arguments))
     assert set(calls.values()) == {1}
 
@@ -234,7 +246,7 @@ def test_regions_are_read_in_the_order_they_are_asked_for(build_tiny):
 @torch.no_grad()
 def test_training_and_inference_read_the_same_from_the_same_ribbons(build_tiny):
     network = build_tiny().eval()
-    spots = network.spot(build_images(), torch.zeros(3))
+    spots = network.spot(build_images(), 0.0, 3, 3)
     output = network(build_images(), spots.ribbons, torch.arange(12))
     assert spots.ribbons.shape == (4, 3, 2, 4, 2)
     assert spots.scores.shape == (4, 3)
@@ -247,16 +259,16 @@ def test_training_and_inference_read_the_same_from_the_same_ribbons(build_tiny):
 @torch.no_grad()
 def test_a_batch_gives_what_its_images_give_one_by_one(build_tiny):
     network = build_tiny().eval()
-    together = network.spot(build_images(), torch.zeros(5))
-    alone = [network.spot(image[None], torch.zeros(5)) for image in build_images()]
+    together = network.spot(build_images(), 0.0, 5, 5)
+    alone = [network.spot(image[None], 0.0, 5, 5) for image in build_images()]
     for name in ("ribbons", "scores", "text_logits"):
         single = torch.cat([getattr(spots, name) for spots in alone])
         np.testing.assert_allclose(getattr(together, name), single, atol=1e-4, err_msg=name)
 
 
 @torch.no_grad()
-def test_no_slots_give_no_text(build_tiny):
-    spots = build_tiny().eval().spot(build_images(), torch.zeros(0))
+def test_no_regions_give_no_text(build_tiny):
+    spots = build_tiny().eval().spot(build_images(), 0.0, 0, 0)
     assert [tuple(part.shape) for part in spots] == [(4, 0, 2, 4, 2), (4, 0), (4, 0, 8, 5)]
 
 
@@ -264,14 +276,14 @@ def test_no_slots_give_no_text(build_tiny):
 def test_bytes_and_floats_are_the_same_image(build_tiny):
     network = build_tiny().eval()
     for one, other in zip(
-        network.spot(build_images(), torch.zeros(3)), network.spot(build_images().float(), torch.zeros(3)), strict=True
+        network.spot(build_images(), 0.0, 3, 3), network.spot(build_images().float(), 0.0, 3, 3), strict=True
     ):
         assert torch.equal(one, other)
 
 
-def test_more_slots_than_cells_is_an_error_of_the_runtime(build_tiny):
+def test_more_regions_than_cells_is_an_error_of_the_runtime(build_tiny):
     with pytest.raises(RuntimeError, match="Expected cond to be True"):
-        build_tiny().eval().spot(build_images(1), torch.zeros(16 * 24 + 1))
+        build_tiny().eval().spot(build_images(1), 0.0, 16 * 24 + 1, 16 * 24 + 1)
 
 
 def test_the_sampling_grid_is_not_part_of_the_weights(build_tiny):
@@ -307,7 +319,7 @@ def test_no_normalisation_but_batch_norm(build_tiny):
 
 
 @pytest.mark.parametrize("num_classes", [37, 97, 5000])
-@pytest.mark.parametrize("config", [RecognizerConfig(), RecognizerConfig((32, 48, 64, 96), 1, 7)])
+@pytest.mark.parametrize("config", [RecognizerConfig(), RecognizerConfig((32, 48, 64, 96), (1, 1, 1), 1, 7)])
 def test_both_recognisers_have_as_many_parameters(config, num_classes):
     """CRNN has within 1 % of those of FCR, classifier included: the comparison is of their kinds."""
     fcr, crnn = (
@@ -324,15 +336,17 @@ def test_crnn_looks_along_the_whole_line():
     changed[..., 63] += 5
     for kind, expected in (("fcr", False), ("crnn", True)):
         torch.manual_seed(0)
-        recognizer = RECOGNIZERS[kind](RecognizerConfig((8, 8, 12, 16), kind=kind), 6, 5).eval()
+        recognizer = RECOGNIZERS[kind](RECOGNIZERS[kind].Config((8, 8, 12, 16)), 6, 5).eval()
         assert bool((recognizer(patches) - recognizer(changed))[0, 0].any()) == expected, kind
 
 
 def build_separate() -> SpottingNetwork:
     torch.manual_seed(0)
-    backbone, recognizer = BackboneConfig(widths=(4, 6, 8, 10), blocks=(1, 1, 1, 1)), RecognizerConfig((8, 8, 12, 16))
-    config = ModelConfig(backbone, NeckConfig(8), RoiConfig(width=16, taps=(2, 1)), recognizer, shared=False)
-    return build_network(config, 5, stride=4, offset_unit=16.0, mean=(120, 110, 100), std=(60, 58, 56))
+    backbone = Choice("slim_resnet", SlimResNetConfig((4, 6, 8, 10), (1, 1, 1, 1)))
+    recognizer = Choice("fcr", RecognizerConfig((8, 8, 12, 16)))
+    roi = Choice("stretched", RoiConfig(width=16, taps=(2, 1)))
+    config = ModelConfig(backbone, NeckConfig(8), roi, recognizer, shared=False)
+    return build_network(config, 5, mean=(120, 110, 100), std=(60, 58, 56))
 
 
 @pytest.mark.parametrize(
@@ -367,8 +381,8 @@ def test_imagenet_weights_are_fetched_where_training_starts_and_nowhere_else(kin
     torch.manual_seed(0)
     given = torchvision.models.get_model(kind).state_dict()
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", lambda *_, **__: given)
-    config = ModelConfig(BackboneConfig(kind, pretrained=True), shared=False)
-    settings = (config, 5, 4, 16.0, (120, 110, 100), (60, 58, 56))
+    config = ModelConfig(Choice(kind, ImageNetConfig(pretrained=True)), shared=False)
+    settings = (config, 5, (120, 110, 100), (60, 58, 56))
     network = build_network(*settings, pretrained=True)
     for backbone in (network.backbone, network.reading_trunk[0]):
         assert torch.equal(backbone.stem[0].weight, given[name])
@@ -381,4 +395,4 @@ def test_imagenet_weights_that_cannot_be_had_are_named(monkeypatch):
 
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", fail)
     with pytest.raises(ValueError, match=r"vgg16_bn.*could not be downloaded \(no route to host\).*pretrained: false"):
-        BACKBONES["vgg16_bn"](BackboneConfig("vgg16_bn", pretrained=True))
+        BACKBONES["vgg16_bn"](ImageNetConfig(pretrained=True), fetch_weights=True)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from textspot.geometry import box_to_quad, polygon_to_ribbon, quad_to_ribbon
-from textspot.models.detector import DetectorConfig
+from textspot.models.choice import Choice
 from textspot.models.predicted_regions import NEAREST, NUM_PREDICTED, exchange_regions
-from textspot.models.spotting_network import SpottingNetwork
+from textspot.models.spotting_network import DETECTORS, SpottingNetwork
 
 STRAIGHT = quad_to_ribbon(box_to_quad(np.array([10, 20, 70, 32])))
 TURNED = quad_to_ribbon(np.array([[80, 20], [140, 44], [132, 62], [72, 38]]))
@@ -89,7 +89,7 @@ def test_predictions_are_peaks_and_no_gradient_flows_through_them(build_tiny: Ca
     _, maps = network.detect(image)
     predicted = network.predict_regions(maps)
     assert predicted.shape == (1, 64, 2, 4, 2)
-    assert torch.equal(predicted, network.detector.peaks(maps, torch.zeros(64))[0])
+    assert torch.equal(predicted, network.detector.peaks(maps, 64)[0])
     assert not predicted.requires_grad
     words = predicted[:, :3] + 0.01
     output = network(image, words, torch.arange(3), torch.ones(1, 3, dtype=torch.bool))
@@ -102,6 +102,6 @@ def test_predictions_are_peaks_and_no_gradient_flows_through_them(build_tiny: Ca
 def test_the_smallest_image_has_as_many_regions_as_are_looked_at(
     build_tiny: Callable[..., SpottingNetwork], kind: str
 ) -> None:
-    network = build_tiny(detector=DetectorConfig(kind)).eval()
+    network = build_tiny(detector=Choice(kind, DETECTORS[kind].Config())).eval()
     _, maps = network.detect(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
     assert network.predict_regions(maps).shape == (1, NUM_PREDICTED, 2, 4, 2)

@@ -4,20 +4,26 @@ import numpy as np
 import pytest
 import torch
 
-from textspot.batch import BoxTargets
-from textspot.models.boxes import encode_boxes
-from textspot.models.detector import DetectorConfig
-from textspot.models.rfcn_head import BINS, HARD_EXAMPLES, LEAST_NEGATIVES, RfcnHead, RfcnMaps
+from textspot.models.boxes import BoxTargets, encode_boxes
+from textspot.models.rfcn_head import (
+    BINS,
+    HARD_EXAMPLES,
+    LEAST_NEGATIVES,
+    RfcnConfig,
+    RfcnHead,
+    RfcnMaps,
+    draw_no_boxes,
+)
 
 STRIDE, h, w = 4, 16, 24  # a map of an image of 64 x 96 pixels
-CONFIG = DetectorConfig("rfcn", anchor_sizes=(8.0, 16.0), anchor_ratios=(1.0, 0.5, 0.25), max_proposals=20)
+CONFIG = RfcnConfig(anchor_sizes=(8.0, 16.0), anchor_ratios=(1.0, 0.5, 0.25), max_proposals=20)
 WORDS = torch.tensor([[8.0, 8, 40, 20], [50, 30, 90, 42]])
 
 
 @pytest.fixture
 def head() -> RfcnHead:
     torch.manual_seed(0)
-    return RfcnHead(CONFIG, 8, STRIDE)
+    return RfcnHead(CONFIG, 8)
 
 
 def build_features(count: int = 2) -> torch.Tensor:
@@ -102,7 +108,7 @@ def build_maps(proposals: torch.Tensor, text: float = 0.0) -> RfcnMaps:
 def test_boxes_come_best_first_and_what_lies_behind_has_score_0(head):
     maps = build_maps(WORDS)
     maps.votes[0, : BINS * BINS, :, 12:] = 2.0  # the second word is the surer one
-    ribbons, scores = head.peaks(maps, torch.zeros(5))
+    ribbons, scores = head.peaks(maps, 5)
     np.testing.assert_allclose(scores[0], [1 / (1 + np.exp(-2)), 0.5, 0, 0, 0], atol=1e-5)
     corners = ribbons[0, :2][:, [0, 1], [0, 3]].flatten(1)
     np.testing.assert_allclose(corners, WORDS[[1, 0]], atol=1e-4)
@@ -115,20 +121,20 @@ def test_of_two_identical_boxes_one_is_found(head):
     assert head.count_peaks(maps, -1.0) == maps.proposals.shape[1]  # the other one, and room for more
 
 
-@pytest.mark.parametrize("num_slots", [0, 1, 20, 30])
-def test_any_number_of_slots(head, num_slots):
+@pytest.mark.parametrize("num_regions", [0, 1, 20, 30])
+def test_any_number_of_regions(head, num_regions):
     """Also more than there are proposals."""
     with torch.no_grad():
-        ribbons, scores = head.peaks(head(build_features()), torch.zeros(num_slots))
-    assert ribbons.shape == (2, num_slots, 2, 4, 2)
-    assert scores.shape == (2, num_slots)
+        ribbons, scores = head.peaks(head(build_features()), num_regions)
+    assert ribbons.shape == (2, num_regions, 2, 4, 2)
+    assert scores.shape == (2, num_regions)
     assert not scores[:, 20:].any()
 
 
 def test_a_box_ends_at_the_border_of_the_image(head):
     maps = build_maps(torch.tensor([[80.0, 50, 96, 64]]))
     maps.votes[:, BINS * BINS : 2 * BINS * BINS] = 4.0  # moves it to the right by four tenths of its width
-    ribbons, _ = head.peaks(maps, torch.zeros(1))
+    ribbons, _ = head.peaks(maps, 1)
     assert ribbons[0, 0, :, -1, 0].tolist() == [96, 96]
 
 
@@ -139,7 +145,7 @@ def test_an_image_without_proposals(head):
     maps = head(build_features())
     assert not maps.proposals.any()
     assert head.count_peaks(maps, 0.0) == 0
-    ribbons, scores = head.peaks(maps, torch.zeros(3))
+    ribbons, scores = head.peaks(maps, 3)
     assert ribbons.isfinite().all()
     assert not scores.any()
     terms = head.loss_terms(maps, build_targets(WORDS, WORDS[:0]))
@@ -165,6 +171,14 @@ def test_what_is_ignored_teaches_nothing(head):
     outside = int(terms["rpn/score"][1])  # anchors that hang over the border by more than half
     assert outside <= LEAST_NEGATIVES
     assert [int(terms[name][1]) for name in ("rpn/geometry", "det/score", "det/geometry")] == [0, 0, 0]
+
+
+def test_an_image_of_which_nothing_counts_teaches_nothing(head):
+    """Neither do the anchors that hang over its border."""
+    nothing = draw_no_boxes((64, 96))
+    targets = BoxTargets(*(torch.from_numpy(array)[None] for array in nothing))
+    terms = head.loss_terms(head(build_features(1)), targets)
+    assert [int(count) for _, count in terms.values()] == [0, 0, 0, 0]
 
 
 def test_every_weight_learns_from_words(head):
@@ -205,20 +219,20 @@ def test_maps_are_float32_under_autocast(head):
 def test_a_batch_gives_what_its_images_give_one_by_one(head):
     head.eval()
     features = build_features()
-    together = head.peaks(head(features), torch.zeros(20))
+    together = head.peaks(head(features), 20)
     for image in range(2):
-        for one, both in zip(head.peaks(head(features[[image]]), torch.zeros(20)), together, strict=True):
+        for one, both in zip(head.peaks(head(features[[image]]), 20), together, strict=True):
             np.testing.assert_allclose(one[0], both[image], atol=1e-4)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"anchor_sizes": ()}, r"model.detector.anchor_sizes is \(\)"),
-        ({"anchor_ratios": (0.5, -1.0)}, "model.detector.anchor_ratios is .* expected numbers above 0"),
-        ({"max_proposals": 0}, "model.detector.max_proposals is 0, expected at least 1"),
+        ({"anchor_sizes": ()}, r"model.detector.rfcn.anchor_sizes is \(\)"),
+        ({"anchor_ratios": (0.5, -1.0)}, "model.detector.rfcn.anchor_ratios is .* expected numbers above 0"),
+        ({"max_proposals": 0}, "model.detector.rfcn.max_proposals is 0, expected at least 1"),
     ],
 )
 def test_settings_that_cannot_be(settings, message):
     with pytest.raises(ValueError, match=message):
-        DetectorConfig("rfcn", **settings)
+        RfcnConfig(**settings)

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from textspot.data.targets import OFFSET_UNIT, STRIDE, draw_targets
 from textspot.geometry import box_to_quad, polygon_to_ribbon, quad_to_ribbon
-from textspot.models.ribbon_head import SCORE_PRIOR, DetectionMaps, RibbonHead
+from textspot.models.neck import STRIDE
+from textspot.models.ribbon_head import OFFSET_UNIT, SCORE_PRIOR, DetectionMaps, RibbonConfig, RibbonHead, draw_targets
 
-HEAD = RibbonHead(8, STRIDE, OFFSET_UNIT)
+HEAD = RibbonHead(RibbonConfig(), 8)
 WORDS = [
     quad_to_ribbon(box_to_quad([12, 8, 62, 26])),
     quad_to_ribbon(np.array([[80, 20], [140, 44], [132, 62], [72, 38]])),
@@ -35,27 +34,23 @@ def draw_maps(ribbons: list[np.ndarray]) -> DetectionMaps:
     return build_maps(targets.score, offsets.reshape(24, 40, 16).transpose(2, 0, 1).astype(np.float32))
 
 
-def find_peaks(maps: DetectionMaps, num_slots: int) -> tuple[Tensor, Tensor]:
-    return HEAD.peaks(maps, torch.zeros(num_slots))
-
-
-def test_no_slots():
-    ribbons, scores = find_peaks(draw_maps(WORDS), 0)
+def test_no_regions():
+    ribbons, scores = HEAD.peaks(draw_maps(WORDS), 0)
     assert ribbons.shape == (1, 0, 2, 4, 2)
     assert scores.shape == (1, 0)
 
 
 def test_the_words_of_the_targets_are_found_exactly():
-    ribbons, scores = find_peaks(draw_maps(WORDS), 3)
+    ribbons, scores = HEAD.peaks(draw_maps(WORDS), 3)
     np.testing.assert_allclose(scores, 1, atol=1e-5)
     found = sorted(ribbons[0].numpy(), key=lambda ribbon: ribbon[..., 1].min())
     for ribbon, word in zip(found, sorted(WORDS, key=lambda ribbon: ribbon[..., 1].min()), strict=True):
         np.testing.assert_allclose(ribbon, word, atol=1e-3)
 
 
-def test_slots_beyond_the_last_peak_have_score_0_and_finite_ribbons():
+def test_regions_beyond_the_last_peak_have_score_0_and_finite_ribbons():
     ramp = np.arange(1, 21, dtype=np.float32).reshape(4, 5) / 40
-    ribbons, scores = find_peaks(build_maps(ramp), 20)
+    ribbons, scores = HEAD.peaks(build_maps(ramp), 20)
     np.testing.assert_allclose(scores[0], [0.5] + [0] * 19, atol=1e-6)
     assert ribbons.isfinite().all()
 
@@ -63,7 +58,7 @@ def test_slots_beyond_the_last_peak_have_score_0_and_finite_ribbons():
 def test_a_score_of_nothing_at_all_gives_finite_ribbons():
     """Logits this low are 0 as probabilities, and so is the sum of the weights of the mean."""
     maps = DetectionMaps(torch.full((1, 6, 6), -200.0), torch.zeros(1, 16, 6, 6))
-    ribbons, scores = find_peaks(maps, 36)
+    ribbons, scores = HEAD.peaks(maps, 36)
     assert not scores.any()
     assert ribbons.isfinite().all()
 
@@ -74,7 +69,7 @@ def test_peaks_come_best_first_each_image_for_itself():
     score[1, 4, 4] = 0.5
     one, two = build_maps(score[0]), build_maps(score[1])
     maps = DetectionMaps(*(torch.cat(pair) for pair in zip(one, two, strict=True)))
-    ribbons, scores = find_peaks(maps, 3)
+    ribbons, scores = HEAD.peaks(maps, 3)
     np.testing.assert_allclose(scores[0], [0.9, 0.6, 0.3], atol=1e-5)
     assert scores[1, 0] == pytest.approx(0.5, abs=1e-5)
     centres = ribbons[:, :, 0, 0] / STRIDE - 0.5
@@ -92,7 +87,7 @@ def test_equal_neighbours_are_both_peaks_of_the_same_ribbon():
     """A tie is left to the suppression of overlaps; none of the two may be lost."""
     score = np.zeros((8, 8), np.float32)
     score[3, 3] = score[3, 4] = 0.8
-    ribbons, scores = find_peaks(build_maps(score), 2)
+    ribbons, scores = HEAD.peaks(build_maps(score), 2)
     np.testing.assert_allclose(scores[0], 0.8, atol=1e-5)
     np.testing.assert_allclose(ribbons[0, 0], ribbons[0, 1], atol=1e-2)
 
@@ -101,7 +96,7 @@ def test_the_ribbon_is_the_score_weighted_mean_of_the_neighbours():
     rng = np.random.default_rng(0)
     score, geometry = rng.uniform(0.1, 0.5, (5, 7)).astype(np.float32), rng.normal(size=(16, 5, 7)).astype(np.float32)
     score[2, 3] = 0.9
-    ribbons, scores = find_peaks(build_maps(score, geometry), 1)
+    ribbons, scores = HEAD.peaks(build_maps(score, geometry), 1)
     total, weights = np.zeros((8, 2)), 0.0
     for row in (1, 2, 3):
         for column in (2, 3, 4):
@@ -116,7 +111,7 @@ def test_the_ribbon_is_the_score_weighted_mean_of_the_neighbours():
 def test_a_peak_at_the_border_has_the_ribbon_of_its_cell(row, column):
     score = np.zeros((5, 7), np.float32)
     score[row, column] = 0.9
-    ribbons, scores = find_peaks(build_maps(score), 1)
+    ribbons, scores = HEAD.peaks(build_maps(score), 1)
     assert scores[0, 0] == pytest.approx(0.9, abs=1e-5)
     np.testing.assert_allclose(ribbons[0, 0, 0, 0] / STRIDE - 0.5, [column, row], atol=1e-3)
 
@@ -133,6 +128,6 @@ def test_peaks_are_counted_from_the_threshold_up_in_the_fullest_image():
 
 def test_a_new_head_believes_in_no_text():
     torch.manual_seed(0)
-    maps = RibbonHead(8, STRIDE, OFFSET_UNIT)(torch.zeros(1, 8, 6, 6))
+    maps = RibbonHead(RibbonConfig(), 8)(torch.zeros(1, 8, 6, 6))
     np.testing.assert_allclose(maps.score_logits.sigmoid().detach(), SCORE_PRIOR, rtol=0.01)
     assert maps.geometry.shape == (1, 16, 6, 6)

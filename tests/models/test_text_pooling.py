@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from textspot.geometry import box_to_quad, polygon_to_ribbon, quad_to_ribbon, ribbon_points, ribbon_size
-from textspot.models.text_pooling import ProportionalTextPooling, RoiConfig, TextPooling
+from textspot.models.text_pooling import ProportionalRoiConfig, ProportionalTextPooling, RoiConfig, TextPooling
 from textspot.text.charset import Charset
 from textspot.text.ctc import decode_best_path
 
@@ -116,7 +116,7 @@ def test_coordinates_stay_in_float32_under_autocast():
     assert patches[0, 0, 3].mean() == pytest.approx(((1001 + 1041) / 2 / STRIDE - 0.5) / 64, abs=1e-4)
 
 
-PROPORTIONAL = RoiConfig(8, 48, kind="proportional", columns_per_height=8, min_width=6)
+PROPORTIONAL = ProportionalRoiConfig(8, 48, columns_per_height=8, min_width=6)
 BOXES = {
     "a word": ([8, 20, 56, 36], 24),
     "narrower than a cell": ([30, 20, 32, 30], 6),
@@ -220,10 +220,10 @@ def test_no_regions_at_all(kind):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"columns_per_height": 0.0}, "model.roi.columns_per_height is 0.0, expected a number above 0"),
-        ({"min_width": 65}, r"model.roi.min_width is 65, expected 1 to model.roi.width \(64\)"),
+        ({"columns_per_height": 0.0}, "model.roi.proportional.columns_per_height is 0.0, expected a number above 0"),
+        ({"min_width": 65}, r"model.roi.proportional.min_width is 65, expected 1 to width \(64\)"),
     ],
 )
 def test_settings_that_cannot_be(settings, message):
     with pytest.raises(ValueError, match=message):
-        RoiConfig(kind="proportional", **settings)
+        ProportionalRoiConfig(**settings)

@@ -119,8 +119,8 @@ def test_folding_changes_nothing_and_leaves_the_network_alone() -> None:
     assert network.training
     network.eval()
     assert not [module for module in folded.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    image, slots = torch.from_numpy(noise(64, 96)).permute(2, 0, 1)[None], torch.zeros(5)
-    for ours, theirs in zip(folded.spot(image, slots), network.spot(image, slots), strict=True):
+    image = torch.from_numpy(noise(64, 96)).permute(2, 0, 1)[None]
+    for ours, theirs in zip(folded.spot(image, 0.0, 5), network.spot(image, 0.0, 5), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=1e-4)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 

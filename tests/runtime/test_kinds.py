@@ -12,16 +12,19 @@ from tool_modules import import_tool
 import textspot
 from textspot.checkpoint import load_model, save_model
 from textspot.geometry import box_to_quad, quad_to_ribbon
-from textspot.models.detector import DetectorConfig
-from textspot.models.recognizer import RecognizerConfig
+from textspot.models.choice import Choice
+from textspot.models.crnn import RecurrentConfig
+from textspot.models.rfcn_head import RfcnConfig
 from textspot.models.spotting_network import ModelConfig
-from textspot.models.text_pooling import RoiConfig
+from textspot.models.text_pooling import ProportionalRoiConfig
 from textspot.recipe import build_spotting_network
 
 MODEL = TINY_RECIPE.model
-RFCN = replace(MODEL, detector=DetectorConfig("rfcn", anchor_sizes=(8.0, 16.0), max_proposals=20))
-PROPORTIONAL = replace(MODEL, roi=RoiConfig(width=32, kind="proportional", columns_per_height=4.0, min_width=8))
-CRNN = replace(MODEL, recognizer=RecognizerConfig((8, 8, 16, 16), context_layers=1, kind="crnn"))
+RFCN = replace(MODEL, detector=Choice("rfcn", RfcnConfig(anchor_sizes=(8.0, 16.0), max_proposals=20)))
+PROPORTIONAL = replace(
+    MODEL, roi=Choice("proportional", ProportionalRoiConfig(width=32, columns_per_height=4.0, min_width=8))
+)
+CRNN = replace(MODEL, recognizer=Choice("crnn", RecurrentConfig((8, 8, 16, 16), context_layers=1)))
 KINDS = {
     "ribbon": MODEL,
     "rfcn": RFCN,
@@ -51,12 +54,12 @@ def save_spotter(path: Path, model: ModelConfig) -> Path:
 @pytest.mark.parametrize("model", [pytest.param(model, id=name) for name, model in KINDS.items()])
 @torch.no_grad()
 def test_every_kind_is_run_by_pytorch(model: ModelConfig, tmp_path: Path) -> None:
-    """Stage by stage what the network does in one pass, regions that were given among them."""
+    """As the network is used directly, regions that were given among them."""
     spotter = textspot.load(save_spotter(tmp_path / "model.safetensors", model))
     network, _ = load_model(tmp_path / "model.safetensors")
     images = np.stack([noise(64, 96, seed) for seed in range(2)])
     found = spotter.runtime.spot(images, 0.4, 12)
-    expected = network.spot(torch.from_numpy(images).permute(0, 3, 1, 2), torch.zeros(len(found[0].scores)))
+    expected = network.spot(torch.from_numpy(images).permute(0, 3, 1, 2), 0.4, 12)
     for number, regions in enumerate(found):
         assert regions.scores[0] >= 0.4
         for ours, theirs in zip(regions, expected, strict=True):

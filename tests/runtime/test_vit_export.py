@@ -8,12 +8,12 @@ import pytest
 from tiny_spotter import TINY_RECIPE, build_tiny_card, build_tiny_network, noise
 
 from textspot.checkpoint import load_model, save_model
-from textspot.models.backbone import BackboneConfig
+from textspot.models.choice import Choice
 from textspot.models.vit import VitConfig
 from textspot.runtime.build import RuntimeConfig, build_runtime
 from textspot.runtime.export import export_onnx
 
-RECIPE = replace(TINY_RECIPE, model=replace(TINY_RECIPE.model, backbone=BackboneConfig("vit", vit=VitConfig(32, 2, 2))))
+RECIPE = replace(TINY_RECIPE, model=replace(TINY_RECIPE.model, backbone=Choice("vit", VitConfig(32, 2, 2))))
 
 
 pytestmark = pytest.mark.slow

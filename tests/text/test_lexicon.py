@@ -27,7 +27,7 @@ COFFEE = Lexicon(("Coffee", "Tea", "Toffee", "Joe's"), "weak")
 )
 def test_find(text, word):
     assert COFFEE.find(text) == word
-    assert COFFEE.snap(text) == (text if word is None else word)
+    assert COFFEE.correct([text]) == [text if word is None else word]
 
 
 def test_a_look_alike_is_nearer_than_another_letter():

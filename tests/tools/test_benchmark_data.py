@@ -17,7 +17,7 @@ def test_every_stage_of_the_data_path_is_measured(tmp_path, monkeypatch, capsys)
     assert printed.startswith("drawn: 6 images, ")
     assert re.search(r"^A batch of 8 takes 1[12]\.\d MB", printed, re.M)  # 8 x 640 x 640 x 3 and two maps are 11.5
     times, memory = printed.split("| samples |")
-    assert [float(ms) >= 0 for ms in re.findall(r"^\| .* \| ([\d.]+) \| \d+ \|$", times, re.M)] == [True] * 11
+    assert [float(ms) >= 0 for ms in re.findall(r"^\| .* \| ([\d.]+) \| \d+ \|$", times, re.M)] == [True] * 12
     assert [int(samples) for samples, _ in re.findall(r"^\| (\d+) \| (\d+) \|$", memory, re.M)] == [0, 3, 6]
 
 

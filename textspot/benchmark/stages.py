@@ -6,7 +6,7 @@ PyTorch shows every stage of the network; a runtime that has it as one graph sho
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -18,9 +18,8 @@ from textspot.inference.spotter import Spotter
 from textspot.runtime.protocol import Regions, Runtime
 
 if TYPE_CHECKING:
+    from textspot.models.spotting_network import Stage
     from textspot.runtime.torch_runtime import TorchRuntime
-
-Stage = Callable[[str], AbstractContextManager[None]]  # what is done with a stage: it is timed, or counted
 
 FINISH = "suppression and CTC decoding"
 STAGES = (  # in their order
@@ -72,28 +71,14 @@ def decode_texts(spotter: Spotter, regions: Regions) -> list[tuple[str, float]]:
 
 
 def run_network(
-    runtime: Runtime, pixels: np.ndarray, threshold: float, max_regions: int, stage: Stage
+    runtime: Runtime, pixels: np.ndarray, threshold: float, max_regions: int, stage: "Stage"
 ) -> list[Regions]:
     """`runtime.spot` of images (B, H, W, 3) uint8, its parts as stages if they can be seen."""
     parts = as_torch(runtime)
     if parts is None:
         with stage("network"):
             return runtime.spot(pixels, threshold, max_regions)
-    import torch
-
-    with torch.inference_mode():
-        with stage("upload"):
-            image = parts.upload(pixels)
-        with stage("backbone and neck"):
-            features = parts.encode(image)
-        with stage("detector"):
-            ribbons, scores = parts.find(features, threshold, max_regions)
-        with stage("RoI"):
-            patches = parts.pool(features, ribbons)
-        with stage("recogniser"):
-            text_logits = parts.recognize(patches, ribbons)
-        with stage("download"):
-            return parts.download(ribbons, scores, text_logits)
+    return parts.spot(pixels, threshold, max_regions, stage)
 
 
 def as_torch(runtime: Runtime) -> "TorchRuntime | None":

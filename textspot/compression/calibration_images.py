@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from textspot.checkpoint import write_atomically
+from textspot.atomic_file import write_atomically
 from textspot.compression.spotter import fingerprint
 from textspot.compression.synthesis import (
     SPOTTER_SYNTHESIS,

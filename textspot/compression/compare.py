@@ -14,9 +14,16 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from textspot.checkpoint import save_quantized, write_atomically
+from textspot.atomic_file import write_text
+from textspot.checkpoint import save_quantized
 from textspot.compression.judge import Judgement, judge_spotter
-from textspot.compression.spotter import SpotterQuantConfig, fingerprint, quantize_spotter
+from textspot.compression.spotter import (
+    SpotterQuantConfig,
+    default_layer,
+    fingerprint,
+    quantize_spotter,
+    resolve_float_layers,
+)
 from textspot.compression.toolkits import check_toolkits, run_toolkit
 from textspot.data.lmdb_records import Reader
 from textspot.engine.evaluate import score_reading
@@ -69,6 +76,21 @@ class Variant:
             smoothing=replace(template.smoothing, kind=method.smoothing.kind),
             correction=replace(template.correction, kind=method.correction.kind),
         )
+
+
+def check_template(template: LayerConfig) -> None:
+    """A ValueError if a template of variants sets what each variant decides by itself."""
+    usual, activation = default_layer(), template.activation
+    decided = {
+        "weight.bits": (template.weight.bits, usual.weight.bits),
+        "activation": (activation is None, False),
+        "activation.bits": (activation and activation.bits, activation and usual.weight.bits),
+        "smoothing.kind": (template.smoothing.kind, usual.smoothing.kind),
+        "correction.kind": (template.correction.kind, usual.correction.kind),
+    }
+    changed = [f"layer.{key}" for key, (found, expected) in decided.items() if found != expected]
+    if changed:
+        raise ValueError(f"{', '.join(changed)}: bits and methods say that, as in w4a8 and aser: leave it out")
 
 
 def read_variants(methods: Sequence[str], bits: Sequence[str]) -> list[Variant]:
@@ -186,7 +208,7 @@ class Comparison:
         track: Track = untracked,
         say: Say = print,
     ):
-        self.network, self.card, self.config = network, card.for_use(), config
+        self.network, self.card, self.config = network, card.for_use(), resolve_float_layers(config, network)
         self.images, self.judges, self.folder = images, judges, folder
         self.track, self.say = track, say
         folder.mkdir(parents=True, exist_ok=True)
@@ -201,6 +223,7 @@ class Comparison:
         A quantiser that is not installed, or a runtime in which its graphs do not run, is a ValueError at once.
         """
         check_toolkits(toolkits)
+        check_template(self.config.layer)
         if self.judges.precision != "float32" and self.judges.runtime != "openvino":
             raise ValueError(
                 f"precision is {self.judges.precision!r}, expected float32 in {self.judges.runtime}: OpenVINO has bf16"
@@ -229,7 +252,7 @@ class Comparison:
         """Let another quantiser have the float graph, and judge what it gives."""
         name = f"{toolkit}-w8a8"
         graph = self.file(name, ".onnx")
-        run_toolkit(toolkit, self.file(FLOAT, ".onnx"), self.card, self.config.keep_float, self.images, graph)
+        run_toolkit(toolkit, self.file(FLOAT, ".onnx"), self.card, self.config.keep_float or (), self.images, graph)
         return self._judge(name, {"file": graph.stat().st_size})
 
     def _judge(self, name: str, bytes: Mapping[str, int], network: SpottingNetwork | None = None) -> Result:
@@ -263,7 +286,7 @@ class Comparison:
                 return Result.from_dict(kept["result"])
         result = measure()
         page = json.dumps({"settings": settings, "result": result.to_dict()})
-        write_atomically(file, lambda temporary: temporary.write_text(page, encoding="utf-8"))
+        write_text(file, page)
         return result
 
     def _settings(self, name: str) -> dict[str, Any]:
@@ -279,5 +302,6 @@ class Comparison:
 def count_multiplications(network: SpottingNetwork) -> int:
     """Multiplications of convolutions and matrices in an image of 736 x 1280 pixels with 16 words."""
     with FlopCounterMode(display=False) as flops:
-        network.spot(torch.zeros(1, 3, *COUNTED_SIZE, dtype=torch.uint8), torch.empty(NUM_WORDS))
+        image = torch.zeros(1, 3, *COUNTED_SIZE, dtype=torch.uint8)
+        network.spot(image, threshold=1.0, max_regions=NUM_WORDS, min_regions=NUM_WORDS)
     return flops.get_total_flops() // 2

@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from textspot.checkpoint import write_atomically
+from textspot.atomic_file import write_atomically
 from textspot.compression.compare import Result
 from textspot.quant.sensitivity import LayerSensitivity
 

@@ -3,8 +3,8 @@
 A layer's own error says little of what is read in the end, so the network is judged with that layer alone quantised.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Literal, cast
 
 import torch
@@ -30,15 +30,6 @@ from textspot.runtime.torch_runtime import TorchRuntime
 
 NUM_EXAMINED = 8  # images on which the errors of layers are measured
 
-STAGES = {  # globs over layer names
-    "backbone": "backbone.*",
-    "neck": "neck.*",
-    "detector": "detector.tower.*",
-    "score": "detector.score",
-    "geometry": "detector.geometry",
-    "reader": "recognizer.*",
-}
-
 
 class Judge:
     """The end-to-end hmean of a network on a data set, simulated in PyTorch."""
@@ -53,10 +44,12 @@ class Judge:
 
 
 def group_by_stage(quantized: nn.Module) -> dict[str, list[str]]:
-    """The quantised layers of each stage of a spotting network; a stage without any is left out."""
-    names = list(quantized_layers(quantized))
-    groups = {stage: [name for name in names if fnmatchcase(name, glob)] for stage, glob in STAGES.items()}
-    return {stage: found for stage, found in groups.items() if found}
+    """The quantised layers of each part of a spotting network, and of each part of its detector."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in quantized_layers(quantized):
+        part, child, *_ = name.split(".")
+        groups[f"{part}.{child}" if part == "detector" else part].append(name)
+    return dict(groups)
 
 
 def group_by_layer(quantized: nn.Module) -> dict[str, list[str]]:

@@ -16,6 +16,8 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 from textspot.data.lmdb_records import Reader
 from textspot.model_card import ModelCard
 from textspot.models.convolution import AddedBranch
+from textspot.models.detector import Detector
+from textspot.models.neck import TopDownNeck
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.preprocess import preprocess
 from textspot.progress import Track, TrackedPasses, untracked
@@ -25,9 +27,6 @@ from textspot.quant.attention import expose_attention
 from textspot.quant.correction import CorrectionConfig
 from textspot.quant.layers import LayerConfig
 from textspot.quant.smoothing import SmoothingConfig
-
-# Words whose peaks are of equal score would be one, coordinates want more than 256 values, and these three cost little.
-KEPT_FLOAT = ("detector.score", "detector.geometry", "recognizer.classifier")
 
 
 def read_calibration_images(reader: Reader, count: int, card: ModelCard, track: Track = untracked) -> list[np.ndarray]:
@@ -52,11 +51,8 @@ class ReadImage:
         self.threshold, self.max_regions = card.threshold, card.postprocess.max_regions
 
     def __call__(self, network: nn.Module, image: np.ndarray) -> Any:
-        spotter = cast(SpottingNetwork, network)
-        features, maps = spotter.detect(torch.from_numpy(image)[None].permute(0, 3, 1, 2))
-        found = int(spotter.detector.count_peaks(maps, self.threshold))
-        ribbons, _ = spotter.detector.peaks(maps, torch.empty(max(1, min(found, self.max_regions))))
-        return spotter.read(features, ribbons)
+        pixels = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
+        return cast(SpottingNetwork, network).spot(pixels, self.threshold, self.max_regions, min_regions=1).text_logits
 
 
 def engine_outputs(network: SpottingNetwork) -> tuple[str, ...]:
@@ -70,9 +66,18 @@ def engine_outputs(network: SpottingNetwork) -> tuple[str, ...]:
             names += [name, f"{name}.{last}"] + ([f"{name}.downsample"] if module.downsample is not None else [])
         if isinstance(module, nn.Sequential):
             names += [f"{name}.{child}" for child, part in module.named_children() if isinstance(part, nn.ReLU)]
-        if name.startswith(("neck.lateral.", "neck.upsample.")) or isinstance(module, AddedBranch):
+        if isinstance(module, TopDownNeck | Detector):
+            names += [f"{name}.{glob}" for glob in type(module).quantized_outputs]
+        if isinstance(module, AddedBranch):
             names.append(name)
     return tuple(names)
+
+
+def float_layers(network: SpottingNetwork) -> tuple[str, ...]:
+    """Globs of the layers that stay float unless a user says otherwise: those that the heads declare. They cost
+    little, and in 8 bits scores would be equal and coordinates coarse."""
+    heads = {"detector": network.detector.keep_float, "recognizer": network.recognizer.keep_float}
+    return tuple(f"{name}.{glob}" for name, globs in heads.items() for glob in globs)
 
 
 def default_layer() -> LayerConfig:
@@ -90,7 +95,7 @@ class SpotterQuantConfig:
         few_weights: layers of fewer weights than this are rounded to nearest in 8 bits, whatever `layer` says. They are
             those of the large maps: in `spotter-s` a tenth of the weights, and most of what 4 bits lose; 0 for none.
         overrides: glob over layer names to another way; of several that match, the last one counts.
-        keep_float: globs of layers that stay as they are.
+        keep_float: globs of layers that stay as they are; null takes those that the heads declare (`float_layers`).
         most_weight_bits: no weight has more, in whatever layer. 7 is right on any CPU: without VNNI an engine adds
             products of 8 bits in pairs within 16 bits, where two of the largest do not fit.
         engine: quantise what lies between layers too, so that ONNX Runtime and OpenVINO compute in integers.
@@ -99,13 +104,18 @@ class SpotterQuantConfig:
     layer: LayerConfig = field(default_factory=default_layer)
     few_weights: int = 40_000
     overrides: dict[str, LayerConfig] = field(default_factory=dict)
-    keep_float: tuple[str, ...] = KEPT_FLOAT
+    keep_float: tuple[str, ...] | None = None
     most_weight_bits: int = ENGINE_BITS
     engine: bool = True
 
     def __post_init__(self) -> None:
         if not 2 <= self.most_weight_bits <= ENGINE_BITS:
             raise ValueError(f"most_weight_bits is {self.most_weight_bits}, expected 2 to {ENGINE_BITS}")
+
+
+def resolve_float_layers(config: SpotterQuantConfig, network: SpottingNetwork) -> SpotterQuantConfig:
+    """The config with the layers named that stay float."""
+    return config if config.keep_float is not None else replace(config, keep_float=float_layers(network))
 
 
 def quantize_spotter(
@@ -117,11 +127,12 @@ def quantize_spotter(
 ) -> SpottingNetwork:
     """A quantised copy, calibrated on images (H, W, 3) uint8 as `read_calibration_images` gives them, and frozen;
     `track` shows progress, once or twice over the images."""
-    network = expose_attention(network)
+    network, config = expose_attention(network), resolve_float_layers(config, network)
     outputs = engine_outputs(network) if config.engine and config.layer.activation is not None else ()
     small = _round_small_layers(network, config)
     layers = {name: _limit(layer, config) for name, layer in (small | config.overrides).items()}
-    quantized = quantize(network, QuantConfig(_limit(config.layer, config), layers, config.keep_float, outputs))
+    kept = config.keep_float or ()
+    quantized = quantize(network, QuantConfig(_limit(config.layer, config), layers, kept, outputs))
     with torch.inference_mode():
         calibrate(quantized, TrackedPasses(images, "calibrating", track), ReadImage(card))
     freeze(quantized)
@@ -150,5 +161,5 @@ def _round_small_layers(network: SpottingNetwork, config: SpotterQuantConfig) ->
         if isinstance(module, nn.Conv2d | nn.Linear)
         and module.weight.numel() < config.few_weights
         and name not in config.overrides  # whose place among the overrides is the user's
-        and not any(fnmatchcase(name, glob) for glob in config.keep_float)
+        and not any(fnmatchcase(name, glob) for glob in config.keep_float or ())
     }

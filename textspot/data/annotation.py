@@ -21,6 +21,8 @@ _LIKELY_PLACEHOLDERS = {"#", "##", "*", "***", "?", "???", "-", "--", "_", "..."
 _LIKELY_PLACEHOLDERS |= {"illegible", "unreadable", "unknown", "temporary", "dummy", "todo", "tbd", "xxx"}
 MAX_COORDINATE = 1e8  # pixels either way: no image is as long, and float32 still tells such values apart
 IGNORE_LABELS = ("ignore", "illegible")  # by which the exports of annotation tools may mark it, in any case
+MOST_OF_AN_END = 0.25  # of the width of a narrow word such as `I`, whose margins are an estimate from longer words
+MOST_SURE = 0.9999  # the highest score of a word that a program read: 1 says that it was labelled by hand
 MIN_AREA = 1.0  # square pixels; below it there is nothing to learn from and no direction to speak of
 
 
@@ -30,13 +32,15 @@ class Instance:
 
     `polygon` holds K >= 3 points (x, y) in pixels of the image as `decode_image` shows it. `transcript` is kept as
     annotated; an empty one is a box without a reading: it trains the detector and never the reader. What is to `ignore`
-    counts neither way. `language` is a free word, empty when unknown.
+    counts neither way. `language` is a free word, empty when unknown. `score` in [0, 1] is how sure of the transcript
+    the program was that read it; 1 is a label written by hand.
     """
 
     polygon: tuple[Point, ...]
     transcript: str = ""
     ignore: bool = False
     language: str = ""
+    score: float = 1.0
 
     def __post_init__(self) -> None:
         if len(self.polygon) < 3:
@@ -45,6 +49,8 @@ class Instance:
             raise ValueError("the polygon holds coordinates that are not finite numbers")
         if any(abs(value) > MAX_COORDINATE for point in self.polygon for value in point):
             raise ValueError(f"the polygon holds coordinates beyond {MAX_COORDINATE:g} pixels")
+        if not 0 <= self.score <= 1:
+            raise ValueError(f"score is {self.score}, expected a value in [0, 1]")
 
     @property
     def readable(self) -> bool:
@@ -56,13 +62,15 @@ class Instance:
         return replace(self, ignore=True) if normalize(self.transcript) in placeholders else self
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form: `{"polygon": [[x, y], ...], "transcript", "ignore", "language"}`."""
-        return {
+        """The JSON form: `{"polygon": [[x, y], ...], "transcript", "ignore", "language"}`, and the `score` if it is not
+        1."""
+        values = {
             "polygon": [list(point) for point in self.polygon],
             "transcript": self.transcript,
             "ignore": self.ignore,
             "language": self.language,
         }
+        return values if self.score == 1 else values | {"score": self.score}
 
     @classmethod
     def from_dict(cls, values: Any) -> "Instance":
@@ -79,6 +87,8 @@ class Instance:
         for key, expected in (("transcript", str), ("ignore", bool), ("language", str)):
             if key in values and not isinstance(values[key], expected):
                 raise ValueError(f"{key} is {values[key]!r}, expected a {expected.__name__}")
+        if type(values.get("score", 1)) not in (int, float):
+            raise ValueError(f"score is {values['score']!r}, expected a number")
         return cls(**(values | {"polygon": parse_point_pairs(values["polygon"])}))
 
 
@@ -105,14 +115,16 @@ class AnnotatedImage:
     """What a file that annotates many images says about one of them.
 
     `names` are the paths its file may have, the likeliest first. `part` is the split it belongs to where the file tells
-    several apart, `size` the (height, width) that the polygons refer to where it is stated. A reason under `left_out`
-    says that the image was not annotated, which is something else than an image without text.
+    several apart, `size` the (height, width) that the polygons refer to where it is stated. `relative` polygons are
+    in shares of the image's width and height. A reason under `left_out` says that the image was not annotated, or not
+    well, which is something else than an image without text.
     """
 
     names: tuple[str, ...]
     instances: tuple[Instance, ...]
     part: str = ""
     size: tuple[int, int] | None = None
+    relative: bool = False
     left_out: str = ""
 
 
@@ -151,3 +163,25 @@ def repair_polygons(instances: Sequence[Instance], size: tuple[int, int]) -> tup
             polygon = np.concatenate([polygon[:1], polygon[:0:-1]])
         kept.append(replace(instance, polygon=tuple(map(tuple, polygon.tolist()))))
     return kept, remedies
+
+
+def tighten_quads(instances: Sequence[Instance], margin: tuple[float, float]) -> list[Instance]:
+    """Quads without the margin that they leave free on each side of the letters; below 0, one is added.
+
+    `margin` is in shares of the quad's height: above and below the letters, and at both ends. An end loses at most a
+    quarter of the width. Other polygons are a ValueError.
+    """
+    return [replace(instance, polygon=_tighten(instance.polygon, *margin)) for instance in instances]
+
+
+def _tighten(polygon: tuple[Point, ...], across: float, along: float) -> tuple[Point, ...]:
+    if len(polygon) != 4:
+        raise ValueError(f"a margin can be taken off quads, not off {len(polygon)} points")
+    edges = np.array(polygon)[[[0, 1], [3, 2]]]  # top and bottom, in reading direction
+    down, right = edges[1] - edges[0], edges[:, 1] - edges[:, 0]
+    height, widths = np.linalg.norm(down, axis=1).mean(), np.linalg.norm(right, axis=1)
+    shares = np.minimum(along * height / np.maximum(widths, 1e-9), MOST_OF_AN_END)[:, None]
+    edges = edges + across * np.stack([down, -down])
+    edges = edges + (shares * right)[:, None] * np.array([1, -1])[:, None]
+    (top_left, top_right), (bottom_left, bottom_right) = edges.tolist()
+    return tuple(map(tuple, (top_left, top_right, bottom_right, bottom_left)))

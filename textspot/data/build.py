@@ -7,7 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from textspot.data.annotation import Instance, looks_like_placeholder, repair_polygons, scale_polygons
+from textspot.data.annotation import (
+    Instance,
+    looks_like_placeholder,
+    repair_polygons,
+    scale_polygons,
+    tighten_quads,
+)
 from textspot.data.card import Card, Counts, Split
 from textspot.data.lmdb_records import DamagedRecordError, Meta, Reader, Writer
 from textspot.data.parsing import MAX_COMPLAINTS_SHOWN, AnnotationError
@@ -66,10 +72,15 @@ def _build_from_files(card: Card, source: Path, out: Path, overwrite: bool, trac
     present = find_splits(card, source)
     writers = {name: Writer(out / name, dataclasses.asdict(card), overwrite) for name in present}
     annotated = read_source(card, source)
-    return [_write_split(name, writer, annotated[name], present[name], track) for name, writer in writers.items()]
+    return [
+        _write_split(name, writer, annotated[name], present[name], card.margin, track)
+        for name, writer in writers.items()
+    ]
 
 
-def _write_split(split: str, writer: Writer, source: SourceSplit, config: Split, track: Track) -> BuildReport:
+def _write_split(
+    split: str, writer: Writer, source: SourceSplit, config: Split, margin: tuple[float, float], track: Track
+) -> BuildReport:
     remedies: Counter[str] = Counter(source.left_out)
     complaints: list[str] = []
     warnings = [*source.warnings, *(_compare_counts(source.images, config.counts) if config.counts else [])]
@@ -90,7 +101,7 @@ def _write_split(split: str, writer: Writer, source: SourceSplit, config: Split,
                     warnings.append(f"{image.name}: {explain_size(image.size, (height, width))}")
             instances, applied = repair_polygons(found, (height, width))
             remedies += applied
-            writer.add(image.name, encoded, instances)
+            writer.add(image.name, encoded, tighten_quads(instances, margin) if any(margin) else instances)
         if complaints:
             raise AnnotationError(complaints)
     warnings += describe_odd_transcripts(instance for image in source.images for instance in image.instances)

@@ -100,6 +100,8 @@ class Card:
         quirks: what surprises in its files.
         dont_care: further transcripts that mark text to ignore, besides `###` and what else is in
             `textspot.data.annotation.PLACEHOLDERS`.
+        margin: what its quads leave free around the letters, above and below and at both ends, in shares of their
+            height; it is taken off, or added if below 0, so that those of all data sets fit alike.
     """
 
     name: str
@@ -111,10 +113,15 @@ class Card:
     draw: dict[str, DrawConfig] = field(default_factory=dict)
     quirks: list[str] = field(default_factory=list)
     dont_care: list[str] = field(default_factory=list)
+    margin: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         if bool(self.splits) == bool(self.draw):
             raise ValueError("expected parts under one of `splits` (read from files) and `draw` (drawn)")
+        if any(self.margin) and (self.draw or self.geometry == "polygon"):
+            raise ValueError("a margin can be taken off boxes and quads that are read from files only")
+        if not all(-0.5 < share < 0.5 for share in self.margin):
+            raise ValueError(f"margin is {list(self.margin)}, expected two shares between -0.5 and 0.5")
         if self.draw:
             return
         for name, split in self.splits.items():

@@ -4,19 +4,22 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
-from textspot.batch import Example
-from textspot.data.mixture import Mixture, SampleSource
+from textspot.batch import Example, Labeler
+from textspot.data.annotation import MOST_OF_AN_END
+from textspot.data.mixture import Mixture, TrainingSource
+from textspot.data.mosaic import MosaicConfig
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
-from textspot.data.targets import Labeler
-from textspot.data.transforms import TransformConfig, augment, place_camera
-from textspot.geometry import ribbon_sizes
+from textspot.data.transforms import TransformConfig, augment, fill_view, place_camera
+from textspot.geometry import ribbon_section, ribbon_size, ribbon_sizes
 from textspot.structures import Sample
 from textspot.text.charset import Charset, TextConfig, normalize
 from textspot.text.ctc import min_time_steps
 
+Trains = Literal["both", "detector", "reader"]
 TOO_LONG = "longer than the time axis"  # why a word does not train the reader: CTC cannot represent it
 
 
@@ -30,12 +33,19 @@ class SourceConfig:
         draw: how to draw the LMDB if it does not exist yet.
         stream: instead of an LMDB, an endless set of images drawn on the fly: none comes twice, and drawing an image
             takes about as long as training on it.
+        mosaic: lay the LMDB's images, word crops, out on larger ones, endlessly; they train the reader only.
+        trains: `detector` for words without transcripts, `reader` where words may be missing without a mark, so that
+            what is not annotated says nothing about where text is.
+        least_score: words whose transcript a program read, and was less sure of than this, do not train the reader.
     """
 
     path: str | None = None
     weight: float = 1.0
     draw: DrawConfig | None = None
     stream: StreamConfig | None = None
+    mosaic: MosaicConfig | None = None
+    trains: Trains = "both"
+    least_score: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,9 @@ class DataConfig:
         min_text_height: words lower or narrower than this many pixels after augmentation are ignored.
         max_regions: at most this many words are read in one training image, chosen at random.
         region_jitter: by how much the corners of the regions to read are moved, as a share of the word's height.
+        end_jitter: by how much each end of the regions to read is moved outwards along the line, at least and at most,
+            in heights of the word; inwards below 0. A region that is lengthened by more than a third of its height is
+            read where it is, whatever `train.predicted_regions` says.
         max_damaged: training stops when a larger share of the records turns out damaged.
         num_workers: processes that prepare images; 0 prepares them in the training process.
         transforms: augmentation.
@@ -63,6 +76,7 @@ class DataConfig:
     min_text_height: float = 6.0
     max_regions: int = 32
     region_jitter: float = 0.08
+    end_jitter: tuple[float, float] = (0.0, 0.0)
     max_damaged: float = 0.01
     num_workers: int = 2
     transforms: TransformConfig = field(default_factory=TransformConfig)
@@ -73,17 +87,28 @@ class DataConfig:
         if not self.train or any(source.weight <= 0 for source in self.train):
             raise ValueError("data.train needs at least one source, each with a weight above 0")
         for number, source in enumerate(self.train):
-            if (source.path is None) == (source.stream is None) or (source.draw and source.stream):
-                raise ValueError(
-                    f"data.train[{number}] is made of either the path of an LMDB (and how to draw it) or a stream"
-                )
+            _check_source(source, f"data.train[{number}]")
         if self.validation.path is None or self.validation.stream:
             raise ValueError("data.validation.path is missing: an LMDB, to validate on the same images each time")
-        if self.validation.weight != 1:
-            raise ValueError("data.validation.weight has no effect, there is one source to validate on: leave it out")
+        for name in ("weight", "mosaic", "trains", "least_score"):
+            if getattr(self.validation, name) != getattr(SourceConfig, name):
+                raise ValueError(f"data.validation.{name} has no effect, it is a matter of training: leave it out")
         for name in ("min_text_height", "max_regions", "region_jitter", "max_damaged", "num_workers"):
             if getattr(self, name) < 0:
                 raise ValueError(f"data.{name} is {getattr(self, name)}, expected at least 0")
+        if not -0.5 < self.end_jitter[0] <= self.end_jitter[1]:
+            raise ValueError(f"data.end_jitter is {list(self.end_jitter)}, expected two rising numbers above -0.5")
+
+
+def _check_source(source: SourceConfig, name: str) -> None:
+    if (source.path is None) == (source.stream is None) or (source.draw and source.stream):
+        raise ValueError(f"{name} is made of either the path of an LMDB (and how to draw it) or a stream")
+    if source.stream and (source.mosaic or source.least_score):
+        raise ValueError(f"{name} is a stream: mosaic and least_score say what becomes of the words of an LMDB")
+    if source.mosaic and source.trains != "reader":
+        raise ValueError(f"{name}.trains is {source.trains}: a mosaic shows the detector what is no text, set `reader`")
+    if not 0 <= source.least_score <= 1:
+        raise ValueError(f"{name}.least_score is {source.least_score}, expected a value in [0, 1]")
 
 
 class TrainingStream:
@@ -97,7 +122,7 @@ class TrainingStream:
 
     def __init__(
         self,
-        sources: Sequence[SampleSource | DrawnStream],
+        sources: Sequence[TrainingSource],
         config: DataConfig,
         text: TextConfig,
         seed: int,
@@ -108,7 +133,7 @@ class TrainingStream:
         empty = [
             str(source.path)
             for source, samples in zip(config.train, sources, strict=True)
-            if not isinstance(samples, DrawnStream) and len(samples) == 0
+            if not isinstance(samples, DrawnStream) and not len(samples)
         ]
         if empty:
             raise ValueError(f"no images to train on in {', '.join(empty)}")
@@ -122,30 +147,45 @@ class TrainingStream:
         camera = place_camera(self.config.transforms, rng)
         sample = self.mixture.sample(position, math.ceil(self.max_side * max(1, *camera.zoom)), dropped)
         camera = replace(camera, zoom=camera.zoom * min(1, self.max_side / max(sample.size)))
+        camera = fill_view(camera, sample.size, self.config.image_size)
         view = augment(sample, camera, self.config.image_size, self.config.transforms, rng)
-        return self._encode(view, dropped, rng)
+        return self._encode(view, self.trains(position), dropped, rng)
 
-    def _encode(self, sample: Sample, dropped: Counter[str], rng: np.random.Generator) -> Example:
+    def trains(self, position: int) -> Trains:
+        """What the example at a position trains."""
+        return self.config.train[self.mixture.source_at(position)].trains
+
+    def _encode(self, sample: Sample, trains: Trains, dropped: Counter[str], rng: np.random.Generator) -> Example:
         ribbons = [self.labeler.outline(polygon) for polygon in sample.polygons]
         sizes = ribbon_sizes(np.array(ribbons))
         ignore = sample.ignore | (sizes.min(axis=1, initial=np.inf) < self.config.min_text_height)
         readable: list[np.ndarray] = []
+        outlines: list[np.ndarray] = []
         tokens: list[list[int]] = []
-        for number in rng.permutation(np.flatnonzero(~ignore)):
+        for number in rng.permutation(np.flatnonzero(~ignore)) if trains != "detector" else ():
             text = normalize(sample.transcripts[number], self.text.case)
             region = jitter_ribbon(ribbons[number], self.config.region_jitter * sizes[number, 0], rng)
+            if any(self.config.end_jitter):
+                region = jitter_ends(region, self.config.end_jitter, rng)
             reason = self._unreadable(text, region)
             if reason:
                 dropped[reason] += 1
             elif len(readable) < self.config.max_regions:
                 readable.append(region)
+                outlines.append(ribbons[number])
                 tokens.append(self.charset.encode(text))
         return Example(
             image=sample.image,
-            targets=self.labeler.draw(ribbons, ignore, sample.size),
+            targets=(
+                self.labeler.draw_nothing(sample.size)
+                if trains == "reader"
+                else self.labeler.draw(ribbons, ignore, sample.size)
+            ),
             ribbons=np.array(readable, dtype=np.float32).reshape(-1, 2, 4, 2),
             tokens=tokens,
             dropped=dict(dropped),
+            outlines=np.array(outlines, dtype=np.float32).reshape(-1, 2, 4, 2),
+            outlines_fit=trains == "both",
         )
 
     def _unreadable(self, text: str, region: np.ndarray) -> str | None:
@@ -165,3 +205,11 @@ def jitter_ribbon(ribbon: np.ndarray, amount: float, rng: np.random.Generator) -
     corners = rng.uniform(-amount, amount, size=(2, 2, 1, 2))
     along = np.arange(4)[:, None] / 3
     return ribbon + (1 - along) * corners[:, 0] + along * corners[:, 1]
+
+
+def jitter_ends(ribbon: np.ndarray, outwards: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
+    """Move each end of a ribbon (2, 4, 2) outwards along the line by a random number of heights in a range; inwards
+    below 0, by at most a quarter of the width."""
+    height, width = ribbon_size(ribbon)
+    shares = np.maximum(rng.uniform(*outwards, size=2) * height / max(width, 1.0), -MOST_OF_AN_END)
+    return ribbon_section(ribbon, -shares[0], 1 + shares[1])

@@ -4,7 +4,8 @@ A data set is a folder with one LMDB file. Record i, under the key `i` as ten di
 
     bytes 0-3   crc32 of all that follows
     bytes 4-7   length of the header, little endian as the checksum
-    header      JSON `{"name": ..., "instances": [{"polygon", "transcript", "ignore", "language"}, ...]}`
+    header      JSON `{"name": ..., "instances": [{"polygon", "transcript", "ignore", "language", "score"}, ...]}`, as
+                `Instance.to_dict` makes them
     image       the encoded image exactly as it came
 
 and the record `meta`, written last, is a crc32 and the JSON of `Meta`. Quads, ribbons and maps are derived at load.
@@ -186,10 +187,11 @@ class Reader:
     A file is opened once per process, whatever the number of readers. A reader may be pickled and handed to processes
     started by fork, spawn or forkserver, which open the file themselves. A missing path is a FileNotFoundError; what is
     not a data set, is cut short or has another format version is a ValueError here, not at the first record. An empty
-    data set is legal.
+    data set is legal. Samples show no transcript whose score is below `least_score`.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, least_score: float = 0.0):
+        self.least_score = least_score
         self._file = OpenLmdb(path)
         self.path = self._file.path
         try:
@@ -239,7 +241,7 @@ class Reader:
         return Sample(
             image,
             polygons=[np.array(instance.polygon, dtype=np.float32) / divisor for instance in record.instances],
-            transcripts=[instance.transcript for instance in record.instances],
+            transcripts=[item.transcript if item.score >= self.least_score else "" for item in record.instances],
             ignore=np.array([instance.ignore for instance in record.instances], dtype=bool),
             name=record.name,
         )

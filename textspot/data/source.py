@@ -11,6 +11,7 @@ from textspot.data.card import Card, Split
 from textspot.data.formats import PER_DATASET, PER_IMAGE, choose_parser
 from textspot.data.pairing import OutsideError, SourceFolder, Template, compose, fixed_part, name_some
 from textspot.data.parsing import AnnotationError
+from textspot.image_files import ImageError, upright_size
 
 
 @dataclass(frozen=True)
@@ -198,8 +199,20 @@ class _SourceReader:
             elif file in annotated:
                 self.complaints.append(f"{source}: the image {name} has more than one entry")
             else:
-                annotated[file] = AnnotatedFile(file, name, image.instances, image.size)
+                annotated[file] = self._locate(image, file, name)
         return SourceSplit(list(annotated.values()), dict(left_out))
+
+    def _locate(self, image: AnnotatedImage, file: Path, name: str) -> AnnotatedFile:
+        """The image with its file; polygons in shares of its size become pixels."""
+        instances = image.instances
+        if image.relative:
+            try:
+                height, width = upright_size(file.read_bytes(), name)
+                scaled = (tuple((x * width, y * height) for x, y in one.polygon) for one in instances)
+                instances = tuple(replace(one, polygon=polygon) for one, polygon in zip(instances, scaled, strict=True))
+            except ImageError as error:
+                self.complaints.append(str(error))
+        return AnnotatedFile(file, name, instances, image.size)
 
     def _find_image(self, split: Split, image: AnnotatedImage) -> Path | None:
         """The image's file, by the likeliest of its names that is there."""

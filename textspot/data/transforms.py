@@ -10,6 +10,7 @@ from textspot.structures import Sample
 
 CUT_TOLERANCE = 0.15  # of a word's smaller extent: what a crop may take away from a word that still counts
 NEAREST = 0.2  # of the distance of the view's middle: what is nearer lies many frames away, and would be endless
+LEAST_COVER = 0.8  # of a side of the view: small graphics and mosaics would be specks on an empty frame
 FOLLOW_WORD = 0.8  # share of the crops that are laid around a word: most of a photograph holds none
 
 
@@ -18,7 +19,8 @@ class TransformConfig:
     """Random changes of a training image.
 
     Args:
-        min_scale: smallest zoom of the image, as large as inference sees it, before it is cropped.
+        min_scale: smallest zoom of the image, as large as inference sees it, before it is cropped; small images are
+            enlarged until they fill most of the view.
         max_scale: largest zoom.
         max_stretch: height and width are stretched against each other by up to this factor.
         max_rotation: largest rotation in radians, either way.
@@ -72,6 +74,15 @@ def place_camera(config: TransformConfig, rng: np.random.Generator) -> Camera:
     amount, direction = rng.uniform(0, config.max_perspective), rng.uniform(0, 2 * np.pi)
     tilt = amount * np.array([np.cos(direction), np.sin(direction)])
     return Camera(np.array([scale * stretch, scale / stretch]), rotation, tilt)
+
+
+def fill_view(camera: Camera, image_size: tuple[int, int], size: tuple[int, int]) -> Camera:
+    """The camera, nearer where an image of `image_size` would be lost in a view of `size` (both height, width).
+
+    Along one side at least the image covers `LEAST_COVER` of the view.
+    """
+    nearer = LEAST_COVER * min(size[0] / image_size[0], size[1] / image_size[1]) / camera.zoom.min()
+    return replace(camera, zoom=camera.zoom * max(1, nearer))
 
 
 def augment(

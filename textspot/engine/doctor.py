@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from textspot.batch import Batch
-from textspot.losses import SpottingLoss
+from textspot.losses import READER_TERM, SpottingLoss
 from textspot.models.spotting_network import SpottingNetwork
 
 HEADS = ("det", "rec")
-READER = "rec/"  # what the names of its loss terms begin with; all others are the detector's
 TRUNK = ("backbone", "neck")
 
 PLATEAU_WORDS = 100_000  # a reader that learns from scratch leaves the plateau of blanks after 40,000 to 60,000
@@ -32,7 +31,7 @@ def measure_gradients(network: SpottingNetwork, loss: SpottingLoss, batch: Batch
         output = network(batch.image, batch.ribbons, batch.region_slot)
     pulls: dict[str, Tensor] = {}
     for head in HEADS:
-        total, _ = _only(loss, head)(output.maps, output.text_logits, batch)
+        total, _ = _only(loss, head)(output, batch)
         pull = torch.cat([g.flatten() for g in torch.autograd.grad(total, shared, retain_graph=True)])
         if pull.any():
             pulls[head] = pull
@@ -46,7 +45,7 @@ def _only(loss: SpottingLoss, head: str) -> SpottingLoss:
     """The loss of one head alone, of this process's own batch."""
     part = copy(loss)
     part.weights = {
-        name: weight if name.startswith(READER) == (head == "rec") else 0.0 for name, weight in loss.weights.items()
+        name: weight if (name == READER_TERM) == (head == "rec") else 0.0 for name, weight in loss.weights.items()
     }
     part.reduce = lambda denominators: denominators
     return part
@@ -77,7 +76,7 @@ def diagnose(values: Mapping[str, float], words: int) -> list[str]:
     if values["rec/infeasible"] > MOST_INFEASIBLE:
         found.append(
             f"{values['rec/infeasible']:.1%} of the words are longer than the time axis and train the detector only: "
-            "double model.roi.width"
+            "double the width of model.roi"
         )
     if words > PLATEAU_WORDS and values["rec/blank_rate"] > ALL_BLANK:
         found.append(
@@ -100,5 +99,5 @@ def _compare_heads(values: Mapping[str, float]) -> list[str]:
     remedy = "raise" if weak == "reader" else "lower"
     return [
         f"the {strong} pulls the shared layers {ratio:.0f} times as hard as the {weak}, which hardly shapes them: "
-        f"{remedy} loss.ctc"
+        f"{remedy} loss.{READER_TERM}"
     ]

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
-from textspot.checkpoint import write_atomically
+from textspot.atomic_file import write_text
 
 LOG_FILE = "log.jsonl"
 SECONDS_BETWEEN_LINES = 15.0
@@ -93,5 +93,5 @@ def _reopen(path: Path, first_step: int) -> Any:
                 break
             if event["step"] <= first_step:
                 kept.append(line + "\n")
-    write_atomically(path, lambda temporary: temporary.write_text("".join(kept), encoding="utf-8"))
+    write_text(path, "".join(kept))
     return open(path, "a", encoding="utf-8")

@@ -10,10 +10,8 @@ import torch
 from rapidfuzz.distance import Levenshtein
 
 from textspot.batch import Batch, Example, collate
-from textspot.data.lmdb_records import Reader
-from textspot.data.synthetic.draw import DrawnStream
 from textspot.engine.distributed import join_world
-from textspot.engine.sources import check_charset, open_sources
+from textspot.engine.sources import OpenSource, check_charset, open_sources
 from textspot.engine.train import Trainer
 from textspot.inference.spotter import Spotter
 from textspot.model_card import ModelCard
@@ -54,14 +52,14 @@ def check_up(recipe: Recipe, track: Track = untracked) -> Checkup:
         trainer = Trainer(replace(recipe, run=folder, train=settings), world, sources, validation, {})
         views = [trainer.stream[position] for position in track(range(NUM_VIEWS), "looking at the data")]
         lines = [*trainer.report, *unknown, *describe_words(views, recipe)]
-        readable = [view for view in views if len(view.ribbons)]
+        readable = [n for n, view in enumerate(views) if len(view.ribbons) and trainer.stream.trains(n) == "both"]
         if not readable:
-            return Checkup([*lines, "no word to read in them: the reader cannot learn"], False)
-        learned = learn_by_heart(trainer, collate(readable[:NUM_IMAGES]), track)
+            return Checkup([*lines, "no word in them that detector and reader both learn from"], False)
+        learned = learn_by_heart(trainer, collate([views[number] for number in readable[:NUM_IMAGES]]), track)
         return Checkup([*lines, *learned.lines], learned.learns)
 
 
-def _describe_charset(sources: Sequence[Reader | DrawnStream], text: TextConfig) -> list[str]:
+def _describe_charset(sources: Sequence[OpenSource], text: TextConfig) -> list[str]:
     """What `check_charset` finds, as a remark where the recipe does not make an error of it."""
     try:
         check_charset(sources, replace(text, unknown="error"))
@@ -116,8 +114,8 @@ def learn_by_heart(trainer: Trainer, batch: Batch, track: Track = untracked) -> 
     ]
     if errors > MOST_ERRORS:
         lines.append(
-            "the reader does not learn even that. Try train.learning_rate around 2e-3; is loss.ctc above 0, and are "
-            "the words large enough to be read?"
+            "the reader does not learn even that. Try train.learning_rate around 2e-3; is loss.rec/ctc above 0, and "
+            "are the words large enough to be read?"
         )
     elif not learns:
         lines.append("the reader learns it, the detector does not find the words: try another train.learning_rate")

@@ -1,20 +1,17 @@
 """Learning rate and parameter groups."""
 
-import math
 from collections.abc import Sequence
 
 from torch import nn
 
 from textspot.recipe import TrainConfig
+from textspot.schedule import warm_up_then_cosine
 
 
 def learning_rate_at(step: int, config: TrainConfig) -> float:
     """The learning rate of update number `step` (from 0): linear warm-up, then a cosine down to its final share."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-    return config.learning_rate * (config.final_learning_rate + (1 - config.final_learning_rate) * cosine)
+    share = warm_up_then_cosine(step, config.steps, config.warmup_steps, config.final_learning_rate)
+    return config.learning_rate * share
 
 
 def parameter_groups(

@@ -8,15 +8,17 @@ from textspot.data.build import damaged_records
 from textspot.data.dataset import DataConfig, SourceConfig
 from textspot.data.lmdb_file import DATA_FILE
 from textspot.data.lmdb_records import Reader
+from textspot.data.mosaic import Mosaic
 from textspot.data.synthetic.draw import DrawnStream, check_drawn, draw_dataset
 from textspot.engine.distributed import World
 from textspot.progress import track
 from textspot.text.charset import Charset, TextConfig
 
+OpenSource = Reader | DrawnStream | Mosaic
 SHOWN_CHARACTERS = 20
 
 
-def open_sources(config: DataConfig, world: World) -> tuple[list[Reader | DrawnStream], Reader]:
+def open_sources(config: DataConfig, world: World) -> tuple[list[OpenSource], Reader]:
     """The training sources and the validation source; the first process draws the LMDBs that do not exist yet."""
     if world.is_first:
         for source in [*config.train, config.validation]:
@@ -24,7 +26,7 @@ def open_sources(config: DataConfig, world: World) -> tuple[list[Reader | DrawnS
                 # a kill at the worst moment leaves an empty folder, which may be overwritten
                 draw_dataset(source.path, source.draw, overwrite=Path(source.path).exists(), track=track)
     world.wait()
-    train = [DrawnStream(source.stream) if source.stream else _open_lmdb(source) for source in config.train]
+    train = [_open_source(source) for source in config.train]
     validation = _open_lmdb(config.validation)
     if len(validation) < 2:
         raise ValueError(
@@ -48,20 +50,27 @@ def open_further(paths: Mapping[str, str]) -> dict[str, Reader]:
     return readers
 
 
+def _open_source(source: SourceConfig) -> OpenSource:
+    if source.stream:
+        return DrawnStream(source.stream)
+    reader = _open_lmdb(source)
+    return Mosaic(reader, source.mosaic) if source.mosaic else reader
+
+
 def _open_lmdb(source: SourceConfig) -> Reader:
-    reader = Reader(str(source.path))
+    reader = Reader(str(source.path), source.least_score)
     if source.draw:
         check_drawn(str(source.path), reader.meta, source.draw)
     return reader
 
 
-def identify(sources: Sequence[Reader | DrawnStream], validation: Reader) -> dict[str, str]:
+def identify(sources: Sequence[OpenSource], validation: Reader) -> dict[str, str]:
     """What tells the LMDBs of a run from others, by their keys in the recipe; streams are what the recipe says."""
     train = {f"train[{n}]": one.identity for n, one in enumerate(sources) if not isinstance(one, DrawnStream)}
     return train | {"validation": validation.identity}
 
 
-def check_charset(sources: Sequence[Reader | DrawnStream], text: TextConfig) -> None:
+def check_charset(sources: Sequence[OpenSource], text: TextConfig) -> None:
     """A ValueError that lists the characters of the data the charset misses, unless the recipe says to skip their
     words."""
     if text.unknown == "skip":

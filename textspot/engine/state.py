@@ -10,11 +10,12 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from textspot import file_checksum
-from textspot.checkpoint import CheckpointError, write_atomically
+from textspot.atomic_file import write_atomically
+from textspot.checkpoint import CheckpointError
 from textspot.engine.schedule import parameter_groups
 from textspot.engine.transfer import take_over
 from textspot.models.spotting_network import SpottingNetwork
-from textspot.recipe import Recipe, build_spotting_network
+from textspot.recipe import Recipe, build_spotting_network, recipe_from_dict
 
 PROGRESS = ("step", "best", "threshold", "figures", "sums", "words", "damaged")  # the plain values of a TrainerState
 LONG_AVERAGED = 1_000_000  # updates after which the decay of `ramped_average` is the one it was given
@@ -119,8 +120,9 @@ class TrainerState:
                 f"{path} was written with other images: {', '.join(others)} holds another data set now. Choose another "
                 "folder with --run, or bring the data set back"
             )
+        before = recipe_from_dict(values["recipe"], str(path))
         same = known.keys() & (data or {}).keys() if values.get("data") else set()
-        changed = changed_keys(_without_paths(values["recipe"], same), _without_paths(recipe.to_dict(), same))
+        changed = changed_keys(_without_paths(before.to_dict(), same), _without_paths(recipe.to_dict(), same))
         fixed = [key for key in changed if key not in RESUMABLE_CHANGES]
         if fixed:
             raise CheckpointError(

@@ -14,18 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from textspot.atomic_file import write_atomically
 from textspot.batch import Batch
-from textspot.checkpoint import save_model, write_atomically
+from textspot.checkpoint import save_model
 from textspot.data.dataset import TOO_LONG
 from textspot.data.lmdb_records import Reader
 from textspot.data.loader import build_loader
-from textspot.data.synthetic.draw import DrawnStream
 from textspot.engine.distributed import World, join_world
 from textspot.engine.doctor import diagnose, measure_gradients, read_lengths
 from textspot.engine.evaluate import THRESHOLD_PROTOCOL, judge_further, validate
 from textspot.engine.log import RunLog
 from textspot.engine.schedule import learning_rate_at
-from textspot.engine.sources import check_charset, identify, open_further, open_sources
+from textspot.engine.sources import OpenSource, check_charset, identify, open_further, open_sources
 from textspot.engine.state import TrainerState
 from textspot.inference.spotter import Spotter
 from textspot.losses import SpottingLoss
@@ -90,7 +90,7 @@ class Trainer:
         self,
         recipe: Recipe,
         world: World,
-        sources: list[Reader | DrawnStream],
+        sources: list[OpenSource],
         validation: Reader,
         further: Mapping[str, Reader],
     ):
@@ -102,7 +102,7 @@ class Trainer:
         self.state = TrainerState.build(recipe, world.device)
         self.notes, self.report = self._begin()
         self.stream = build_training_stream(recipe, sources)
-        self.loss = SpottingLoss(recipe.loss, self.state.network.detector.loss_terms, world.mean)
+        self.loss = SpottingLoss(recipe.loss, self.state.network.loss_terms, world.mean)
         self.module: nn.Module = self.state.network
         if self.config.compile:
             self.state.network.compile_parts()
@@ -177,10 +177,10 @@ class Trainer:
             batch = next_batch(batches)
             self._add("time/wait_s", time.perf_counter() - asked)
             batch = batch.to(self.world.device)
-            predicted = self._choose_predicted(batch, number)
+            predicted, unrefined = self._choose_predicted(batch, number), self._choose_unrefined(batch, number)
             with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-                output = self.module(batch.image, batch.ribbons, batch.region_slot, predicted)
-            total, terms = self.loss(output.maps, output.text_logits, batch)
+                output = self.module(batch.image, batch.ribbons, batch.region_slot, predicted, unrefined)
+            total, terms = self.loss(output, batch)
             (total / passes).backward()
             self._count(batch, output, terms)
         norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip_norm))
@@ -207,6 +207,12 @@ class Trainer:
             return None
         rng = np.random.default_rng((self.recipe.seed, step, number, self.world.rank))
         chosen = rng.random(batch.ribbons.shape[:2]) < config.predicted_regions
+        return torch.from_numpy(chosen).to(self.world.device)
+
+    def _choose_unrefined(self, batch: Batch, number: int) -> Tensor | None:
+        """The slots (B, K) to be read without a refinement: likewise."""
+        rng = np.random.default_rng((self.recipe.seed, self.state.step, number, self.world.rank, 1))
+        chosen = rng.random(batch.ribbons.shape[:2]) < self.config.unrefined_regions
         return torch.from_numpy(chosen).to(self.world.device)
 
     def _count(self, batch: Batch, output: TrainingOutput, terms: dict[str, Tensor]) -> None:

@@ -14,8 +14,6 @@ from textspot.preprocess import PreprocessConfig
 from textspot.recipe import Recipe, build_charset
 from textspot.text.charset import Charset
 
-CLASSIFIER = ("recognizer.classifier.weight", "recognizer.classifier.bias")  # one row per class
-
 
 def take_over(network: SpottingNetwork, recipe: Recipe, path: str) -> list[str]:
     """Put the weights at `path`, a file or a run's folder, into a new network of the recipe; what was done, in words.
@@ -32,7 +30,7 @@ def take_over(network: SpottingNetwork, recipe: Recipe, path: str) -> list[str]:
     classes = shared_classes(charset, theirs)
     fresh, tensors = network.state_dict(), given.state_dict()
     if "recognizer" not in anew:
-        for name in CLASSIFIER:
+        for name in (f"recognizer.{row}" for row in network.recognizer.class_rows if f"recognizer.{row}" in tensors):
             tensors[name] = take_rows(fresh[name], tensors[name], classes)
     new = tuple(prefix for prefix in new_parts(network, tensors) if prefix.split(".")[0] not in anew)
     if recipe.train.freeze_statistics and any(prefix.startswith("backbone.") for prefix in new):

@@ -13,7 +13,6 @@ from textspot.geometry import polygon_to_ribbon
 from textspot.image_files import read_image
 from textspot.inference.prefetch import prefetch
 from textspot.inference.tiling import Tile, cut_tiles, merge_tiles
-from textspot.metrics.words import apply_lexicon
 from textspot.model_card import MODEL_FILE, CheckpointError, ModelCard
 from textspot.postprocess import decode_instances
 from textspot.preprocess import preprocess
@@ -27,7 +26,7 @@ from textspot.text.lexicon import Lexicon
 
 ImageLike = np.ndarray | str | os.PathLike
 
-SHIPPED = Path(__file__).parent / "weights"
+SHIPPED = Path(__file__).parents[1] / "weights"
 MOST_WAITING = 32  # prepared images in memory at a time, however long the list
 
 
@@ -75,7 +74,7 @@ class Spotter:
 
     `threshold` in [0, 1] may be set; it starts as the one that was chosen on the validation images. `language` may be
     set, to a `LanguageModel` that readings in doubt lean to, as far as `beam` says, or to None; it starts as the one of
-    the weights. `lexicon` may be set, to have texts corrected by it (how: see `text.lexicon` and `apply_lexicon`); the
+    the weights. `lexicon` may be set, to have texts corrected by it (how: see `text.lexicon`); the
     scores stay those of what was read. Unless `tiling` is set to False, an image that would be shrunk to less than half
     is read tile by tile, and a warning says so. What an instance's `score` and `text_score` mean: see `TextInstance`.
     """
@@ -199,7 +198,9 @@ class Spotter:
         size = max(tile.bottom for tile, _ in found), max(tile.right for tile, _ in found)
         instances = found[0][1] if len(found) == 1 else merge_tiles(found, self.card.postprocess.max_overlap)
         prediction = Prediction(tuple(instances), size)
-        return apply_lexicon(prediction, self.lexicon) if self.lexicon else prediction
+        if self.lexicon is None:
+            return prediction
+        return prediction.with_texts(self.lexicon.correct([instance.text for instance in prediction]))
 
 
 def batch_by_size(views: Iterable[tuple[int, View]], batch_size: int) -> Iterator[list[tuple[int, View]]]:

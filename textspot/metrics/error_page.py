@@ -4,7 +4,6 @@ It holds everything it shows and needs neither a server nor a network. Needs no 
 """
 
 import base64
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -70,17 +69,6 @@ def find_images(folder: Path, names: Sequence[str]) -> list[Path]:
         more = [f"and {len(complaints) - len(shown)} more"] if len(complaints) > len(shown) else []
         raise ValueError(f"{folder}: {'; '.join(shown + more)}")
     return [found[0] for found in files.values()]
-
-
-def write_report(path: Path, page: str) -> None:
-    """Write a page, and the folder it is to lie in; a kill while writing leaves the file that was there before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(page, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def build_report(scores: Scores, images: Iterable[np.ndarray], width: int = 960) -> str:

@@ -36,8 +36,9 @@ from textspot.metrics.rules import (
     TotalTextRule,
     pool_figures,
 )
-from textspot.metrics.words import agree_end_to_end, agree_word_spotting, apply_lexicon, dictionary_word
-from textspot.structures import Prediction
+from textspot.metrics.words import agree_end_to_end, agree_word_spotting
+from textspot.structures import Prediction, check_polygon
+from textspot.text.dictionary import dictionary_word
 from textspot.text.lexicon import ImageLexicons, Lexicon
 
 AnyLexicon = Lexicon | ImageLexicons
@@ -72,10 +73,7 @@ class GroundTruth:
                 f"and {len(self.ignore)} ignore flags; expected as many of each"
             )
         for number, polygon in enumerate(self.polygons):
-            if polygon.ndim != 2 or polygon.shape[1] != 2 or len(polygon) < 3:
-                raise ValueError(
-                    f"{self.name}: word {number}: expected a polygon of shape (K, 2) with K >= 3, found {polygon.shape}"
-                )
+            check_polygon(polygon, f"{self.name}: word {number}")
 
 
 _DETECTION = IouRule()
@@ -121,7 +119,8 @@ class Protocol:
         if not self.unread_counts:
             prediction = replace(prediction, instances=tuple(instance for instance in prediction if instance.text))
         if self.lexicon is not None:
-            prediction = apply_lexicon(prediction, self.lexicon.of(image_name))
+            texts = [instance.text for instance in prediction]
+            prediction = prediction.with_texts(self.lexicon.of(image_name).correct(texts))
         return prediction
 
     def score(self, prediction: Prediction, ground_truth: AnnotatedImage) -> ImageResult:

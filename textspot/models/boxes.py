@@ -4,18 +4,28 @@ Legend: N annotated boxes, R other boxes, of one image; B images.
 """
 
 import math
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 import torch
 from torch import Tensor
 from torchvision.ops import box_area, box_iou, nms
 
-from textspot.batch import BoxTargets
+from textspot.batch import Array
 
 OFFSET_UNITS = (0.1, 0.1, 0.2, 0.2)  # Fast R-CNN (Girshick 2015): brings the offsets of good boxes to the order of 1
 MAX_GROWTH = math.log(1000 / 16)  # of a side in one step: an untrained network overflows no float
 LEAST_SIDE = 1.0  # pixels: what is thinner is no box
 IGNORED_SHARE = 0.5  # of a box that lies in an ignored word: above it the box is no example of background
+
+
+class BoxTargets(NamedTuple, Generic[Array]):
+    """What a detector of boxes learns from one image; tensors (B, N, ...) in a batch.
+
+    boxes (N, 4) `xyxy` px; kind (N,): 1 a word, -1 an ignored one, 0 no box at all.
+    """
+
+    boxes: Array
+    kind: Array
 
 
 def _centres_and_sides(boxes: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,9 +4,21 @@ Convolutions, classifier and CTC are those of FCR, and the LSTMs have as many pa
 in for, so that the two differ in nothing else. Legend: R regions, D channels, T time, C classes.
 """
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
 from textspot.models.recognizer import Recognizer, RecognizerConfig
+
+
+@dataclass(frozen=True)
+class RecurrentConfig(RecognizerConfig):
+    __doc__ = RecognizerConfig.__doc__
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.context_layers < 1:
+            raise ValueError("model.recognizer.crnn.context_layers is 0, expected at least 1")
 
 
 class RecurrentContext(nn.Module):
@@ -28,7 +40,9 @@ class RecurrentContext(nn.Module):
 class RecurrentRecognizer(Recognizer):
     """CRNN: the context is bidirectional LSTMs."""
 
-    def _build_context(self, config: RecognizerConfig, num_classes: int) -> tuple[nn.Module, int]:
+    Config = RecurrentConfig
+
+    def build_context(self, config: RecognizerConfig, num_classes: int) -> tuple[nn.Module, int]:
         hidden = matching_hidden_size(config, num_classes)
         return RecurrentContext(config.widths[-1], hidden, config.context_layers), 2 * hidden
 

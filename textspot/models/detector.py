@@ -1,54 +1,50 @@
-"""What every detection head offers, whatever its maps are. Legend: B images, K slots, h w map."""
+"""What every detection head is and says about itself. Legend: B images, K regions, h w map."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from textspot.batch import Labeler, Targets
+from textspot.models.choice import NoSettings
 
-@dataclass(frozen=True)
-class DetectorConfig:
-    """The detection head.
-
-    Args:
-        kind: `ribbon` finds oriented and curved words in one stage; `rfcn` finds horizontal boxes in two, as Sui et al.
-            2018 do.
-        anchor_sizes: square roots of the areas of the anchors of `rfcn`, in pixels.
-        anchor_ratios: height of these anchors divided by their width.
-        max_proposals: boxes of an image that the second stage of `rfcn` looks at.
-    """
-
-    kind: Literal["ribbon", "rfcn"] = "ribbon"
-    anchor_sizes: tuple[float, ...] = (16.0, 32.0, 64.0, 128.0)
-    anchor_ratios: tuple[float, ...] = (1.0, 0.5, 0.25, 0.12)
-    max_proposals: int = 300
-
-    def __post_init__(self) -> None:
-        for name in ("anchor_sizes", "anchor_ratios"):
-            if not getattr(self, name) or min(getattr(self, name)) <= 0:
-                raise ValueError(f"model.detector.{name} is {getattr(self, name)}, expected numbers above 0")
-        if self.max_proposals < 1:
-            raise ValueError(f"model.detector.max_proposals is {self.max_proposals}, expected at least 1")
+Terms = dict[str, tuple[Tensor, Tensor]]  # loss terms by name, each a sum and its denominator
 
 
 class Detector(nn.Module):
-    """A detection head. Its maps, and the targets it learns from, are its own: nobody else looks into them.
+    """A detection head, and all that the rest of the program has to know about its kind.
 
-    `forward` takes features (B, D, h, w) to the maps, a named tuple of float32 tensors whose first dimension is B.
-    `why_not_exported` says in words why it runs in PyTorch only; it is empty if it does not.
+    It is built from its `Config` and the channels of the neck's map. `forward` takes that map (B, D, h, w) to the
+    head's own maps, a named tuple of float32 tensors whose first dimension is B; nobody else looks into them, nor into
+    the targets.
     """
 
-    why_not_exported = ""
+    Config: ClassVar[type] = NoSettings  # a frozen dataclass of its settings
+    loss_weights: ClassVar[Mapping[str, float]]  # of its terms, by their names in the log; the recipe may change them
+    keep_float: ClassVar[tuple[str, ...]] = ()  # globs of its layers that a quantiser leaves alone
+    quantized_outputs: ClassVar[tuple[str, ...]] = ()  # globs of its modules whose outputs an integer engine quantises
+    why_not_exported: ClassVar[str] = ""  # in words, why it runs in PyTorch only
+    why_not_synthesized: ClassVar[str] = ""  # in words, why no calibration images can be made from it
 
-    def peaks(self, maps: Any, slots: Tensor) -> tuple[Tensor, Tensor]:
-        """The K = len(slots) best regions, best first: ribbons (B, K, 2, 4, 2) in pixels and scores (B, K) in [0, 1]. A
-        slot beyond the last region has score 0; K may be 0, and no more than the cells of the map."""
+    def __init__(self, config: Any, in_channels: int):  # noqa: ARG002  for the heads to use
+        super().__init__()
+        self.labeler = self.build_labeler(config)
+
+    @classmethod
+    def build_labeler(cls, config: Any) -> Labeler:
+        """What makes targets of annotations; it travels to worker processes."""
+        raise NotImplementedError
+
+    def peaks(self, maps: Any, num_regions: int) -> tuple[Tensor, Tensor]:
+        """The K = `num_regions` best regions, best first: ribbons (B, K, 2, 4, 2) in pixels and scores (B, K) in [0,
+        1]. One beyond the last has score 0; K may be 0, and no more than the cells of the map. While a graph is
+        exported K is a symbol."""
         raise NotImplementedError
 
     def count_peaks(self, maps: Any, threshold: float | Tensor) -> Tensor:
         """The largest number () of regions at or above the threshold in any image of the batch."""
         raise NotImplementedError
 
-    def loss_terms(self, maps: Any, targets: Any) -> dict[str, tuple[Tensor, Tensor]]:
-        """The terms by name, each a sum and its denominator."""
+    def loss_terms(self, maps: Any, targets: Targets) -> Terms:
+        """All terms of `loss_weights`."""
         raise NotImplementedError

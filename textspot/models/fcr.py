@@ -12,7 +12,9 @@ from textspot.models.recognizer import Recognizer, RecognizerConfig
 class FullyConvolutionalRecognizer(Recognizer):
     """FCR: the context is convolutions along the line."""
 
-    def _build_context(self, config: RecognizerConfig, num_classes: int) -> tuple[nn.Module, int]:  # noqa: ARG002
+    Config = RecognizerConfig
+
+    def build_context(self, config: RecognizerConfig, num_classes: int) -> tuple[nn.Module, int]:  # noqa: ARG002
         last, kernel = config.widths[-1], (1, config.context_kernel)
         layers: list[nn.Module] = [conv_bn_relu(last, last, kernel) for _ in range(config.context_layers)]
         layers += [LineBlock(last, config.context_kernel) for _ in range(config.context_blocks)]

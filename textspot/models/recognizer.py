@@ -5,7 +5,7 @@ Legend: R regions, D channels, T time, C classes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,6 @@ from textspot.models.convolution import AddedBranch, BasicBlock, conv_bn_relu
 
 PATCH_HEIGHT = 8  # rows that the convolutions bring to one
 COLUMNS_PER_STEP = 2
-ReaderKind = Literal["fcr", "crnn"]
 BLANK_BIAS = 2.0  # most steps are blank: starting there saves the first hundred steps
 NO_TAPS: Mapping[int, int] = {}
 TAPS = {
@@ -24,41 +23,49 @@ TAPS = {
 
 
 @dataclass(frozen=True)
-class RecognizerConfig:
-    """The reading head.
+class CollapseConfig:
+    """What every reading head begins with.
 
     Args:
-        kind: what looks along the line: `fcr` convolutions, `crnn` bidirectional LSTMs of as many parameters.
         widths: channels while the height is halved three times (8, 4, 2, 1 rows); the last is also that of the
             context layers.
-        context_layers: convolutions, or LSTMs, along the line once the height is 1.
-        context_kernel: columns each of these convolutions sees.
         blocks: residual blocks at 8, 4 and 2 rows.
-        context_blocks: residual blocks of two such convolutions each that follow, so that many letters are seen at
-            once: which ones usually stand beside each other helps with those that are blurred. In `crnn` as many
-            parameters more for the LSTMs.
     """
 
     widths: tuple[int, int, int, int] = (64, 96, 128, 192)
+    blocks: tuple[int, int, int] = (1, 1, 1)
+
+
+@dataclass(frozen=True)
+class RecognizerConfig(CollapseConfig):
+    """A reading head with layers that look along the line.
+
+    Args:
+        widths: channels while the height is halved three times (8, 4, 2, 1 rows); the last is also that of the
+            context layers.
+        blocks: residual blocks at 8, 4 and 2 rows.
+        context_layers: convolutions, or LSTMs, along the line once the height is 1.
+        context_kernel: columns each of these convolutions sees.
+        context_blocks: residual blocks of two such convolutions each that follow, so that many letters are seen at
+            once: which ones usually stand beside each other helps with those that are blurred. In `crnn` the LSTMs
+            have as many parameters more.
+    """
+
     context_layers: int = 2
     context_kernel: int = 5
-    kind: ReaderKind = "fcr"
-    blocks: tuple[int, int, int] = (1, 1, 1)
     context_blocks: int = 3
 
     def __post_init__(self) -> None:
         if self.context_kernel < 1 or self.context_kernel % 2 == 0:
             raise ValueError(
-                f"model.recognizer.context_kernel is {self.context_kernel}, expected an odd number: an even one would "
-                "add a time step per layer"
+                f"context_kernel of model.recognizer is {self.context_kernel}, expected an odd number: an even one "
+                "would add a time step per layer"
             )
         if min(*self.blocks, self.context_blocks, self.context_layers) < 0:
             raise ValueError(
                 f"model.recognizer has blocks {self.blocks}, context_blocks {self.context_blocks} and context_layers "
                 f"{self.context_layers}, expected numbers of 0 and more"
             )
-        if self.kind == "crnn" and self.context_layers < 1:
-            raise ValueError("model.recognizer.context_layers is 0, expected at least 1 for kind: crnn")
 
 
 class Recognizer(nn.Module):
@@ -69,9 +76,11 @@ class Recognizer(nn.Module):
     at stride 2. They are brought to the shape of the others and added.
     """
 
-    def __init__(
-        self, config: RecognizerConfig, in_channels: int, num_classes: int, tap_channels: Mapping[int, int] = NO_TAPS
-    ):
+    Config: ClassVar[type[CollapseConfig]] = CollapseConfig
+    keep_float: ClassVar[tuple[str, ...]] = ("classifier",)  # globs of its layers that a quantiser leaves alone
+    class_rows: ClassVar[tuple[str, ...]] = ("classifier.weight", "classifier.bias")  # parameters: a row per class
+
+    def __init__(self, config: Any, in_channels: int, num_classes: int, tap_channels: Mapping[int, int] = NO_TAPS):
         super().__init__()
         self.taps = nn.ModuleDict(
             {str(tap): TAPS[tap](channels, in_channels) for tap, channels in tap_channels.items()}
@@ -89,13 +98,13 @@ class Recognizer(nn.Module):
             conv_bn_relu(third, third, stride=(2, 1)).extend(at_2),
             conv_bn_relu(third, last, kernel=(2, 3), padding=(0, 1)),
         )
-        self.context, channels = self._build_context(config, num_classes)
+        self.context, channels = self.build_context(config, num_classes)
         self.classifier = nn.Conv2d(channels, num_classes, 1)
         bias = self.classifier.get_parameter("bias")
         nn.init.zeros_(bias)
         nn.init.constant_(bias[:1], BLANK_BIAS)
 
-    def _build_context(self, config: RecognizerConfig, num_classes: int) -> tuple[nn.Module, int]:
+    def build_context(self, config: Any, num_classes: int) -> tuple[nn.Module, int]:
         """A module from (R, config.widths[-1], 1, T) to (R, channels, 1, T), and these channels."""
         raise NotImplementedError
 

@@ -4,19 +4,24 @@ Everything that learns is a convolution over the whole image; proposals, pooling
 no weights. Anchors, the proposal network's layers, pooling and suppression are torchvision's. The paper has horizontal
 boxes around single lines; its anchors, and how it chooses examples, are not public: ours are chosen without chance, so
 that nothing more has to be restored to resume a run.
-Legend: B images, M anchors, P proposals, R boxes, K slots, D channels, h w map.
+Legend: B images, M anchors, P proposals, R boxes, K regions, D channels, h w map.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.detection.rpn import AnchorGenerator, RPNHead
 from torchvision.ops import ps_roi_align
 
-from textspot.batch import BoxTargets
+from textspot.batch import Labeler
+from textspot.geometry import box_to_quad, polygon_to_box, quad_to_ribbon
 from textspot.models.boxes import (
+    BoxTargets,
     Examples,
     boxes_to_ribbons,
     clip_boxes,
@@ -27,7 +32,8 @@ from textspot.models.boxes import (
     suppress,
 )
 from textspot.models.convolution import conv_bn_relu
-from textspot.models.detector import Detector, DetectorConfig
+from textspot.models.detector import Detector, Terms
+from textspot.models.neck import STRIDE
 
 BINS = 3  # per side of a box, as the paper draws them
 MOST_COMPARED = 1000  # anchors among which proposals are looked for, the best ones
@@ -38,6 +44,28 @@ PROPOSAL_FOREGROUND = 0.5  # likewise of a proposal; all others are background
 NEGATIVES_PER_POSITIVE = 3  # of anchors: SSD (Liu et al. 2016), 2.2
 LEAST_NEGATIVES = 32  # of anchors, in an image without text
 HARD_EXAMPLES = 128  # proposals of an image that are learned from: R-FCN (Dai et al. 2016), 2
+
+
+@dataclass(frozen=True)
+class RfcnConfig:
+    """Horizontal boxes in two stages, as Sui et al. 2018 find them.
+
+    Args:
+        anchor_sizes: square roots of the areas of the anchors, in pixels.
+        anchor_ratios: heights of the anchors divided by their widths.
+        max_proposals: number of boxes of an image that the second stage looks at.
+    """
+
+    anchor_sizes: tuple[float, ...] = (16.0, 32.0, 64.0, 128.0)
+    anchor_ratios: tuple[float, ...] = (1.0, 0.5, 0.25, 0.12)
+    max_proposals: int = 300
+
+    def __post_init__(self) -> None:
+        for name in ("anchor_sizes", "anchor_ratios"):
+            if not getattr(self, name) or min(getattr(self, name)) <= 0:
+                raise ValueError(f"model.detector.rfcn.{name} is {getattr(self, name)}, expected numbers above 0")
+        if self.max_proposals < 1:
+            raise ValueError(f"model.detector.rfcn.max_proposals is {self.max_proposals}, expected at least 1")
 
 
 class RfcnMaps(NamedTuple):
@@ -52,23 +80,27 @@ class RfcnMaps(NamedTuple):
 
 
 class RfcnHead(Detector):
-    """Proposals and position-sensitive maps from the neck's map, and the K best boxes as straight ribbons.
+    """Proposals and position-sensitive maps from the neck's map, and the K best boxes as straight ribbons."""
 
-    Args:
-        in_channels: channels of the neck's map.
-        stride: pixels per cell.
-    """
-
+    Config = RfcnConfig
+    loss_weights: ClassVar = {"rpn/score": 1.0, "rpn/geometry": 1.0, "det/score": 1.0, "det/geometry": 1.0}
+    keep_float = ("rpn.cls_logits", "rpn.bbox_pred", "votes")  # scores and coordinates
     why_not_exported = "the position-sensitive pooling of R-FCN has no counterpart in ONNX"
+    why_not_synthesized = "its loss looks at boxes that it proposes itself, and no map of it shows words"
 
-    def __init__(self, config: DetectorConfig, in_channels: int, stride: int):
-        super().__init__()
-        self.stride, self.max_proposals = stride, config.max_proposals
+    def __init__(self, config: RfcnConfig, in_channels: int):
+        super().__init__(config, in_channels)
+        self.max_proposals = config.max_proposals
         self.anchors = AnchorGenerator((config.anchor_sizes,), (config.anchor_ratios,))
         self.rpn = RPNHead(in_channels, self.anchors.num_anchors_per_location()[0])
         self.tower = conv_bn_relu(in_channels, in_channels)
         self.votes = nn.Conv2d(in_channels, 5 * BINS * BINS, 1)
         nn.init.normal_(self.votes.weight, std=0.01)
+
+    @classmethod
+    def build_labeler(cls, config: RfcnConfig) -> Labeler:  # noqa: ARG003  there is nothing to set
+        """Words are the boxes around them."""
+        return Labeler(fit_box, draw_box_targets, draw_no_boxes)
 
     def forward(self, features: Tensor) -> RfcnMaps:
         """(B, D, h, w) to the maps and the proposals, in float32."""
@@ -79,12 +111,12 @@ class RfcnHead(Detector):
         with torch.autocast(features.device.type, enabled=False):  # coordinates of a large image need float32
             return RfcnMaps(logits_BM, offsets_BM4, votes, self._propose(logits_BM, offsets_BM4, votes))
 
-    def peaks(self, maps: RfcnMaps, slots: Tensor) -> tuple[Tensor, Tensor]:
+    def peaks(self, maps: RfcnMaps, num_regions: int) -> tuple[Tensor, Tensor]:
         """The K best boxes, as straight ribbons (B, K, 2, 4, 2) in pixels, and their scores (B, K)."""
         boxes_BP4, scores_BP = self._detect(maps)
-        missing = max(0, len(slots) - scores_BP.shape[1])
-        boxes = F.pad(boxes_BP4, (0, 0, 0, missing))[:, : len(slots)]
-        return boxes_to_ribbons(boxes), F.pad(scores_BP, (0, missing))[:, : len(slots)]
+        missing = max(0, num_regions - scores_BP.shape[1])
+        boxes = F.pad(boxes_BP4, (0, 0, 0, missing))[:, :num_regions]
+        return boxes_to_ribbons(boxes), F.pad(scores_BP, (0, missing))[:, :num_regions]
 
     def count_peaks(self, maps: RfcnMaps, threshold: float | Tensor) -> Tensor:
         """The largest number () of boxes at or above the threshold in any image of the batch; below 0 it counts the
@@ -92,7 +124,7 @@ class RfcnHead(Detector):
         _, scores_BP = self._detect(maps)
         return ((scores_BP >= threshold) & ((scores_BP > 0) | (threshold < 0))).sum(dim=1).max()
 
-    def loss_terms(self, maps: RfcnMaps, targets: BoxTargets[Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+    def loss_terms(self, maps: RfcnMaps, targets: BoxTargets[Tensor]) -> Terms:
         """The terms by name, each a sum and its denominator: of a score the number of examples, of a geometry that of
         the words among them.
 
@@ -121,12 +153,12 @@ class RfcnHead(Detector):
     def _anchors(self, maps: Tensor) -> Tensor:
         """(M, 4) `xyxy` px of maps (..., h, w), cell by cell. torchvision lays them around the corners of the cells."""
         self.anchors.set_cell_anchors(torch.float32, maps.device)
-        stride = torch.tensor(self.stride, device=maps.device)
-        return self.anchors.grid_anchors([list(maps.shape[-2:])], [[stride, stride]])[0] + self.stride / 2
+        stride = torch.tensor(STRIDE, device=maps.device)
+        return self.anchors.grid_anchors([list(maps.shape[-2:])], [[stride, stride]])[0] + STRIDE / 2
 
     def _clip(self, boxes: Tensor, maps: Tensor) -> Tensor:
         h, w = maps.shape[-2:]
-        return clip_boxes(boxes, h * self.stride, w * self.stride)
+        return clip_boxes(boxes, h * STRIDE, w * STRIDE)
 
     @torch.no_grad()
     def _propose(self, logits_BM: Tensor, offsets_BM4: Tensor, maps: Tensor) -> Tensor:
@@ -143,7 +175,7 @@ class RfcnHead(Detector):
     def _vote(self, votes: Tensor, boxes_BR4: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, R) and offsets (B, R, 4) of boxes: each bin of a box is pooled from maps of its own, and the mean
         of the bins decides."""
-        pooled = ps_roi_align(votes, list(boxes_BR4.unbind()), BINS, 1 / self.stride, sampling_ratio=2)
+        pooled = ps_roi_align(votes, list(boxes_BR4.unbind()), BINS, 1 / STRIDE, sampling_ratio=2)
         voted = pooled.mean(dim=(2, 3)).unflatten(0, boxes_BR4.shape[:2])
         return voted[..., 0], voted[..., 1:]
 
@@ -171,3 +203,31 @@ def _losses(logits: Tensor, offsets: Tensor, boxes: Tensor, examples: Examples) 
 
 def _sum_over(mask: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     return (values * mask).sum(), mask.sum()
+
+
+def fit_box(polygon: np.ndarray) -> np.ndarray:
+    """The straight horizontal ribbon (2, 4, 2) of the box around a polygon (K, 2)."""
+    return quad_to_ribbon(box_to_quad(polygon_to_box(polygon)))
+
+
+def draw_box_targets(
+    ribbons: Sequence[np.ndarray], ignore: np.ndarray, size: tuple[int, int]
+) -> BoxTargets[np.ndarray]:
+    """The boxes around the ribbons, as far as they lie in the image of `size` (height, width) in pixels.
+
+    Without ribbons there is one box, of no size and of kind 0; so has what lies outside the image.
+    """
+    boxes = np.zeros((max(1, len(ribbons)), 4), dtype=np.float32)
+    kind = np.zeros(len(boxes), dtype=np.int64)
+    for row, (ribbon, is_ignored) in enumerate(zip(ribbons, ignore, strict=True)):
+        boxes[row] = polygon_to_box(ribbon.reshape(-1, 2)).clip(0, [*size[::-1], *size[::-1]])
+        extent = boxes[row, 2:] - boxes[row, :2]
+        kind[row] = 0 if extent.min() <= 0 else -1 if is_ignored else 1
+    return BoxTargets(boxes, kind)
+
+
+def draw_no_boxes(size: tuple[int, int]) -> BoxTargets[np.ndarray]:
+    """Targets of an image of `size` (height, width) in pixels of which nothing counts: an ignored box that reaches far
+    over the image, as anchors do."""
+    height, width = size
+    return BoxTargets(np.array([[-width, -height, 2 * width, 2 * height]], dtype=np.float32), np.array([-1]))

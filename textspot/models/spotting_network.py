@@ -1,23 +1,32 @@
 """One network that finds text and reads it: the frame both systems of this project share."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from textspot.models.backbone import BACKBONES, Backbone, BackboneConfig, Normalize
+from textspot.batch import Batch
+from textspot.models.backbone import Backbone, Normalize
+from textspot.models.choice import Choice
 from textspot.models.crnn import RecurrentRecognizer
-from textspot.models.detector import Detector, DetectorConfig
+from textspot.models.detector import Detector, Terms
 from textspot.models.fcr import FullyConvolutionalRecognizer
-from textspot.models.neck import NeckConfig, TopDownNeck
+from textspot.models.neck import STRIDE, NeckConfig, TopDownNeck
 from textspot.models.predicted_regions import NUM_PREDICTED, exchange_regions
-from textspot.models.recognizer import COLUMNS_PER_STEP, PATCH_HEIGHT, ReaderKind, Recognizer, RecognizerConfig
+from textspot.models.recognizer import COLUMNS_PER_STEP, PATCH_HEIGHT, Recognizer, RecognizerConfig
+from textspot.models.refinement import PatchRefinement, Refinement
 from textspot.models.rfcn_head import RfcnHead
-from textspot.models.ribbon_head import RibbonHead
-from textspot.models.text_pooling import POOLINGS, RoiConfig, TextPooling
+from textspot.models.ribbon_head import RibbonConfig, RibbonHead
+from textspot.models.slim_resnet import SlimResNet, SlimResNetConfig
+from textspot.models.text_pooling import ProportionalTextPooling, RoiConfig, TextPooling
+from textspot.models.torchvision_backbones import ResNet18, ResNet34, ResNet50, TorchvisionVgg
+from textspot.models.vit import VisionTransformerTrunk
+
+Stage = Callable[[str], AbstractContextManager[object]]  # what is done with a named stage: it is timed, or counted
 
 
 class Features(NamedTuple):
@@ -31,11 +40,12 @@ class Features(NamedTuple):
 
 
 class TrainingOutput(NamedTuple):
-    """What the losses see: the detector's maps, and text_logits (R, T, C) of the regions that were asked for; and
-    ribbons (B, K, 2, 4, 2), where those were read."""
+    """What the losses see: the detector's maps; of the regions that were asked for text_logits (R, T, C), and where the
+    refinement moves them, (R, 2, 4, 2); and ribbons (B, K, 2, 4, 2), where they were read."""
 
     maps: Any
     text_logits: Tensor
+    refined: Tensor
     ribbons: Tensor
 
 
@@ -56,10 +66,11 @@ class SpottingNetwork(nn.Module):
 
     def __init__(
         self,
-        normalize: nn.Module,
-        backbone: nn.Module,
-        neck: nn.Module,
+        normalize: Normalize,
+        backbone: Backbone,
+        neck: TopDownNeck,
         detector: Detector,
+        refinement: Refinement,
         roi: TextPooling,
         recognizer: Recognizer,
         taps: Mapping[int, TextPooling],
@@ -67,7 +78,7 @@ class SpottingNetwork(nn.Module):
     ):
         super().__init__()
         self.normalize, self.backbone, self.neck = normalize, backbone, neck
-        self.detector, self.roi, self.recognizer = detector, roi, recognizer
+        self.detector, self.refinement, self.roi, self.recognizer = detector, refinement, roi, recognizer
         self.tap_strides, self.tap_rois = tuple(taps), nn.ModuleList(taps.values())
         self.reading_trunk = reading_trunk
 
@@ -79,32 +90,77 @@ class SpottingNetwork(nn.Module):
     def compile_parts(self) -> None:
         """Have torch.compile make kernels of all that has weights, in place. What lies between stays eager: there the
         number of regions changes from image to image."""
-        for part in (self.backbone, self.neck, self.detector, self.recognizer, self.reading_trunk):
+        for part in (self.backbone, self.neck, self.detector, self.refinement, self.recognizer, self.reading_trunk):
             if part is not None:
                 part.compile(dynamic=True)
 
     def forward(
-        self, image: Tensor, ribbons: Tensor, region_slot: Tensor, predicted: Tensor | None = None
+        self,
+        image: Tensor,
+        ribbons: Tensor,
+        region_slot: Tensor,
+        predicted: Tensor | None = None,
+        unrefined: Tensor | None = None,
     ) -> TrainingOutput:
         """Detect in images (B, 3, H, W) and read the given regions: those of ribbons (B, K, 2, 4, 2) in `region_slot`
-        (R,). Where `predicted` (B, K) is set, a word is read where it was detected instead, if it was."""
+        (R,). Where `predicted` (B, K) is set, a word is read where it was detected instead, if it was; where
+        `unrefined` (B, K) is set, without a refinement."""
         features, maps = self.detect(image)
         if predicted is not None:
             ribbons = exchange_regions(ribbons, self.predict_regions(maps), predicted)
+        moved = self.refinement(features.reading, ribbons)
+        refined = moved.flatten(0, 1).index_select(0, region_slot)
+        ribbons = moved.detach() if unrefined is None else torch.where(unrefined[..., None, None, None], ribbons, moved)
+        ribbons = ribbons.detach()
         patches = [patch.index_select(0, region_slot) for patch in self.pool(features, ribbons)]
         regions = ribbons.flatten(0, 1).index_select(0, region_slot)
-        return TrainingOutput(maps, self.roi.blank_padding(self.recognizer(*patches), regions), ribbons)
+        text_logits = self.roi.blank_padding(self.recognizer(*patches), regions)
+        return TrainingOutput(maps, text_logits, refined, ribbons)
+
+    def loss_terms(self, output: TrainingOutput, batch: Batch) -> Terms:
+        """The terms of detector and refinement by name, each a sum and its denominator."""
+        return {
+            **self.detector.loss_terms(output.maps, batch.targets),
+            **self.refinement.loss_terms(output.refined, batch.outlines, batch.outline_weight),
+        }
 
     @torch.no_grad()
     def predict_regions(self, maps: Any) -> Tensor:
         """The best ribbons (B, P, 2, 4, 2) of the detector's maps; no gradient flows through them."""
-        return self.detector.peaks(maps, maps[0].new_empty(NUM_PREDICTED))[0]
+        return self.detector.peaks(maps, NUM_PREDICTED)[0]
 
-    def spot(self, image: Tensor, slots: Tensor) -> Spots:
-        """Detect and read the K = len(slots) best regions of each image in one pass, without a host round trip."""
-        features, maps = self.detect(image)
-        ribbons, scores = self.detector.peaks(maps, slots)
-        return Spots(ribbons, scores, self.read(features, ribbons))
+    def spot(
+        self,
+        image: Tensor,
+        threshold: float | Tensor,
+        max_regions: int | Tensor,
+        min_regions: int = 0,
+        stage: Stage = nullcontext,
+    ) -> Spots:
+        """Find and read, in images as `detect` takes them: the one way to use the network, whatever runs it.
+
+        K is the number of regions at or above the threshold in the image that has most, from `min_regions` to
+        `max_regions`. Each stage of the way runs inside `stage(name)`.
+        """
+        with stage("backbone and neck"):
+            features = self.encode(image)
+        with stage("detector"):
+            ribbons, scores = self.find(features, threshold, max_regions, min_regions)
+        with stage("refinement"):
+            ribbons = self.refinement(features.reading, ribbons)
+        return Spots(ribbons, scores, self.read(features, ribbons, stage))
+
+    def find(
+        self, features: Features, threshold: float | Tensor, max_regions: int | Tensor, min_regions: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Ribbons (B, K, 2, 4, 2) in pixels and scores (B, K), best first; K as in `spot`. How many there are is the
+        one thing that the host must know on the way."""
+        maps = self.detector(features.detection)
+        found = self.detector.count_peaks(maps, threshold)
+        # `int` would ask an exporter for a number; `item` gives it a symbol, of which it knows what it is told.
+        num_regions: Any = found.clamp(max=max_regions).clamp(min=min_regions).item()
+        torch._check(num_regions >= min_regions)
+        return self.detector.peaks(maps, num_regions)
 
     def detect(self, image: Tensor) -> tuple[Features, Any]:
         """Images (B, 3, H, W) RGB in 0..255, H and W divisible by 32, to the features of both heads, and the detector's
@@ -130,85 +186,118 @@ class SpottingNetwork(nn.Module):
         finer = [roi(map, ribbons) for roi, map in zip(self.tap_rois, features.finer, strict=True)]
         return [self.roi(features.reading, ribbons), *finer]
 
-    def read(self, features: Features, ribbons: Tensor) -> Tensor:
+    def read(self, features: Features, ribbons: Tensor, stage: Stage = nullcontext) -> Tensor:
         """text_logits (B, K, T, C) of ribbons (B, K, 2, 4, 2)."""
-        logits = self.roi.blank_padding(self.recognizer(*self.pool(features, ribbons)), ribbons.flatten(0, 1))
+        with stage("RoI"):
+            patches = self.pool(features, ribbons)
+        with stage("recogniser"):
+            return self.recognize(patches, ribbons)
+
+    def recognize(self, patches: list[Tensor], ribbons: Tensor) -> Tensor:
+        """text_logits (B, K, T, C) of patches, and of the ribbons (B, K, 2, 4, 2) they were pooled from."""
+        logits = self.roi.blank_padding(self.recognizer(*patches), ribbons.flatten(0, 1))
         return logits.unflatten(0, ribbons.shape[:2])
+
+
+# The kinds of each part by name: what `kind` may say in a recipe. An entry is all that a new one takes.
+BACKBONES: dict[str, type[Backbone]] = {
+    "slim_resnet": SlimResNet,
+    "resnet18": ResNet18,
+    "resnet34": ResNet34,
+    "resnet50": ResNet50,
+    "vgg16_bn": TorchvisionVgg,
+    "vit": VisionTransformerTrunk,
+}
+ROIS: dict[str, type[TextPooling]] = {"stretched": TextPooling, "proportional": ProportionalTextPooling}
+RECOGNIZERS: dict[str, type[Recognizer]] = {"fcr": FullyConvolutionalRecognizer, "crnn": RecurrentRecognizer}
+DETECTORS: dict[str, type[Detector]] = {"ribbon": RibbonHead, "rfcn": RfcnHead}
+REFINEMENTS: dict[str, type[Refinement]] = {"none": Refinement, "patch": PatchRefinement}
+PARTS: dict[str, Mapping[str, Any]] = {
+    "backbone": BACKBONES,
+    "roi": ROIS,
+    "recognizer": RECOGNIZERS,
+    "detector": DETECTORS,
+    "refinement": REFINEMENTS,
+}
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The spotting network, part by part.
+    """The spotting network, part by part. `{kind: K, K: {...}}` in a recipe chooses a part and sets it.
 
     Args:
-        backbone: shared convolutions.
-        neck: how their maps are merged.
-        roi: how a region becomes a patch.
-        recognizer: how a patch becomes text.
-        detector: how regions are found.
+        backbone: shared convolutions. `slim_resnet` is made for CPUs and int8; `resnet18`, `resnet34`, `resnet50` and
+            `vgg16_bn` are torchvision's; `vit` is a small plain transformer.
+        neck: merging of their maps.
+        roi: how a region becomes a patch. `stretched` regions fill all columns of it; `proportional` ones, as in Sui
+            et al. 2018, as many as their shape asks for.
+        recognizer: how a patch becomes text. Along the line look convolutions in `fcr`, and in `crnn` bidirectional
+            LSTMs of as many parameters.
+        detector: how regions are found. `ribbon` finds oriented and curved words in one stage; `rfcn` finds horizontal
+            boxes in two, as Sui et al. 2018 do.
+        refinement: what becomes of a region before it is read. With `patch` a second look moves its ribbon.
         shared: detector and recogniser share backbone and neck; if not, each has its own, as two networks trained side
             by side.
     """
 
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    backbone: Choice = field(default=Choice("slim_resnet", SlimResNetConfig()))
     neck: NeckConfig = field(default_factory=NeckConfig)
-    roi: RoiConfig = field(default_factory=RoiConfig)
-    recognizer: RecognizerConfig = field(default_factory=RecognizerConfig)
-    detector: DetectorConfig = field(default_factory=DetectorConfig)
+    roi: Choice = field(default=Choice("stretched", RoiConfig()))
+    recognizer: Choice = field(default=Choice("fcr", RecognizerConfig()))
+    detector: Choice = field(default=Choice("ribbon", RibbonConfig()))
+    refinement: Choice = field(default=Choice("none"))
     shared: bool = True
 
     def __post_init__(self) -> None:
-        if self.roi.height != PATCH_HEIGHT:
-            raise ValueError(f"model.roi.height is {self.roi.height}, the recogniser takes {PATCH_HEIGHT} rows")
-        if self.roi.width < 1 or self.roi.width % COLUMNS_PER_STEP:
-            raise ValueError(f"model.roi.width is {self.roi.width}, expected a multiple of {COLUMNS_PER_STEP}")
+        for part, kinds in PARTS.items():
+            chosen = getattr(self, part)
+            if chosen.kind not in kinds:
+                raise ValueError(f"model.{part}.kind is {chosen.kind!r}, expected one of {', '.join(kinds)}")
+            wanted = kinds[chosen.kind].Config
+            if type(chosen.settings) is not wanted:
+                found = type(chosen.settings).__name__
+                raise ValueError(f"model.{part}.kind is {chosen.kind}, which {wanted.__name__} sets, not {found}")
+        roi, place = self.roi.settings, f"model.roi.{self.roi.kind}"
+        if roi.height != PATCH_HEIGHT:
+            raise ValueError(f"{place}.height is {roi.height}, the recogniser takes {PATCH_HEIGHT} rows")
+        if roi.width < 1 or roi.width % COLUMNS_PER_STEP:
+            raise ValueError(f"{place}.width is {roi.width}, expected a multiple of {COLUMNS_PER_STEP}")
 
     def count_time_steps(self, ribbon: np.ndarray) -> int:
         """How many steps of the recogniser's time axis a ribbon (2, 4, 2) fills."""
-        return -(-int(self.roi.count_columns(torch.from_numpy(ribbon))) // COLUMNS_PER_STEP)
-
-
-DETECTORS: dict[str, Callable[[DetectorConfig, int, int, float], Detector]] = {
-    "ribbon": lambda _, channels, stride, offset_unit: RibbonHead(channels, stride, offset_unit),
-    "rfcn": lambda config, channels, stride, _: RfcnHead(config, channels, stride),
-}
-RECOGNIZERS: dict[ReaderKind, type[Recognizer]] = {
-    "fcr": FullyConvolutionalRecognizer,
-    "crnn": RecurrentRecognizer,
-}
+        return -(-int(self.roi.settings.count_columns(torch.from_numpy(ribbon))) // COLUMNS_PER_STEP)
 
 
 def build_network(
     config: ModelConfig,
     num_classes: int,
-    stride: int,
-    offset_unit: float,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
     pretrained: bool = False,
 ) -> SpottingNetwork:
-    """Compose the network of the config; `stride` and `offset_unit` are those the detection targets are drawn with.
+    """Compose the network of the config.
 
     Only if `pretrained` are the ImageNet weights fetched that the config may ask for: not where others are loaded next.
     """
-    channels, pooling = config.neck.channels, POOLINGS[config.roi.kind]
+    channels, roi = config.neck.channels, config.roi.settings
     backbone, neck = _build_trunk(config, pretrained)
     finer_channels = {1: len(mean), 2: backbone.channels[0]}
+    pooling = ROIS[config.roi.kind]
     return SpottingNetwork(
         Normalize(mean, std),
         backbone,
         neck,
-        DETECTORS[config.detector.kind](config.detector, channels, stride, offset_unit),
-        pooling(config.roi, stride),
+        DETECTORS[config.detector.kind](config.detector.settings, channels),
+        REFINEMENTS[config.refinement.kind](config.refinement.settings, roi, channels),
+        pooling(roi, STRIDE),
         RECOGNIZERS[config.recognizer.kind](
-            config.recognizer, channels, num_classes, {tap: finer_channels[tap] for tap in config.roi.taps}
+            config.recognizer.settings, channels, num_classes, {tap: finer_channels[tap] for tap in roi.taps}
         ),
-        {tap: pooling(config.roi, stride, scale=stride // tap) for tap in config.roi.taps},
+        {tap: pooling(roi, STRIDE, scale=STRIDE // tap) for tap in roi.taps},
         None if config.shared else nn.Sequential(*_build_trunk(config, pretrained)),
     )
 
 
-def _build_trunk(config: ModelConfig, pretrained: bool) -> tuple[Backbone, nn.Module]:
-    wanted = replace(config.backbone, pretrained=pretrained and config.backbone.pretrained)
-    backbone = BACKBONES[wanted.kind](wanted)
-    return backbone, TopDownNeck(backbone.channels[1:], config.neck.channels)
+def _build_trunk(config: ModelConfig, pretrained: bool) -> tuple[Backbone, TopDownNeck]:
+    backbone = BACKBONES[config.backbone.kind](config.backbone.settings, pretrained)
+    return backbone, TopDownNeck(backbone.channels[1:], config.neck)

@@ -7,7 +7,7 @@ Legend: B images, K slots, R regions, D channels, E the two edges, H W patch, T 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -23,17 +23,12 @@ PADDING_LOGIT = 30.0  # of the blank, where there is nothing to read: all other 
 
 @dataclass(frozen=True)
 class RoiConfig:
-    """Text pooling.
+    """Regions that are stretched to fill all columns of their patch.
 
     Args:
         height: rows of the patch a region is stretched to.
         width: columns of that patch.
         margin: how far above and below its edges a region is seen, as a share of its height.
-        kind: `stretched` regions fill all columns; `proportional` ones, as in Sui et al. 2018, as many as their shape
-            asks for, and what is left is padding.
-        columns_per_height: columns of a proportional region as long as it is high; a line that would need more than
-            `width` is compressed to it.
-        min_width: columns of a proportional region at least.
         taps: strides of finer maps that are pooled too, at as many more rows and columns: 2 is the backbone's first
             map, 1 the image itself. Small text needs them.
     """
@@ -41,23 +36,46 @@ class RoiConfig:
     height: int = 8
     width: int = 64
     margin: float = 0.1
-    kind: Literal["stretched", "proportional"] = "stretched"
-    columns_per_height: float = 16.0
-    min_width: int = 32
     taps: tuple[Literal[1, 2], ...] = (2, 1)
 
     def __post_init__(self) -> None:
-        if not self.columns_per_height > 0:
-            raise ValueError(f"model.roi.columns_per_height is {self.columns_per_height}, expected a number above 0")
         if len(set(self.taps)) < len(self.taps):
             raise ValueError(f"model.roi.taps is {self.taps}, expected every stride once")
-        if self.kind == "proportional" and not 1 <= self.min_width <= self.width:
-            raise ValueError(f"model.roi.min_width is {self.min_width}, expected 1 to model.roi.width ({self.width})")
 
     def count_columns(self, ribbons: Tensor) -> Tensor:
         """How many of the patch's columns each region (..., 2, 4, 2) fills: (...)."""
-        if self.kind == "stretched":
-            return torch.full(ribbons.shape[:-3], self.width, device=ribbons.device)
+        return torch.full(ribbons.shape[:-3], self.width, device=ribbons.device)
+
+
+@dataclass(frozen=True)
+class ProportionalRoiConfig(RoiConfig):
+    """Regions that fill as many columns as their shape asks for, as in Sui et al. 2018; what is left is padding.
+
+    Args:
+        height: rows of the patch a region is stretched to.
+        width: columns of that patch; a line that would need more is compressed to them.
+        margin: how far above and below its edges a region is seen, as a share of its height.
+        taps: strides of finer maps that are pooled too, as with stretched regions.
+        columns_per_height: columns of a region as long as it is high.
+        min_width: columns of a region at least.
+    """
+
+    columns_per_height: float = 16.0
+    min_width: int = 32
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.columns_per_height > 0:
+            raise ValueError(
+                f"model.roi.proportional.columns_per_height is {self.columns_per_height}, expected a number above 0"
+            )
+        if not 1 <= self.min_width <= self.width:
+            raise ValueError(
+                f"model.roi.proportional.min_width is {self.min_width}, expected 1 to width ({self.width})"
+            )
+
+    def count_columns(self, ribbons: Tensor) -> Tensor:
+        """How many of the patch's columns each region (..., 2, 4, 2) fills: (...)."""
         with torch.autocast(ribbons.device.type, enabled=False):  # in bfloat16 the columns would be others
             edges = torch.from_numpy(bernstein(np.linspace(0, 1, 9))).to(ribbons) @ ribbons
         height = (edges[..., 1, :, :] - edges[..., 0, :, :]).norm(dim=-1).mean(dim=-1)
@@ -75,6 +93,7 @@ class TextPooling(nn.Module):
         scale: how many times as fine the map is, and the patch.
     """
 
+    Config: ClassVar[type[RoiConfig]] = RoiConfig
     edge_weights: Tensor
     rows: Tensor
 
@@ -124,7 +143,9 @@ class ProportionalTextPooling(TextPooling):
     of `text_score`, which they raise.
     """
 
-    def __init__(self, config: RoiConfig, stride: int, scale: int = 1):
+    Config = ProportionalRoiConfig
+
+    def __init__(self, config: ProportionalRoiConfig, stride: int, scale: int = 1):
         super().__init__(config, stride, scale)
         self.config, self.scale = config, scale
 
@@ -150,6 +171,3 @@ class ProportionalTextPooling(TextPooling):
             is_padding = first_column >= self.count_columns(ribbons.float()).unsqueeze(-1)
         blank = F.one_hot(torch.zeros((), dtype=torch.int64, device=logits.device), logits.shape[2]) * PADDING_LOGIT
         return torch.where(is_padding.unsqueeze(2), blank, logits)
-
-
-POOLINGS = {"stretched": TextPooling, "proportional": ProportionalTextPooling}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torchvision.models.vision_transformer import EncoderBlock
 
+from textspot.models.backbone import Backbone
 from textspot.models.convolution import conv_bn_relu
 
 
@@ -37,7 +38,7 @@ class VitConfig:
             )
 
 
-class VisionTransformerTrunk(nn.Module):
+class VisionTransformerTrunk(Backbone):
     """Convolutions to stride 16, transformer blocks there, and maps at strides 4 to 32 made of what they give.
 
     Where tokens lie they learn from a 3x3 depthwise convolution, which sees the image's edge in its zeros: so any size
@@ -46,10 +47,10 @@ class VisionTransformerTrunk(nn.Module):
     channels into pixels: the same as the paper's transposed convolution of stride 2, and a quantiser knows it.
     """
 
-    tap = 1
+    Config = VitConfig
 
-    def __init__(self, config: VitConfig):
-        super().__init__()
+    def __init__(self, config: VitConfig, fetch_weights: bool = False):
+        super().__init__(config, fetch_weights)
         width = config.width
         halves = (width // 8, width // 4, width // 2, width)
         self.channels = (*halves, width)

@@ -7,8 +7,8 @@ inverse of S that may be nearly singular. Legend: G groups, O outputs and J inpu
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,9 +22,9 @@ class CorrectionConfig:
     """How the weight error is corrected.
 
     Args:
-        kind: in which metric a rank is best: `unwhitened` takes the error as it is (LoRC, Yao et al. 2023), `diagonal`
-            weighs it by the mean |x| of each input (L2QER, arXiv 2402.02446), `whitened` by the Cholesky factor of
-            X X^T (ASER, arXiv 2411.07762).
+        kind: `none`, or in which of the `METRICS` a rank is best: `unwhitened` takes the error as it is (LoRC, Yao et
+            al. 2023), `diagonal` weighs it by the mean |x| of each input (L2QER, arXiv 2402.02446), `whitened` by the
+            Cholesky factor of X X^T (ASER, arXiv 2411.07762).
         rank: the most, per group of a convolution.
         alpha: if not 0, the rank is the smallest whose singular values add up to this share of all (ASER's rule; that
             the share is of their sum is our reading).
@@ -32,12 +32,15 @@ class CorrectionConfig:
             layer a fixed rank is a large part).
     """
 
-    kind: Literal["none", "unwhitened", "diagonal", "whitened"] = "none"
+    kind: str = "none"
     rank: int = 32
     alpha: float = 0.0
     budget: float = 1.0
 
     def __post_init__(self) -> None:
+        choices = ("none", *METRICS)
+        if self.kind not in choices:
+            raise ValueError(f"correction.kind is {self.kind!r}, expected one of {', '.join(choices)}")
         if self.rank < 1:
             raise ValueError(f"correction.rank is {self.rank}, expected at least 1; kind: none switches it off")
         for name, highest in (("alpha", 1), ("budget", math.inf)):
@@ -69,14 +72,12 @@ def cholesky(gram_GJJ: Tensor) -> tuple[Tensor, Tensor]:
     raise ValueError("the covariance of the inputs has no Cholesky factor even with a ridge of its own size")
 
 
-def weigh_error(error_GOJ: Tensor, gram_GJJ: Tensor, input_mean_GJ: Tensor, kind: str) -> Tensor:
-    """The weight error in the metric of the correction, float64: E S with S for the kind of `CorrectionConfig`."""
-    error_GOJ = error_GOJ.double()
-    if kind == "unwhitened":
-        return error_GOJ
-    if kind == "diagonal":
-        return error_GOJ * input_mean_GJ.double()[:, None]
-    return error_GOJ @ cholesky(gram_GJJ)[0]
+# E S of a kind, float64: of the weight error E (G, O, J), the inputs' X X^T (G, J, J) and their mean |x| (G, J).
+METRICS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "unwhitened": lambda error_GOJ, _gram_GJJ, _input_mean_GJ: error_GOJ,
+    "diagonal": lambda error_GOJ, _gram_GJJ, input_mean_GJ: error_GOJ * input_mean_GJ.double()[:, None],
+    "whitened": lambda error_GOJ, gram_GJJ, _input_mean_GJ: error_GOJ @ cholesky(gram_GJJ)[0],
+}
 
 
 def choose_rank(singular_values_GK: Tensor, config: CorrectionConfig, highest: int) -> int:
@@ -93,7 +94,7 @@ def factorize(
 ) -> tuple[Tensor, Tensor]:
     """L_A (G, O, r) and L_B (G, r, J), float64, of the weight error W - W_q."""
     highest = config.highest_rank(*error_GOJ.shape[1:])
-    weighed = weigh_error(error_GOJ, gram_GJJ, input_mean_GJ, config.kind)
+    weighed = METRICS[config.kind](error_GOJ.double(), gram_GJJ, input_mean_GJ)
     left_GOK, singular_values_GK, _ = torch.linalg.svd(weighed, full_matrices=False)
     left_GOr = left_GOK[:, :, : choose_rank(singular_values_GK, config, highest)] if highest else left_GOK[:, :, :0]
     return left_GOr, left_GOr.mT @ error_GOJ.double()

@@ -16,7 +16,7 @@ from textspot.quant.matrix_form import (
     to_matrix,
 )
 from textspot.quant.observers import fit_grid
-from textspot.quant.smoothing import aser_factors, find_outliers, smoothquant_factors
+from textspot.quant.smoothing import SMOOTHINGS, aser_factors, find_outliers
 
 NUM_EXAMPLES = 4  # inputs of a layer that the number of outliers is chosen on
 
@@ -28,7 +28,8 @@ def build_statistics(twin: Twin) -> InputStatistics | None:
     smoothing, correction = twin.config.smoothing.kind, twin.config.correction.kind
     if smoothing == "none" and correction in ("none", "unwhitened"):
         return None
-    return InputStatistics(twin, correction == "whitened", NUM_EXAMPLES if smoothing == "aser" else 0)
+    with_gram = correction not in ("none", "unwhitened", "diagonal")
+    return InputStatistics(twin, with_gram, NUM_EXAMPLES if smoothing == "aser" else 0)
 
 
 @torch.no_grad()
@@ -41,7 +42,7 @@ def smooth(twin: Twin, statistics: InputStatistics | None) -> Tensor:
     if config.kind == "aser":
         return smooth_outliers(twin, statistics, choose_num_outliers(twin, statistics))
     weight_max = by_input_channel(twin).abs().amax(dim=1).double()
-    _set_smoothing(twin, smoothquant_factors(statistics.absolute_max, weight_max, config.alpha))
+    _set_smoothing(twin, SMOOTHINGS[config.kind](statistics.absolute_max, weight_max, config))
     return torch.zeros(0, dtype=torch.int64, device=twin.weight.device)
 
 

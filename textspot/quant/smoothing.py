@@ -3,8 +3,8 @@
 In float nothing changes: W x = (W M) (M^-1 x) with M = diag(m). Legend: C input channels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -18,18 +18,21 @@ class SmoothingConfig:
     """How inputs are smoothed.
 
     Args:
-        kind: `smoothquant` balances the extremes of inputs and weights; `aser` divides the outlier channels down to
-            the smallest of them and leaves their weights to the error correction.
+        kind: `none`; `smoothquant` balances the extremes of inputs and weights; `aser` divides the outlier channels
+            down to the smallest of them and leaves their weights to the error correction; or another of `SMOOTHINGS`.
         alpha: of SmoothQuant, how much of the difficulty moves into the weights.
         outlier_share: of ASER, the most input channels that may be outliers, as a share (at least one); how many of
             these, none included, is chosen per layer by the error of its output.
     """
 
-    kind: Literal["none", "smoothquant", "aser"] = "none"
+    kind: str = "none"
     alpha: float = 0.5
     outlier_share: float = 0.01
 
     def __post_init__(self) -> None:
+        choices = ("none", "aser", *SMOOTHINGS)
+        if self.kind not in choices:
+            raise ValueError(f"smoothing.kind is {self.kind!r}, expected one of {', '.join(choices)}")
         for name in ("alpha", "outlier_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"smoothing.{name} is {getattr(self, name)}, expected a value in [0, 1]")
@@ -39,6 +42,15 @@ def smoothquant_factors(input_max_C: Tensor, weight_max_C: Tensor, alpha: float)
     """m_i = max|X_i|^alpha / max|W_i|^(1 - alpha) (Xiao et al. 2023, equation 4); 1 for a channel that is all zero."""
     factors = input_max_C.clamp(min=SMALLEST) ** alpha / weight_max_C.clamp(min=SMALLEST) ** (1 - alpha)
     return torch.where((input_max_C > 0) & (weight_max_C > 0), factors, 1.0)
+
+
+# The factors m (C,) of a kind, of the largest |input| and |weight| of each input channel and the config. ASER's depend
+# on a choice that is made layer by layer: `fitting.smooth`.
+SMOOTHINGS: dict[str, Callable[[Tensor, Tensor, SmoothingConfig], Tensor]] = {
+    "smoothquant": lambda input_max_C, weight_max_C, config: smoothquant_factors(
+        input_max_C, weight_max_C, config.alpha
+    ),
+}
 
 
 def find_outliers(input_mean_C: Tensor, weight_mean_C: Tensor, count: int) -> Tensor:

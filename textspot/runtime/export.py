@@ -7,7 +7,6 @@ that nothing is read in vain and nobody has to guess. Legend: B images, K region
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,13 +36,7 @@ class SpottingGraph(nn.Module):
         """image (B, 3, H, W) uint8 RGB, threshold () float32 and max_regions () int64, at least 1, to ribbons (B, K, 2,
         4, 2) in pixels, scores (B, K) and text_logits (B, K, T, C). K is the number of peaks at or above the threshold
         in the image that has most, from 1 to max_regions."""
-        features, maps = self.network.detect(image)
-        found = self.network.detector.count_peaks(maps, threshold)
-        # `int` would ask the exporter for a number; `item` gives it a symbol, of which it knows what it is told.
-        num_regions: Any = torch.minimum(found, max_regions).clamp(min=1).item()
-        torch._check(num_regions >= 1)
-        ribbons, scores = self.network.detector.peaks(maps, torch.zeros(num_regions, device=image.device))
-        return ribbons, scores, self.network.read(features, ribbons)
+        return self.network.spot(image, threshold, max_regions, min_regions=1)
 
 
 def trace(network: SpottingNetwork) -> torch.export.ExportedProgram:

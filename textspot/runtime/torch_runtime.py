@@ -1,4 +1,4 @@
-"""PyTorch as a runtime: the stages of the network one by one, as fast as eager code goes."""
+"""PyTorch as a runtime: the network as it is, as fast as eager code goes."""
 
 import os
 from contextlib import nullcontext
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textspot.models.spotting_network import Features, SpottingNetwork
+from textspot.models.spotting_network import SpottingNetwork, Stage
 from textspot.runtime.processes import can_fork
 from textspot.runtime.protocol import Precision, Regions, split_batch
 
@@ -16,7 +16,7 @@ DTYPES = {"bf16": torch.bfloat16, "float16": torch.float16}
 
 
 class TorchRuntime:
-    """A spotting network on a device. `spot` is the other public methods one after the other, each a stage.
+    """A spotting network on a device.
 
     `precision` is that of the convolutions: coordinates, scores and logits stay in float32. Threads may share one, and
     pickles hold the weights. In a fork a network on the CPU computes on; elsewhere that is a RuntimeError.
@@ -40,21 +40,24 @@ class TorchRuntime:
         self._process, self._can_fork = os.getpid(), can_fork()
 
     @torch.inference_mode()
-    def spot(self, images: np.ndarray, threshold: float, max_regions: int) -> list[Regions]:
-        """See `Runtime`. How many regions there are is the one thing that the host must know on the way."""
+    def spot(self, images: np.ndarray, threshold: float, max_regions: int, stage: Stage = nullcontext) -> list[Regions]:
+        """See `Runtime`; each stage of the way runs inside `stage(name)`."""
         self._refuse_a_fork()
-        features = self.encode(self.upload(images))
-        ribbons, scores = self.find(features, threshold, max_regions)
-        text_logits = self.recognize(self.pool(features, ribbons), ribbons)
-        return self.download(ribbons, scores, text_logits)
+        with stage("upload"):
+            image = self.upload(images)
+        with self.autocast():
+            spots = self.network.spot(image, threshold, max_regions, stage=stage)
+        with stage("download"):
+            return split_batch(*(tensor.cpu().numpy() for tensor in spots))
 
     @torch.inference_mode()
     def read(self, image: np.ndarray, ribbons: np.ndarray) -> np.ndarray:
         """text_logits (K, T, C) of given ribbons (K, 2, 4, 2) in pixels of an image (H, W, 3) uint8."""
         self._refuse_a_fork()
-        features = self.encode(self.upload(image[None]))
         regions = torch.from_numpy(ribbons[None]).to(self.device)
-        return self.recognize(self.pool(features, regions), regions)[0].cpu().numpy()
+        with self.autocast():
+            features = self.network.encode(self.upload(image[None]))
+            return self.network.read(features, regions)[0].cpu().numpy()
 
     def _refuse_a_fork(self) -> None:
         """A RuntimeError where to compute would mean to wait for ever, or the GPU is another process's."""
@@ -67,32 +70,6 @@ class TorchRuntime:
     def upload(self, images: np.ndarray) -> Tensor:
         """(B, H, W, 3) uint8 to (B, 3, H, W) uint8 on the device; its memory stays channels last."""
         return torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2)
-
-    def encode(self, image: Tensor) -> Features:
-        """Images to the features of both heads: normalisation, backbone and neck."""
-        with self.autocast():
-            return self.network.encode(image)
-
-    def find(self, features: Features, threshold: float, max_regions: int) -> tuple[Tensor, Tensor]:
-        """Features to ribbons (B, K, 2, 4, 2) in pixels and scores (B, K); K is what the fullest image needs."""
-        with self.autocast():
-            maps = self.network.detector(features.detection)
-        found = int(self.network.detector.count_peaks(maps, threshold))
-        return self.network.detector.peaks(maps, torch.empty(min(found, max_regions), device=self.device))
-
-    def pool(self, features: Features, ribbons: Tensor) -> list[Tensor]:
-        """Patches (B * K, ...) of the ribbons."""
-        return self.network.pool(features, ribbons)
-
-    def recognize(self, patches: list[Tensor], ribbons: Tensor) -> Tensor:
-        """Patches, and the ribbons (B, K, 2, 4, 2) they were pooled from, to text_logits (B, K, T, C)."""
-        with self.autocast():
-            logits = self.network.recognizer(*patches)
-        return self.network.roi.blank_padding(logits, ribbons.flatten(0, 1)).unflatten(0, ribbons.shape[:2])
-
-    def download(self, ribbons: Tensor, scores: Tensor, text_logits: Tensor) -> list[Regions]:
-        """Tensors on the device to arrays, image by image."""
-        return split_batch(*(tensor.cpu().numpy() for tensor in (ribbons, scores, text_logits)))
 
     def autocast(self):
         """The context in which the parts of the network compute."""

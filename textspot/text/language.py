@@ -58,17 +58,6 @@ class LanguageModel:
     def _numbers(self) -> dict[str, int]:
         return {letter: number + 1 for number, letter in enumerate(self.letters)}
 
-    def log_probability(self, word: str) -> float:
-        """Of a word and its end; one that holds anything but the model's letters is a ValueError."""
-        letters = [self.letter_of(character) for character in word]
-        if NOT_A_LETTER in letters:
-            raise ValueError(f"{word!r} holds characters that the language model does not know")
-        state, total = self.start, 0.0
-        for letter in [*letters, 0]:
-            total += float(self.log_probabilities[state, letter])
-            state = self.next_states[state, letter]
-        return total
-
 
 def list_languages() -> list[str]:
     """The names of the languages that ship."""

@@ -15,6 +15,8 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
+from textspot.text.dictionary import dictionary_word
+
 SHORTEST = 3  # characters; RRC vocabularies hold no shorter words
 MOST_EDITS = 0.3  # of the length of the reading: one in four characters, two in seven
 COMPLETE = ("strong", "weak", "full")  # the lexicons of the benchmarks that hold every word of their images
@@ -86,10 +88,17 @@ class Lexicon:
             answers[plain] = self.words[min(ranked)[2]] if ranked else None
         return answers
 
-    def snap(self, text: str) -> str:
-        """The word that the text should be, or the text itself when no word is near enough."""
-        word = self.find(text)
-        return text if word is None else word
+    def correct(self, texts: Sequence[str]) -> list[str | None]:
+        """Each text as it should be: its word, or the text itself when no word is near enough.
+
+        But with a complete lexicon a text that is like a dictionary word and near none of the lexicon is None: it must
+        be wrong. Numbers and prices, which no vocabulary holds, stay.
+        """
+        found = zip(texts, self.find_all(texts), strict=True)
+        return [self._keep(text) if word is None else word for text, word in found]
+
+    def _keep(self, text: str) -> str | None:
+        return None if self.complete and dictionary_word(text) is not None else text
 
     @cached_property
     def _answers(self) -> dict[str, str | None]:

@@ -11,13 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textspot.batch import RibbonTargets
+from textspot.batch import Targets, stack_targets
 from textspot.compression.synthesis.batchnorm_statistics import watch_statistics
 from textspot.compression.synthesis.layout import Layout, LayoutConfig, draw_layout
 from textspot.compression.synthesis.soft_ctc import SoftTranscripts, soft_ctc
-from textspot.data.targets import draw_targets
 from textspot.losses import LEAST_DENOMINATOR
-from textspot.models.ribbon_head import RibbonHead
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.quant.attention import expose_attention, watch_attention
 from textspot.quant.synthesis.classifier import depth_weights
@@ -70,7 +68,7 @@ class SpotterObjective:
     """What images of a spotter are to become.
 
     Args:
-        network: with the detector `ribbon` and BatchNorms that are not folded; it is copied.
+        network: with a detector whose loss shows where words are, and BatchNorms that are not folded; it is copied.
         size: height and width of the images in pixels, divisible by 32.
         synthesis: the run's; its seed is that of what the images are to show, too.
         count_time_steps: how many steps of the reader's time axis a ribbon fills: `ModelConfig.count_time_steps`.
@@ -85,9 +83,9 @@ class SpotterObjective:
         count_time_steps: Callable[[np.ndarray], int],
         config: SpotterObjectiveConfig,
     ):
-        if not isinstance(network.detector, RibbonHead):
+        if network.detector.why_not_synthesized:
             raise ValueError(
-                "images can be made for spotters with model.detector.kind: ribbon, whose score map shows words"
+                f"no images can be made from this network's detector: {network.detector.why_not_synthesized}"
             )
         self.network: Any = expose_attention(network).requires_grad_(False)
         self.space = ImageSpace(size, *_normalization(network), highest=255.0)
@@ -99,7 +97,7 @@ class SpotterObjective:
         rng, chance = np.random.default_rng(seed + PLAN_SEED), torch.Generator().manual_seed(seed + PLAN_SEED)
         num_classes = network.recognizer.num_classes
         self.layouts = [draw_layout(size, num_classes, count_time_steps, config.words, rng) for _ in range(num_images)]
-        self.targets = [_to_tensors(layout, size) for layout in self.layouts]
+        self.targets = [self._draw_targets(layout) for layout in self.layouts]
         relevant = config.relevant if config.soft else None
         self.words = [
             SoftTranscripts.draw(layout.tokens, num_classes, relevant, config.irrelevant_std, chance)
@@ -107,6 +105,12 @@ class SpotterObjective:
         ]
         self.priors = [self._draw_priors(count, chance) for count in heads]
         self.block_weights = depth_weights(len(self.priors), deep_half=True, by_depth=True)
+
+    def _draw_targets(self, layout: Layout) -> Targets:
+        """What the detector learns of a layout, as a batch of one image."""
+        ignore = np.zeros(len(layout.tokens), dtype=bool)
+        drawn = stack_targets([self.network.detector.labeler.draw(list(layout.ribbons), ignore, self.space.size)])
+        return type(drawn)(*(part.to(self.device) for part in drawn))
 
     @torch.no_grad()
     def _count_heads(self) -> list[int]:
@@ -185,8 +189,7 @@ class SpotterObjective:
         values = []
         for row, number in enumerate(numbers):
             image_maps = type(maps)(*(part[row : row + 1] for part in maps))
-            targets = RibbonTargets(*(part.to(self.device) for part in self.targets[number]))
-            for value, denominator in self.network.detector.loss_terms(image_maps, targets).values():
+            for value, denominator in self.network.detector.loss_terms(image_maps, self.targets[number]).values():
                 values.append(value / denominator.clamp(min=LEAST_DENOMINATOR))
         return torch.stack(values).sum()
 
@@ -203,12 +206,6 @@ class SpotterObjective:
 
 def _normalization(network: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(network.normalize.mean.flatten().tolist()), tuple(network.normalize.std.flatten().tolist())
-
-
-def _to_tensors(layout: Layout, size: tuple[int, int]) -> RibbonTargets[Tensor]:
-    """What the detector learns of a layout, as a batch of one image."""
-    drawn = draw_targets(list(layout.ribbons), np.zeros(len(layout.tokens), dtype=bool), size)
-    return RibbonTargets(*(torch.from_numpy(np.asarray(part))[None] for part in drawn))
 
 
 # Layouts stay where they are; half of SARDFQ's steps, as an image of a spotter has many times a classifier's pixels.

@@ -20,6 +20,7 @@ from textspot.data.formats import (
     synthtext,
     totaltext_mat,
     totaltext_txt,
+    word_crops,
 )
 
 ImageParser = Callable[[bytes, str], AnnotatedImage]
@@ -58,4 +59,5 @@ PER_DATASET: dict[str, Callable[[bytes, str], list[AnnotatedImage]]] = {
     "coco_text": coco_text.parse,
     "svt": svt.parse,
     "synthtext": synthtext.parse,
+    "word_crops": word_crops.parse,
 }

@@ -5,7 +5,8 @@
 
 `image` is a path below the source folder. An instance holds a `polygon` of three or more points, clockwise from the
 start of reading, in pixels of the upright image, and if wanted a `transcript` (null or left out: a box without a
-reading), `ignore` (true: counts neither way) and `language`. An image without text has an empty list.
+reading), `ignore` (true: counts neither way), `language`, and `score` (how sure the program was that read the
+transcript). An image without text has an empty list.
 """
 
 import json

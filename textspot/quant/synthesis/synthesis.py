@@ -5,7 +5,6 @@ pass at a time does not matter. Legend: B images, H W pixels.
 """
 
 import copy
-import math
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from textspot.progress import Track, untracked
 from textspot.quant.synthesis.image_space import ImageSpace
+from textspot.schedule import warm_up_then_cosine
 
 Precision = Literal["float32", "bf16"]
 SEEDS_PER_RUN = 1_000_003  # more than any run has steps, and a prime
@@ -74,10 +74,7 @@ class SynthesisConfig:
 
     def learning_rate_at(self, step: int) -> float:
         """Of step number `step` of a round, from 0."""
-        if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
-        share = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+        return self.learning_rate * warm_up_then_cosine(step, self.steps, self.warmup_steps)
 
 
 def generator_of(seed: int, drawn: str) -> torch.Generator:

@@ -30,12 +30,11 @@ from recognizer_heads import (
 )
 
 from textspot.command_line import run_command
-from textspot.data.targets import OFFSET_UNIT, STRIDE
 from textspot.device import choose_device
-from textspot.models.recognizer import RecognizerConfig
 from textspot.models.spotting_network import RECOGNIZERS, ModelConfig, build_network
 from textspot.preprocess import PreprocessConfig
 from textspot.quant.folding import fold_batchnorm
+from textspot.recipe_parser import add_model, choose_kinds
 from textspot.runtime.protocol import Precision
 from textspot.runtime.torch_runtime import TorchRuntime
 
@@ -44,21 +43,21 @@ def compare(options: Namespace, model: ModelConfig) -> int:
     """Print the table, and the profiles if they are wanted."""
     if len(set(options.heads)) < len(options.heads):
         raise ValueError(f"heads: {' '.join(options.heads)} holds one twice")
-    if model.recognizer.kind != RecognizerConfig.kind:
+    if model.recognizer.kind != ModelConfig().recognizer.kind:
         raise ValueError("--heads says which readers are timed: leave --model.recognizer.kind out")
     torch.set_num_threads(options.num_threads)
     device, pixels = choose_device(options.device), PreprocessConfig()
     runtimes = {}
     for name in options.heads:
         chosen = replace(model, recognizer=choose_reader(model.recognizer, name))
-        network = build_network(chosen, options.num_classes, STRIDE, OFFSET_UNIT, pixels.mean, pixels.std)
+        network = build_network(chosen, options.num_classes, pixels.mean, pixels.std)
         runtimes[name] = TorchRuntime(fold_batchnorm(network), device, options.precision)
     counts = {
         name: f"{sum(parameter.numel() for parameter in runtime.network.recognizer.parameters()) / 1e6:.2f} M"
         for name, runtime in runtimes.items()
     }
     print(f"torch {torch.__version__} on {device}, {options.num_threads} threads, {options.precision}")
-    print(f"parameters: {counts}; {model.roi.width} columns\n")
+    print(f"parameters: {counts}; {model.roi.settings.width} columns\n")
     readings = [Reading(images, words) for images, words in product(options.images, options.words)]
     for part in (HEAD, CONTEXT):
         rows = {reading: measure_readers(runtimes, reading, part, options.rounds) for reading in readings}
@@ -82,9 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--num_classes", type=PositiveInt, default=95, help="characters and the blank")
     parser.add_argument("--rounds", type=PositiveInt, default=9, help="of the timing")
     parser.add_argument("--profile", action="store_true", help="say which operators take the time")
-    parser.add_class_arguments(ModelConfig, "model")
+    add_model(parser)
     options = parser.parse_args(arguments)
-    return run_command(lambda: compare(options, parser.instantiate(options).model))
+    given = parser.parse_args(arguments, defaults=False).as_dict().get("model") or {}
+    return run_command(lambda: compare(options, choose_kinds(parser.instantiate(options).as_dict()["model"], given)))
 
 
 if __name__ == "__main__":

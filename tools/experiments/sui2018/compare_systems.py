@@ -41,10 +41,10 @@ from trained_systems import (
     train_systems,
 )
 
+from textspot.atomic_file import write_text
 from textspot.benchmark.cells import BELOW_ALL, CellConfig, measure_cells, resize
 from textspot.benchmark.systems import System
 from textspot.benchmark.timing import Timing
-from textspot.checkpoint import write_atomically
 from textspot.command_line import run_command
 from textspot.device import choose_device
 from textspot.inference.spotter import Spotter
@@ -92,7 +92,7 @@ def compare(options: argparse.Namespace, recipe: Recipe) -> int:
     ]
     page = "\n\n".join(part for part in parts if part) + "\n"
     print(page)
-    write_atomically(options.out / "systems.md", lambda file: file.write_text(page, encoding="utf-8"))
+    write_text(options.out / "systems.md", page)
     try:
         plot_figures(cells, options.out / "systems.png")
     except ImportError as error:

@@ -2,7 +2,6 @@
 convolutions in place of LSTMs are dramatically faster."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from textspot.benchmark.cells import RUNS_PER_ROUND
 from textspot.benchmark.stages import synchronizer
 from textspot.benchmark.timing import Timing, measure_in_turn, ratio_in_turn, time_call, warm_up
 from textspot.geometry import box_to_quad, quad_to_ribbon
-from textspot.models.recognizer import RecognizerConfig
+from textspot.models.choice import Choice
 from textspot.models.spotting_network import RECOGNIZERS
 from textspot.preprocess import MULTIPLE
 from textspot.runtime.torch_runtime import TorchRuntime
@@ -26,9 +25,9 @@ CHANNELS_STEP = 8  # what vector instructions take at a time
 HEAD, CONTEXT = "the reading head", "its layers along the line"
 
 
-def choose_reader(base: RecognizerConfig, name: str) -> RecognizerConfig:
-    """The reading head of a name: `fcr` and `crnn` are those of `base`, and `crnn@0.5` has half the channels, in steps
-    of 8. Another name is a ValueError."""
+def choose_reader(base: Choice, name: str) -> Choice:
+    """The reading head of a name: `fcr` and `crnn` have the settings of `base`, and `crnn@0.5` has half the channels,
+    in steps of 8. Another name is a ValueError."""
     kind, at, scale = name.partition("@")
     try:
         factor = float(scale) if at else 1.0
@@ -39,8 +38,8 @@ def choose_reader(base: RecognizerConfig, name: str) -> RecognizerConfig:
             f"no reader is called {name!r}; expected {' or '.join(RECOGNIZERS)}, perhaps with the likes of @0.5 behind "
             f"it, at most {MOST_SCALE}"
         )
-    widths = tuple(CHANNELS_STEP * max(1, round(factor * width / CHANNELS_STEP)) for width in base.widths)
-    return replace(base, kind=kind, widths=widths)  # type: ignore[arg-type]
+    widths = tuple(CHANNELS_STEP * max(1, round(factor * width / CHANNELS_STEP)) for width in base.settings.widths)
+    return Choice(kind, RECOGNIZERS[kind].Config(**{**vars(base.settings), "widths": widths}))
 
 
 class Reading(NamedTuple):
@@ -60,14 +59,15 @@ class Reading(NamedTuple):
         box = np.array([0, 0, width, height], dtype=np.float32)
         ribbons = torch.from_numpy(quad_to_ribbon(box_to_quad(box))).to(runtime.device)
         ribbons = ribbons.expand(self.num_images, self.num_regions, -1, -1, -1)
-        patches = runtime.pool(runtime.encode(runtime.upload(noise)), ribbons)
         with runtime.autocast():
+            patches = network.pool(network.encode(runtime.upload(noise)), ribbons)
             collapsed = network.recognizer.collapse(*patches)
         synchronize = synchronizer(runtime)
 
         @torch.inference_mode()
         def read() -> Tensor:
-            logits = runtime.recognize(patches, ribbons)
+            with runtime.autocast():
+                logits = network.recognize(patches, ribbons)
             synchronize()
             return logits
 

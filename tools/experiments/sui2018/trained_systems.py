@@ -5,7 +5,6 @@ import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ from typing import Any
 import torch
 from recognizer_heads import choose_reader
 
-from textspot.checkpoint import write_atomically
+from textspot.atomic_file import write_atomically, write_text
 from textspot.data.lmdb_records import Reader
 from textspot.engine.evaluate import PROTOCOLS, score_reading
 from textspot.engine.state import changed_keys
 from textspot.engine.train import train
 from textspot.inference.spotter import load
-from textspot.models.recognizer import RecognizerConfig
+from textspot.models.choice import Choice
 from textspot.models.spotting_network import DETECTORS, RECOGNIZERS, ModelConfig
 from textspot.progress import track
 from textspot.quant.folding import fold_batchnorm
@@ -41,7 +40,7 @@ NAMES = [  # the paper's own systems first
 
 
 @dataclass(frozen=True)
-class Choice:
+class System:
     """A system by its parts; the reader is one that `choose_reader` knows."""
 
     detector: str
@@ -49,25 +48,25 @@ class Choice:
     reader: str
 
     @classmethod
-    def parse(cls, name: str) -> "Choice":
+    def parse(cls, name: str) -> "System":
         """A system by its name; one that says something else is a ValueError."""
         if name.partition("@")[0] not in NAMES:
             expected = f"one of {', '.join(NAMES)}, perhaps with the likes of @0.5 behind it"
             raise ValueError(f"no system is called {name!r}; expected {expected}")
         detector, *between, reader = name.split("_")
-        choose_reader(RecognizerConfig(), reader)
+        choose_reader(ModelConfig().recognizer, reader)
         return cls(detector, SEPARATE not in between, reader)
 
     def model(self, base: ModelConfig) -> ModelConfig:
         """The network: that of the recipe if it has this detector, else the default one with it."""
         if self.detector != base.detector.kind:
-            base = ModelConfig(detector=replace(base.detector, kind=self.detector))  # type: ignore[arg-type]
+            base = ModelConfig(detector=Choice(self.detector, DETECTORS[self.detector].Config()))
         return replace(base, recognizer=choose_reader(base.recognizer, self.reader), shared=self.shared)
 
 
 def recipe_of(recipe: Recipe, name: str, seed: int, out: Path, start_from: Path | None) -> Recipe:
     """The recipe of one run: network, seed, folder below `out`, and what it starts from, if it does."""
-    one = replace(recipe, seed=seed, run=str(out / name / str(seed)), model=Choice.parse(name).model(recipe.model))
+    one = replace(recipe, seed=seed, run=str(out / name / str(seed)), model=System.parse(name).model(recipe.model))
     if start_from is None:
         return one
     return replace(one, train=replace(one.train, init_from=str(start_from / name / str(seed))))
@@ -114,8 +113,7 @@ def train_systems(recipes: Mapping[tuple[str, int], Recipe]) -> Iterator[dict[st
 
 
 def _write_json(file: Path, value: Any) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, partial(Path.write_text, data=json.dumps(value), encoding="utf-8"))
+    write_text(file, json.dumps(value))
 
 
 def open_validation(recipe: Recipe) -> Reader:
@@ -128,7 +126,7 @@ def build_runtimes(recipe: Recipe, names: Sequence[str], device: torch.device) -
     runtimes = {}
     for name in names:
         torch.manual_seed(0)
-        network = build_spotting_network(replace(recipe, model=Choice.parse(name).model(recipe.model)))
+        network = build_spotting_network(replace(recipe, model=System.parse(name).model(recipe.model)))
         runtimes[name] = TorchRuntime(fold_batchnorm(network), device)
     return runtimes
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torchvision.models import VisionTransformer
 
-from textspot.checkpoint import write_atomically
+from textspot.atomic_file import write_atomically
 from textspot.data.synthetic.renderer import Renderer, RendererConfig
 from textspot.data.synthetic.words import WordConfig
 from textspot.progress import Track

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from textspot.data.targets import GEOMETRY_CORE, LABELERS, OFFSET_UNIT, STRIDE, draw_box_targets, draw_targets
 from textspot.geometry import box_to_quad, polygon_to_ribbon, quad_to_ribbon, ribbon_to_polygon
+from textspot.models.neck import STRIDE
+from textspot.models.rfcn_head import draw_box_targets, draw_no_boxes
+from textspot.models.ribbon_head import GEOMETRY_CORE, OFFSET_UNIT, draw_nothing, draw_targets
 from textspot.models.spotting_network import DETECTORS
 
 SIZE = (96, 160)
@@ -39,6 +41,15 @@ def test_no_instance():
     assert (targets.cells.shape, targets.offsets.shape, targets.weights.shape) == ((0,), (0, 16), (0,))
     assert not targets.score.any()
     assert targets.mask.all()
+
+
+def test_of_an_image_nothing_may_count():
+    """Its targets have the shapes and types of others, so that both go into one batch."""
+    nothing, empty = draw_nothing(SIZE), draw_targets([], np.zeros(0, dtype=bool), SIZE)
+    assert [(a.shape, a.dtype) for a in nothing] == [(a.shape, a.dtype) for a in empty]
+    assert not nothing.mask.any()
+    boxes, no_box = draw_no_boxes(SIZE), draw_box_targets([], np.zeros(0, dtype=bool), SIZE)
+    assert [(a.shape, a.dtype) for a in boxes] == [(a.shape, a.dtype) for a in no_box]
 
 
 @pytest.mark.parametrize("shift", [(-400, 0), (0, -400), (400, 0), (0, 400)])
@@ -196,17 +207,13 @@ def test_boxes_are_words_ignored_or_outside_and_end_with_the_image():
     assert targets.boxes.dtype == np.float32
 
 
-def test_there_is_a_labeler_for_every_detector():
-    assert LABELERS.keys() == DETECTORS.keys()
-
-
 @pytest.mark.parametrize(
     ("kind", "outline"),
     [("ribbon", [[20, 60], [100, 10], [112, 28], [30, 80]]), ("rfcn", [[20, 10], [112, 10], [112, 80], [20, 80]])],
 )
 def test_what_a_detector_finds_of_a_turned_word(kind, outline):
     """R-FCN its box, which is also what is read then."""
-    labeler = LABELERS[kind]
+    labeler = DETECTORS[kind].build_labeler(DETECTORS[kind].Config())
     ribbon = labeler.outline(np.array([[20, 60], [100, 10], [112, 28], [30, 80]], dtype=np.float32))
     assert ribbon.dtype == np.float32
     np.testing.assert_allclose(ribbon_to_polygon(ribbon), outline, atol=1e-4)

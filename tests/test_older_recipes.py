@@ -1,0 +1,61 @@
+"""What earlier versions wrote still says what it said."""
+
+import json
+from pathlib import Path
+
+import pytest
+from test_recipe import EVERYTHING, LEAST, change
+
+from textspot.checkpoint import load_model
+from textspot.inference.spotter import find_weights
+from textspot.models.choice import Choice
+from textspot.models.spotting_network import ModelConfig
+from textspot.older_recipes import modernize
+from textspot.recipe import Recipe, network_recipe_from_dict, recipe_from_dict
+
+STORED = Path(__file__).parent / "older_recipe.json"  # of e4cf9c1: EVERYTHING, as it was
+
+
+def test_a_stored_recipe_is_the_same_run():
+    stored = json.loads(STORED.read_text())
+    assert "rfcn" not in stored["model"]["detector"]
+    recipe = recipe_from_dict(stored, "trainer.pt")
+    assert {**vars(recipe), "loss": None} == {**vars(EVERYTHING), "loss": None}
+    assert recipe.loss == {"det/score": 2.0, "det/geometry": 0.5, "rpn/score": 3.0, "rpn/geometry": 3.0, "rec/ctc": 0.0}
+
+
+def test_the_shipped_weights_are_the_default_network():
+    network, card = load_model(find_weights(Path("spotter-s")))
+    assert "vit" in card.recipe["model"]["backbone"]
+    assert network_recipe_from_dict(card.recipe, "recipe").model == ModelConfig()
+    assert network.detector.keep_float == ("score", "geometry")
+
+
+def test_what_the_chosen_kind_never_used_is_left_out():
+    stored = json.loads(STORED.read_text())
+    stored["model"]["detector"]["kind"] = "ribbon"
+    recipe = recipe_from_dict(stored, "trainer.pt")
+    assert recipe.model.detector == Choice("ribbon")
+    assert recipe.loss == {"det/score": 2.0, "det/geometry": 0.5, "rec/ctc": 0.0}
+
+
+@pytest.mark.parametrize("values", [LEAST, EVERYTHING.to_dict(), {}, {"model": {}, "loss": {}}, {"model": None}])
+def test_a_recipe_of_today_stays_as_it_is(values):
+    assert modernize(values) == values
+
+
+@pytest.mark.parametrize("path", ["model.roi.widht", "model.detector.ribbons", "loss.scores", "model.head.kind"])
+def test_what_no_version_knows_is_still_an_error(path):
+    values = change(path, 1)
+    values.setdefault("model", {}).setdefault("backbone", {})["pretrained"] = False
+    with pytest.raises(ValueError, match=path.split(".")[-2]):
+        recipe_from_dict(values, "trainer.pt")
+
+
+def test_the_default_recipe_as_it_was():
+    """No part of it says its kind."""
+    old = {"model": {"roi": {"width": 32}, "recognizer": {"context_blocks": 0}}, "loss": {"ctc": 2.0, "proposals": 9.0}}
+    recipe = recipe_from_dict(LEAST | old, "trainer.pt")
+    assert isinstance(recipe, Recipe)
+    assert (recipe.model.roi.settings.width, recipe.model.recognizer.settings.context_blocks) == (32, 0)
+    assert recipe.loss == {"det/score": 1.0, "det/geometry": 1.0, "rec/ctc": 2.0}

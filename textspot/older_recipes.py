@@ -1,0 +1,68 @@
+"""Recipes that earlier versions kept in weights and checkpoints, in the words of today."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# The settings of every kind of a part, which stood beside `kind`, all of them; the first kind was the default.
+BESIDE_KIND: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "backbone": {
+        "slim_resnet": ("widths", "blocks"),
+        "resnet18": ("pretrained",),
+        "resnet34": ("pretrained",),
+        "resnet50": ("pretrained",),
+        "vgg16_bn": ("pretrained",),
+        "vit": (),
+    },
+    "roi": {
+        "stretched": ("height", "width", "margin", "taps"),
+        "proportional": ("height", "width", "margin", "taps", "columns_per_height", "min_width"),
+    },
+    "recognizer": dict.fromkeys(
+        ("fcr", "crnn"), ("widths", "context_layers", "context_kernel", "blocks", "context_blocks")
+    ),
+    "detector": {"ribbon": (), "rfcn": ("anchor_sizes", "anchor_ratios", "max_proposals")},
+}
+LOSS_TERMS = {
+    "score": ("det/score",),
+    "geometry": ("det/geometry",),
+    "ctc": ("rec/ctc",),
+    "proposals": ("rpn/score", "rpn/geometry"),
+}
+
+
+def modernize(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain values of a recipe in today's words, as the one given if they are.
+
+    Of a recipe from before kinds had sections of their own, what the chosen kinds never used is left out. Keys that no
+    version knows stay, for whoever reads the recipe to complain about.
+    """
+    values = dict(recipe)
+    if isinstance(values.get("loss"), Mapping):
+        two_stages = _kind(values, "detector") == "rfcn"
+        values["loss"] = _modernize_loss(values["loss"], two_stages)
+    if isinstance(values.get("model"), Mapping):
+        values["model"] = {name: _modernize_part(name, part) for name, part in values["model"].items()}
+    return values
+
+
+def _kind(recipe: Mapping[str, Any], part: str) -> str:
+    return recipe.get("model", {}).get(part, {}).get("kind", next(iter(BESIDE_KIND[part])))
+
+
+def _modernize_part(name: str, part: Any) -> Any:
+    kinds = BESIDE_KIND.get(name, {})
+    known = {setting for settings in kinds.values() for setting in settings}
+    if not isinstance(part, Mapping) or not known & part.keys():
+        return part
+    kind = part.get("kind", next(iter(kinds)))
+    section = {setting: part[setting] for setting in kinds.get(kind, ()) if setting in part}
+    others = {key: value for key, value in part.items() if key not in known and (key == kind or key not in kinds)}
+    return others | ({kind: section} if section else {})
+
+
+def _modernize_loss(weights: Mapping[str, Any], two_stages: bool) -> dict[str, Any]:
+    modern: dict[str, Any] = {}
+    for name, weight in weights.items():
+        if name != "proposals" or two_stages:
+            modern |= dict.fromkeys(LOSS_TERMS.get(name, (name,)), weight)
+    return modern

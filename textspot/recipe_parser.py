@@ -1,0 +1,123 @@
+"""The command line and the files of a recipe: a kind for each part of the network, a section for each kind.
+
+Which kinds there are is looked up when the parser is built, so kinds may come from outside the package.
+"""
+
+import argparse
+import dataclasses
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import docstring_parser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
+
+from textspot.data.dataset import SourceConfig
+from textspot.data.mosaic import MosaicConfig
+from textspot.data.synthetic.draw import DrawConfig, StreamConfig
+from textspot.data.synthetic.renderer import RendererConfig
+from textspot.data.synthetic.words import WordConfig
+from textspot.losses import READER_TERM
+from textspot.models.choice import Choice
+from textspot.models.spotting_network import DETECTORS, PARTS, REFINEMENTS, ModelConfig
+
+
+def build_parser(config: type) -> ArgumentParser:
+    """The parser of a dataclass that has a field `model` and may have a field `loss`; it raises, and never exits."""
+    parser = ArgumentParser(
+        description="The recipe of a joint text spotter: a YAML file, and any key of it as an option.",
+        usage="%(prog)s --config FILE [--KEY VALUE ...]",  # of some hundred keys; --help lists them below
+        epilog=_explain_lists(),
+        formatter_class=_HelpFormatter,
+        exit_on_error=False,
+    )
+    parser.add_argument("--config", action="config", help="YAML file of a recipe; later files and options override it")
+    parser.add_class_arguments(config, as_group=True, skip={"model", "loss"})
+    add_model(parser)
+    if "loss" in {key.name for key in dataclasses.fields(config)}:
+        for term, weight in {READER_TERM: 1.0, **_all_network_terms()}.items():
+            parser.add_argument(f"--loss.{term}", type=float, default=weight, help=_explain(config)["loss"])
+    return parser
+
+
+def instantiate(parser: ArgumentParser, values: Namespace, given: Namespace) -> dict[str, Any]:
+    """The fields of the dataclass from the parsed `values`. `given` are those of them that were stated: a setting of
+    another kind than the chosen one is a ValueError that names both."""
+    built, stated = parser.instantiate(values).as_dict(), given.as_dict()
+    built.pop("config", None)
+    built["model"] = choose_kinds(built["model"], stated.get("model") or {})
+    if "loss" in built:
+        built["loss"] = dict(stated.get("loss") or {})
+    return built
+
+
+def choose_kinds(built: Mapping[str, Any], stated: Mapping[str, Any]) -> ModelConfig:
+    """The network of what `add_model` gives: `built` with all settings of all kinds, `stated` with those that were
+    given."""
+    complaints = [
+        f"model.{part}.{section}.{setting} is a setting of {section}, and model.{part}.kind is {built[part]['kind']}: "
+        "choose that kind, or leave the setting out"
+        for part in PARTS
+        for section, settings in (stated.get(part) or {}).items()
+        if section not in ("kind", built[part]["kind"])
+        for setting in settings
+    ]
+    if complaints:
+        raise ValueError("; ".join(complaints))
+    return ModelConfig(**{**built, **{part: _choose(part, built[part]) for part in PARTS}})
+
+
+def add_model(parser: ArgumentParser) -> None:
+    """Add the keys of a `ModelConfig` below `model`."""
+    defaults, meanings = ModelConfig(), _explain(ModelConfig)
+    for key in dataclasses.fields(ModelConfig):
+        default, place = getattr(defaults, key.name), f"model.{key.name}"
+        if key.name in PARTS:
+            kinds = PARTS[key.name]
+            parser.add_argument(f"--{place}.kind", choices=list(kinds), default=default.kind, help=meanings[key.name])
+            for kind, module in kinds.items():
+                if dataclasses.fields(module.Config):
+                    parser.add_class_arguments(module.Config, f"{place}.{kind}")
+        elif dataclasses.is_dataclass(default):
+            parser.add_class_arguments(type(default), place)
+        else:
+            parser.add_argument(f"--{place}", type=type(default), default=default, help=meanings[key.name])
+
+
+def _all_network_terms() -> dict[str, float]:
+    """Of every kind: which of them the chosen one has is for the recipe to say."""
+    weights = [kind.loss_weights for kind in DETECTORS.values()] + [kind.loss_weights for kind in REFINEMENTS.values()]
+    return {term: weight for one in weights for term, weight in one.items()}
+
+
+def _choose(part: str, sections: Mapping[str, Any]) -> Choice:
+    kind = sections["kind"]
+    return Choice(kind, sections[kind]) if kind in sections else Choice(kind, PARTS[part][kind].Config())
+
+
+class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of the epilog."""
+
+
+def _explain(config: type) -> dict[str, str]:
+    return {p.arg_name: p.description or "" for p in docstring_parser.parse(config.__doc__ or "").params}
+
+
+def _explain_lists() -> str:
+    """The keys that stand below others in a YAML file and are no options: those of a source and of what it draws."""
+    lines = []
+    for config, place in (
+        (SourceConfig, "data.train[], data.validation"),
+        (DrawConfig, "draw"),
+        (StreamConfig, "stream"),
+        (MosaicConfig, "mosaic"),
+        (RendererConfig, "draw.renderer, stream.renderer"),
+        (WordConfig, "draw.renderer.words, stream.renderer.words"),
+    ):
+        lines.append(f"keys of {place}:")
+        meanings = _explain(config)
+        for key in dataclasses.fields(config):
+            lines += textwrap.wrap(
+                f"{key.name}: {meanings[key.name]}", 78, initial_indent="  ", subsequent_indent="    "
+            )
+    return "\n".join(lines)
