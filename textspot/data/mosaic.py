@@ -71,14 +71,14 @@ class Mosaic:
         self._shuffled = Shuffled(crops, (config.seed,))
         self._photographs = Photographs(config.backgrounds) if config.backgrounds else None
 
+    @property
+    def identity(self) -> str:
+        """What tells the crops from others: see `Reader.identity`."""
+        return self._crops.identity
+
     def __len__(self) -> int:
         """How many crops there are."""
         return len(self._crops)
-
-    @property
-    def identity(self) -> str:
-        """What tells its crops from others, see `Reader.identity`."""
-        return self._crops.identity
 
     def sample(self, number: int, dropped: Counter[str]) -> Sample:
         """Image `number` (0 and up); damaged crops that others stand for are counted in `dropped`."""

@@ -120,9 +120,9 @@ class TrainerState:
                 f"{path} was written with other images: {', '.join(others)} holds another data set now. Choose another "
                 "folder with --run, or bring the data set back"
             )
+        before = recipe_from_dict(values["recipe"], str(path))
         same = known.keys() & (data or {}).keys() if values.get("data") else set()
-        earlier = recipe_from_dict(values["recipe"], str(path)).to_dict()
-        changed = changed_keys(_without_paths(earlier, same), _without_paths(recipe.to_dict(), same))
+        changed = changed_keys(_without_paths(before.to_dict(), same), _without_paths(recipe.to_dict(), same))
         fixed = [key for key in changed if key not in RESUMABLE_CHANGES]
         if fixed:
             raise CheckpointError(
