@@ -288,3 +288,36 @@ def test_a_file_without_room_for_a_checksum_cannot_be_sealed(tmp_path):
     for seal in (file_checksum.seal, file_checksum.seal_zip):
         with pytest.raises((ValueError, OSError)):
             seal(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"context_layers": 10**9}, r"model\.recognizer\.context_layers is 1000000000, expected at most \d+"),
+        ({"blocks": [0, 0, 10**9]}, r"model\.recognizer\.blocks is 1000000000"),
+        ({"widths": [8, 8, 16, 10**12]}, r"model\.recognizer\.widths is 1000000000000"),
+        ({"widths": [8] * 1000}, r"model\.recognizer\.widths holds 1000 values, expected at most 64"),
+    ],
+)
+def test_a_network_that_no_memory_holds_is_refused_before_it_is_built(weights, changes, words):
+    model = TINY_RECIPE.to_dict()["model"]
+    rewrite(weights, recipe=changed_recipe("model", recognizer=model["recognizer"] | changes))
+    with pytest.raises(CheckpointError, match=words):
+        load_model(weights)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("recipe", "[" * 100_000, "its metadata cannot be used"),
+        ("threshold", "NaN", "the score threshold is nan"),
+        ("recipe", changed_recipe("preprocess", max_side=1), "preprocess.max_side is 1, expected 32 to 16384"),
+        ("recipe", changed_recipe("preprocess", max_side=10**9), "preprocess.max_side is 1000000000"),
+        ("recipe", changed_recipe("preprocess", mean=[float("nan")] * 3), "preprocess.mean is"),
+        ("recipe", changed_recipe("preprocess", std=[float("inf")] * 3), "preprocess.std is"),
+    ],
+)
+def test_absurd_metadata_is_refused_with_its_key(weights, key, value, words):
+    rewrite(weights, **{key: value})
+    with pytest.raises(CheckpointError, match=words):
+        load_model(weights)

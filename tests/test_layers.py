@@ -16,11 +16,22 @@ PACKAGE = ROOT / "textspot"
 
 LEVELS = {
     0: (
-        *("__version__", "structures", "geometry", "text", "progress", "extras", "shipped_files", "option_help"),
+        *(
+            "__version__",
+            "structures",
+            "layout",
+            "drawing",
+            "geometry",
+            "text",
+            "progress",
+            "extras",
+            "shipped_files",
+            "option_help",
+        ),
         *("image_decoding", "image_process", "image_files", "image_folders", "image_pages", "downloads"),
         *("atomic_file", "file_checksum", "schedule", "ranges", "older_recipes", "telemetry"),
     ),
-    1: ("batch", "device"),
+    1: ("batch", "device", "outputs"),
     2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant"),
     3: ("recipe", "recipe_parser", "model_card", "checkpoint"),
     4: ("runtime",),
@@ -38,12 +49,16 @@ NEIGHBOURS = {  # a checkpoint holds the other two
 # Each knows those before it.
 IMAGES = ("extras", "image_decoding", "image_process", "image_files", "image_pages", "image_folders")
 NEIGHBOURS |= {(room, other) for number, room in enumerate(IMAGES) for other in IMAGES[:number]}
+# What a prediction says about itself: its lines, and how it looks.
+NEIGHBOURS |= {("layout", "geometry")}
+NEIGHBOURS |= {("structures", other) for other in ("layout", "drawing", "geometry", "extras", "image_files")}
 LEVEL = {module: level for level, modules in LEVELS.items() for module in modules}
 
 # Scoring somebody's result files needs no GPU stack, nor does running an exported network.
 WITHOUT_TORCH = (
     *("structures", "geometry", "text", "image_files", "image_folders", "image_pages", "downloads", "progress"),
     *("metrics", "preprocess", "postprocess", "model_card", "visualize", "inference"),
+    *("layout", "drawing", "outputs"),
 )
 
 FILES = [

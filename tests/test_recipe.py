@@ -357,3 +357,10 @@ def test_the_network_is_built_from_the_recipe():
     assert (network.roi.height, network.roi.width) == (8, 32)
     assert network.normalize.mean.flatten().tolist() == [1, 2, 3]
     assert network.normalize.std.flatten().tolist() == [4, 5, 6]
+
+
+@pytest.mark.parametrize("key", ["learning_rate", "weight_decay", "clip_norm", "ema_decay"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_is_none_is_refused(key: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"train.{key} is {value}, expected a finite number"):
+        TrainConfig(**{key: value})

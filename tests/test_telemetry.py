@@ -32,25 +32,14 @@ for module in pkgutil.walk_packages(textspot.__path__, "textspot."):
 import onnxruntime, openvino, albumentations
 """
 TRAIN = """
-import torch
+import sys
+from dataclasses import replace
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from tiny_runs import tiny_recipe
 from textspot.engine.train import train
-from textspot.recipe import read_command_line
-train(read_command_line(["--config", {recipe!r}]))
-"""
-RECIPE = """
-run: {folder}/run
-text: {{characters: ABCDEFGHIJ}}
-model:
-  backbone: {{widths: [8, 8, 16, 16], blocks: [1, 1, 1, 1]}}
-  neck: {{width: 8}}
-data:
-  image_size: [64, 64]
-  num_workers: 1
-  train:
-    - path: {folder}/train
-      draw: &draw {{num_images: 4, renderer: {{height: 64, width: 64, words: {{characters: ABCDEFGHIJ}}}}}}
-  validation: {{path: {folder}/validation, draw: *draw}}
-train: {{steps: 2, batch_size: 2, evaluate_every: 2, save_every: 2, warmup_steps: 1}}
+recipe = tiny_recipe(Path({folder!r}))
+train(replace(recipe, data=replace(recipe.data, num_workers=1)))
 """
 
 
@@ -90,10 +79,9 @@ def test_no_name_is_looked_up_and_no_socket_opened(tmp_path: Path) -> None:
     weights = str(save_tiny_spotter(tmp_path / "model.safetensors"))
     graph = str(tmp_path / "spotter.onnx")
     export_onnx(build_tiny_network(), build_tiny_card(), Path(graph))
-    (tmp_path / "recipe.yaml").write_text(RECIPE.format(folder=tmp_path))
     codes = {
         "import": IMPORT,
-        "training": TRAIN.format(recipe=str(tmp_path / "recipe.yaml")),
+        "training": TRAIN.format(tests=str(Path(__file__).parent.absolute()), folder=str(tmp_path)),
         "pytorch": INFER.format(weights=weights, runtime="pytorch", seconds=SECONDS),
         "onnxruntime": INFER.format(weights=graph, runtime="onnxruntime", seconds=SECONDS),
         "openvino": INFER.format(weights=graph, runtime="openvino", seconds=SECONDS),

@@ -6,7 +6,7 @@ The metadata of the file is a `ModelCard`; the tensors are the weights as they a
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,6 +23,7 @@ from textspot.quant.layers import quantized_layers
 from textspot.quant.storage import FORMAT as QUANTIZED
 from textspot.recipe import build_spotting_network, network_recipe_from_dict
 
+MOST_WIDTH, MOST_VALUES = 16384, 64  # numbers in the description of a network, and how many stand in one list
 MOST_COMPLAINTS = 10  # shown of tensors that do not fit; another backbone would name hundreds
 
 
@@ -56,6 +57,7 @@ def load_model(path: Path) -> tuple[SpottingNetwork, ModelCard]:
     tensors, metadata = _read_safetensors(path)
     card = ModelCard.from_metadata(metadata, str(path))
     try:
+        refuse_absurd(card.recipe.get("model"), len(tensors))
         network = build_spotting_network(network_recipe_from_dict(card.recipe, "recipe"))
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{path}: its metadata cannot be used ({error}): {ANOTHER_VERSION}") from error
@@ -63,6 +65,24 @@ def load_model(path: Path) -> tuple[SpottingNetwork, ModelCard]:
         return _load_quantized(path, network), card
     load_weights(network, {name: _to_float32(tensor) for name, tensor in tensors.items()}, str(path))
     return network.eval(), card
+
+
+def refuse_absurd(values: Any, num_tensors: int, key: str = "model") -> None:
+    """A ValueError that names the key of a network's description that asks for more than a file of so many tensors can
+    hold: to build it would take all memory, or for ever."""
+    if isinstance(values, dict):
+        for name, value in values.items():
+            refuse_absurd(value, num_tensors, f"{key}.{name}")
+    elif isinstance(values, list):
+        if len(values) > MOST_VALUES:
+            raise ValueError(f"{key} holds {len(values)} values, expected at most {MOST_VALUES}")
+        for value in values:
+            refuse_absurd(value, num_tensors, key)
+    elif isinstance(values, int | float) and not isinstance(values, bool):
+        counts_layers = any(word in key.rpartition(".")[2] for word in ("blocks", "layers", "depth"))
+        most = min(num_tensors, MOST_WIDTH) if counts_layers else MOST_WIDTH
+        if not abs(values) <= most:
+            raise ValueError(f"{key} is {values}, expected at most {most}")
 
 
 def load_mean(paths: Sequence[Path]) -> tuple[SpottingNetwork, ModelCard]:

@@ -15,6 +15,8 @@ EXTRAS = {
     "onnxscript": "export",
     "openvino": "openvino",
     "pypdfium2": "pdf",
+    "fpdf": "pdf",
+    "fontTools": "pdf",
     "scipy": "mat",
     "matplotlib": "plots",
     "timm": "timm",

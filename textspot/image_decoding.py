@@ -1,14 +1,13 @@
 """Any listed kind of image file to an upright RGB array, by Pillow; what is not listed is never given to a decoder."""
 
 import io
-import struct
 from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
 
 # By content, whatever the file is called. Pillow knows more kinds: for EPS it would start Ghostscript.
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "JPEG2000", "PPM", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "JPEG2000", "PPM", "AVIF")
 MAX_PIXELS = 80_000_000  # 240 MB decoded; a small file can claim far more and take the machine's memory
 EXIF_ORIENTATION = 0x0112
 
@@ -132,8 +131,3 @@ def _choose_ground(image: Image.Image) -> int:
 def count_pages(image: Image.Image) -> int:
     """How many pages a TIFF has; 1 of anything else."""
     return getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
-
-
-# What the decoding process and its owner tell each other: see `image_process`.
-SIZES = struct.Struct("<III")  # height and width of the pixels, or zeros; bytes of the text that comes before them
-LENGTH = struct.Struct("<Q")

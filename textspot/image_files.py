@@ -23,6 +23,7 @@ MAX_SCANS = 64  # of a JPEG, which usually has up to a dozen: each goes over all
 _BOUNDED = ("JPEG", "MPO", "PNG")
 
 # What OpenCV decodes to the same pixels as Pillow in less time; other modes hold transparency, inks or a palette.
+_BY_OPENCV = (*_BOUNDED, "WEBP")
 _PLAIN_MODES = ("RGB", "L")
 
 # JPEG keeps blocks of 8 x 8 pixels, which can be decoded to 4 x 4, 2 x 2 or 1 in less than half the time.
@@ -57,13 +58,14 @@ def decode_reduced(data: bytes, name: str, least_side: int | None) -> tuple[np.n
     that coordinates are divided exactly, whatever the orientation.
     """
     with open_image(data, name) as header:
-        if header.format not in _BOUNDED:
-            return decode_in_process(data, name), 1
         _refuse_scans(header, data, name)
         try:
             divisor = _choose_divisor(header, least_side)
             pixels = _decode_by_opencv(header, data, divisor)
-            return (decode_by_pillow(header, name), 1) if pixels is None else (pixels, divisor)
+            if pixels is not None:
+                return pixels, divisor
+            pixels = decode_by_pillow(header, name) if header.format in _BOUNDED else decode_in_process(data, name)
+            return pixels, 1
         except ImageError:
             raise
         except Exception as error:  # on damaged bytes Pillow's decoders raise anything
@@ -89,7 +91,7 @@ def read_file(path: str | os.PathLike) -> bytes:
 def _decode_by_opencv(header: Image.Image, data: bytes, divisor: int) -> np.ndarray | None:
     """The pixels, upright; None for what only Pillow decodes."""
     is_png = header.format == "PNG"
-    if header.mode not in _PLAIN_MODES or header.has_transparency_data:
+    if header.format not in _BY_OPENCV or header.mode not in _PLAIN_MODES or header.has_transparency_data:
         return None
     if is_png and any(mark in data for mark in _PNG_ORIENTATION):
         return None
@@ -99,15 +101,15 @@ def _decode_by_opencv(header: Image.Image, data: bytes, divisor: int) -> np.ndar
 
 
 def _choose_divisor(header: Image.Image, least_side: int | None) -> int:
-    if least_side is None or header.format == "PNG":
+    if least_side is None or header.format not in ("JPEG", "MPO"):
         return 1
     sides, longest = header.size, max(header.size)
     return max(d for d in _REDUCED if d == 1 or (longest >= d * least_side and not any(side % d for side in sides)))
 
 
 def _refuse_scans(header: Image.Image, data: bytes, name: str) -> None:
-    if header.format == "PNG" or data.count(b"\xff" + _START_OF_SCAN) <= MAX_SCANS:  # thumbnails count here too
-        return
+    if header.format not in ("JPEG", "MPO") or data.count(b"\xff" + _START_OF_SCAN) <= MAX_SCANS:
+        return  # though thumbnails are counted too
     if (scans := count_scans(data)) > MAX_SCANS:
         raise ImageError(f"{name}: a JPEG of {scans} scans, at most {MAX_SCANS} are read: save it anew")
 

@@ -80,7 +80,7 @@ class ModelCard:
             return cls(*(json.loads(metadata[key]) for key in KEYS))
         except KeyError as error:
             raise CheckpointError(f"{source}: its metadata lacks {error}: {ANOTHER_VERSION}") from error
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{source}: its metadata cannot be used ({error}): {ANOTHER_VERSION}") from error
 
     def for_use(self) -> "ModelCard":

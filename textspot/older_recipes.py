@@ -42,6 +42,8 @@ def modernize(recipe: Mapping[str, Any]) -> dict[str, Any]:
         values["loss"] = _modernize_loss(values["loss"], two_stages)
     if isinstance(values.get("data"), Mapping):
         values["data"] = _modernize_data(values["data"])
+    if isinstance(values.get("train"), Mapping) and not values["train"].get("predicted_regions"):
+        values["train"] = {key: value for key, value in values["train"].items() if key != "predicted_regions_from"}
     if isinstance(values.get("model"), Mapping):
         values["model"] = {name: _modernize_part(name, part) for name, part in values["model"].items()}
     return values

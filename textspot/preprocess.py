@@ -1,5 +1,6 @@
 """The one preprocessing that training, validation, inference and export share; it travels in the checkpoint."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -8,6 +9,7 @@ import numpy as np
 from textspot.ranges import PositiveInt, check_ranges
 
 MULTIPLE = 32  # the coarsest stride of the network
+MOST_SIDE = 16384  # pixels; a batch of one then takes gigabytes
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,12 @@ class PreprocessConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "preprocess.")
-        if min(self.std) <= 0:
+        if not MULTIPLE <= self.max_side <= MOST_SIDE:
+            raise ValueError(f"preprocess.max_side is {self.max_side}, expected {MULTIPLE} to {MOST_SIDE}")
+        if not 0 < min(self.std) <= max(self.std) < math.inf:
             raise ValueError(f"preprocess.std is {self.std}, expected values above 0")
+        if not all(0 <= value <= 255 for value in self.mean):
+            raise ValueError(f"preprocess.mean is {self.mean}, expected values from 0 to 255")
 
 
 def preprocess(image: np.ndarray, config: PreprocessConfig) -> tuple[np.ndarray, np.ndarray]:

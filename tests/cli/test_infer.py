@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import partial
@@ -58,9 +59,9 @@ def test_three_files_for_an_image(infer, weights, capsys):
     assert [instance.text for instance in results["7"]] == [instance.text for instance in found if instance.text]
     np.testing.assert_allclose(results["7"][0].polygon, found[0].polygon, atol=0.5)
     picture = np.asarray(Image.open("predictions/img_7.jpg"))
-    assert picture.shape == (64, 96, 3)
-    assert np.abs(picture.astype(int) - noise(64, 96)).max() > 100  # something is drawn
-    line = f"img_7.png: {len(found)} found: {' | '.join(instance.text for instance in found)}\n"
+    assert picture.shape == (64, 2 * 96, 3)  # so many words that their texts stand on a page beside the image
+    assert np.abs(picture[:, :96].astype(int) - noise(64, 96)).max() > 100  # something is drawn
+    line = f"img_7.png: {len(found)} found: {' | '.join(line.text for line in found.lines())}\n"
     assert line in capsys.readouterr().out
 
 
@@ -311,7 +312,7 @@ def test_a_region_that_could_not_be_read_is_no_line_of_the_result_file(tmp_path)
         TextInstance(np.array([[0, 0], [9, 0], [9, 9], [0, 9]], np.float32), text, 0.5) for text in ("", "EXIT")
     ]
     prediction = Prediction(tuple(instances), (20, 20), "x.png")
-    infer_verb.write_outputs(tmp_path / "x", noise(20, 20), prediction, pictures=True)
+    infer_verb.write_outputs(infer_verb.InferOptions(("x.png",), out=tmp_path), Path("x"), noise(20, 20), prediction)
     assert (tmp_path / "res_x.txt").read_text() == "0,0,9,0,9,9,0,9,EXIT"
     assert [instance["text"] for instance in read_json("x.json", tmp_path)["instances"]] == ["", "EXIT"]
 
@@ -324,9 +325,8 @@ def test_on_a_terminal_the_words_stand_above_a_bar(infer, capsys, monkeypatch):
     output = capsys.readouterr()
     assert "reading" in output.err
     for name in ("x", "y"):
-        texts = " | ".join(instance["text"] for instance in read_json(f"{name}.json")["instances"])
-        assert f"{name}.png: " in output.out + output.err
-        assert texts[:20] in (output.out + output.err).replace("\n", "")
+        num_found = len(read_json(f"{name}.json")["instances"])
+        assert re.search(rf"{name}\.png: {num_found} found: \w+", (output.out + output.err).replace("\n", ""))
 
 
 def save_tiff(path, *sizes):

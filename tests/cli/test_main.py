@@ -79,7 +79,8 @@ def run_without_extras(*arguments: str) -> subprocess.CompletedProcess:
 
 def test_help_needs_no_torch() -> None:
     program = WITHOUT_EXTRAS.replace("main(sys.argv[1:])", "run_all()").replace(
-        "sys.exit", f"""
+        "sys.exit",
+        f"""
 def run_all():
     for verb in {list(VERBS)}:
         try:
@@ -87,7 +88,7 @@ def run_all():
         except SystemExit as end:
             assert end.code == 0
 
-sys.exit"""
+sys.exit""",
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -97,9 +98,7 @@ sys.exit"""
 def test_what_is_missing_is_named_with_the_line_that_installs_it(tmp_path: Path) -> None:
     done = run_without_extras("train", "--config", "quickstart")
     assert done.returncode == 1
-    assert re.fullmatch(
-        r"error: textspot train: \w+ is not installed: pip install 'textspot\[train\]'\n", done.stderr
-    )
+    assert re.fullmatch(r"error: textspot train: \w+ is not installed: pip install 'textspot\[train\]'\n", done.stderr)
     done = run_without_extras("export", "--weights", "spotter-s", "--out", str(tmp_path / "x.onnx"))
     assert done.returncode == 1
     assert re.fullmatch(r"error: \w+ is not installed: pip install 'textspot\[torch\]'\n", done.stderr)

@@ -187,9 +187,7 @@ def test_crops(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert prepare("import-crops", built / "crops", built / "words") is None
     assert f"{built}/words: 2 kept, 0 dropped" in capsys.readouterr().out
     assert "words: no LMDB of word crops" in str(prepare("import-crops", built / "words", built / "more"))
-    assert "exists already; give --overwrite" in str(
-        prepare("export-crops", built / "train", built / "crops")
-    )
+    assert "exists already; give --overwrite" in str(prepare("export-crops", built / "train", built / "crops"))
 
 
 TEACHER = """

@@ -8,7 +8,6 @@ import json
 import math
 import random
 import re
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from textspot import bounded_process
+from textspot.data import mat_process
 from textspot.data.annotation import MOST_SURE, AnnotatedImage, Instance
 from textspot.data.card import load_card
 from textspot.data.formats import (
@@ -665,9 +666,23 @@ def test_not_mat(form, variable: str) -> None:
 
 
 def test_without_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    start = "import sys; sys.path[:] = {path!r}; sys.modules['scipy.io'] = None; "
+    monkeypatch.setattr(
+        bounded_process, "_START", start + "from textspot.bounded_process import serve; serve({limits!r})"
+    )
+    monkeypatch.setattr(mat_process, "_process", bounded_process.BoundedProcess(mat_process.LIMITS))
     with pytest.raises(ImportError, match=r"gt\.mat: \.mat files are read with scipy: pip install 'textspot\[mat\]'"):
-        totaltext_mat.parse(b"", "gt.mat")
+        synthtext.parse(b"", "gt.mat")
+
+
+def test_a_crash_of_the_reader_in_c_is_a_complaint(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = "import sys; sys.path[:] = {path!r}; import os, scipy.io; scipy.io.loadmat = lambda *_, **__: os.abort(); "
+    monkeypatch.setattr(
+        bounded_process, "_START", start + "from textspot.bounded_process import serve; serve({limits!r})"
+    )
+    monkeypatch.setattr(mat_process, "_process", bounded_process.BoundedProcess(mat_process.LIMITS))
+    with pytest.raises(AnnotationError, match=r"gt\.mat: not a MATLAB file .*what reads it crashed"):
+        synthtext.parse(b"", "gt.mat")
 
 
 # Word crops

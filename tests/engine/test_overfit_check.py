@@ -47,6 +47,7 @@ def test_words_are_counted_by_what_becomes_of_them(tiny_recipe: Recipe) -> None:
 @pytest.fixture
 def doctor(monkeypatch: pytest.MonkeyPatch) -> Callable[[Recipe, int], int]:
     """The tool's exit status on a recipe, with so many steps."""
+
     def run(recipe: Recipe, steps: int) -> int:
         monkeypatch.setattr("textspot.engine.overfit.STEPS", steps)
         monkeypatch.setattr(doctor_verb, "read_command_line", lambda *_: recipe)

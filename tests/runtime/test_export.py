@@ -15,6 +15,7 @@ from PIL import Image
 from tiny_spotter import TINY_RECIPE, build_tiny_card, build_tiny_network, noise, save_tiny_spotter
 
 import textspot
+from textspot import file_checksum
 from textspot.cli import export as export_verb
 from textspot.model_card import CheckpointError, ModelCard
 from textspot.quant.folding import fold_batchnorm
@@ -314,3 +315,22 @@ def test_a_compiled_network_finds_the_same(folder: Path) -> None:
         ours, theirs = compiled(noise(*size)), eager(noise(*size))
         assert [one.text for one in ours] == [one.text for one in theirs]
         np.testing.assert_allclose(rows(ours), rows(theirs), atol=1e-3)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_graph_without_what_is_asked_of_it_is_refused_at_once(folder: Path, runtime: str) -> None:
+    model = onnx.load(folder / "spotter.onnx")
+    del model.graph.output[1]
+    onnx.save(model, folder / "lacking.onnx")
+    file_checksum.seal(folder / "lacking.onnx")
+    with pytest.raises(CheckpointError, match=r"lacking\.onnx: not a model of this program: its graph lacks scores"):
+        textspot.load(folder / "lacking.onnx", runtime=runtime)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_flipped_bit_of_a_graph_is_noticed(folder: Path, runtime: str) -> None:
+    data = bytearray((folder / "spotter.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "flipped.onnx").write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"flipped\.onnx: its checksum does not match"):
+        textspot.load(folder / "flipped.onnx", runtime=runtime)

@@ -1,8 +1,8 @@
 """Score a model on a data set, or anybody's result files against ground-truth files; the latter needs no PyTorch.
 
-  textspot evaluate --weights runs/quickstart --data data/icdar2015/val --report errors.html
-  textspot evaluate --weights runs/quickstart --data data/icdar2015/val --protocol recognition
-  textspot evaluate --protocol icdar2015/end_to_end --gt gt.zip --results submission.zip --json figures.json
+textspot evaluate --weights runs/quickstart --data data/icdar2015/val --report errors.html
+textspot evaluate --weights runs/quickstart --data data/icdar2015/val --protocol recognition
+textspot evaluate --protocol icdar2015/end_to_end --gt gt.zip --results submission.zip --json figures.json
 """
 
 import json
@@ -174,9 +174,7 @@ def score_model(options: EvaluateOptions, spotter: "Spotter", reader: "Reader", 
 def load_spotter(options: EvaluateOptions) -> "Spotter":
     """The model, with the language that is asked for; weights that ship in PyTorch, as their figures were made."""
     runtime: RuntimeName = "auto" if options.weights and options.weights.suffix == ".onnx" else "pytorch"
-    spotter = textspot.load(
-        cast(Path, options.weights), options.device or "auto", runtime=runtime, max_regions=None
-    )
+    spotter = textspot.load(cast(Path, options.weights), options.device or "auto", runtime=runtime, max_regions=None)
     spotter.lean_to(options.language, options.beam)
     return spotter
 

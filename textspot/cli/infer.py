@@ -4,12 +4,13 @@
   textspot infer clip.mp4 --every 0.5s
   cat photo.jpg | textspot infer -
 
-What is read is printed. Each image gets three files below --out: `<stem>.json` with all that was found,
+The lines that are read are printed. Each image gets three files below --out: `<stem>.json` with all that was found,
 `res_<stem>.txt` with what was read in the format of the Robust Reading Competition, and the picture `<stem>.jpg`. Of a
-file with several pages or frames each has its own, `<stem>_p2.json` and so on. They lie there in the folders in which
-the image lies below the deepest folder that all images share; of images with one stem in one folder (photo.jpg,
-photo.png) the second becomes `<stem>_2`, and so on. A region that was found and could not be read is in the JSON and
-the picture only, because the competition counts it as a false alarm.
+file with several pages or frames each has its own, `<stem>_p2.json` and so on. --format chooses others: text, markdown,
+hocr, alto, csv, coco_text, or pdf, a searchable PDF; these hold all pages of a file. They lie there in the folders in
+which the image lies below the deepest folder that all images share; of images with one stem in one folder (photo.jpg,
+photo.png) the second becomes `<stem>_2`, and so on. A region that was found and could not be read is in the JSON, the
+picture and the COCO-Text only, because the competition counts it as a false alarm.
 
 What a folder holds besides images is counted in a message; photographs of a kind that is not read (HEIC) and linked
 folders are named, and count as failures. A call whose results would take the place of a file that is read ends before
@@ -17,6 +18,7 @@ anything is written. The exit status is 0 when all images were read, 1 when some
 sense.
 """
 
+import io
 import json
 import os
 import re
@@ -26,7 +28,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count, islice, repeat, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -45,6 +47,7 @@ from textspot.image_folders import find_images, place_outputs, refuse_overwritin
 from textspot.image_pages import Page, pages_of_file, read_pages
 from textspot.inference.prefetch import prefetch
 from textspot.metrics import write_result
+from textspot.outputs import FORMATS, DocumentFormat, DocumentName, ReadPage
 from textspot.runtime.build import RuntimeName
 from textspot.runtime.protocol import Precision
 from textspot.structures import Prediction
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
 
 JPEG_QUALITY = 90
 STANDARD_INPUT = "-"
+FormatName = Literal["json", "rrc", DocumentName]
 SECONDS = re.compile(r"(\d+(?:\.\d*)?|\.\d+)s?")
 
 
@@ -82,6 +86,8 @@ class InferOptions:
         num_threads: number of CPU threads; 0 takes the CPUs that this process may use.
         tiling: read an image tile by tile that would be shrunk to less than half; a message says so.
         batch_size: images read at a time; those of the same padded size share a pass of the network.
+        format: files that are written, one or more: json, rrc (the result file of the competition), text, markdown,
+            hocr, alto, csv, coco_text, pdf.
         pictures: draw what was found into a picture of each image.
         max_regions: most regions that are read of an image or a tile; a message says when they are reached.
         every: time between two frames of a video that are read, such as 0.5s.
@@ -102,6 +108,7 @@ class InferOptions:
     num_threads: NonNegativeInt = 0
     tiling: bool = True
     batch_size: PositiveInt = 1
+    format: tuple[FormatName, ...] = ("json", "rrc")
     pictures: bool = True
     max_regions: PositiveInt = 1000
     every: str | None = None
@@ -110,6 +117,11 @@ class InferOptions:
     def __post_init__(self) -> None:
         if self.every is not None and not self.seconds:
             raise ValueError(f"--every is {self.every!r}, expected seconds above 0, such as 0.5s")
+
+    @property
+    def documents(self) -> dict[str, DocumentFormat]:
+        """The formats of which a file holds all pages."""
+        return {name: FORMATS[name] for name in self.format if name in FORMATS}
 
     @property
     def seconds(self) -> float | None:
@@ -129,8 +141,10 @@ def infer(options: InferOptions) -> int:
     for words in filter(None, [*complaints, remark]):
         say(words)
     inputs = [source.file for source in sources if source.file] + named_files(options)
-    targets = [file for source in sources for file in output_files(options.out / source.place)]
+    targets = [file for source in sources for file in output_files(options, source.place)]
     refuse_overwriting(targets, inputs)
+    for document in options.documents.values():
+        document.write([])  # complains now, not after the reading, where a package is missing
     spotter = load_spotter(options)
     work = Work(options, inputs)
     pages = (page for source in work.track(sources) for page in work.read(source))
@@ -139,6 +153,7 @@ def infer(options: InferOptions) -> int:
         predictions = spotter.predict([page.image for _, page in batch], options.batch_size)
         for (source, page), prediction in zip(batch, predictions, strict=True):
             work.write(source, page, replace(prediction, name=source.name, page=page.number))
+    work.finish_document()
     done, failed = work.num_written, work.num_failed
     print(f"{done} of {done + failed} images read by {spotter.source}, the results are in {options.out}")
     return 1 if failed or complaints else 0
@@ -189,6 +204,8 @@ class Work:
         self.options, self.inputs = options, inputs
         self.num_written = self.num_failed = 0
         self._taken: set[Path] = set()
+        self._source: Source | None = None
+        self._pages: list[ReadPage] = []  # of that source, for the formats that hold all
 
     def track(self, sources: Sequence[Source]) -> Iterable[Source]:
         """The sources, while a bar on a terminal says how many are done; the words go above it."""
@@ -206,22 +223,46 @@ class Work:
             self.num_failed += 1
 
     def write(self, source: Source, page: Page, prediction: Prediction) -> None:
-        """Write the results of a page and print its words; what cannot be written is named."""
+        """Write the results of a page and print its lines; what cannot be written is named."""
+        self._collect(source, page, prediction)
         place, name = source.place, source.name
         if page.number is not None:
             place = free_place(place.with_name(f"{place.name}_p{page.number}"), self._taken)
             self._taken.add(place)
             name = describe_page(name, page)
         try:
-            refuse_overwriting(output_files(self.options.out / place), self.inputs)
-            write_outputs(self.options.out / place, page.image, prediction, self.options.pictures)
+            refuse_overwriting(output_files(self.options, place), self.inputs)
+            write_outputs(self.options, place, page.image, prediction)
         except (OSError, ValueError) as error:  # such as a name too long for the result's: costs this image alone
-            say(f"{name}: its results cannot be written ({error})")
-            self.num_failed += 1
+            self._complain(name, error)
             return
         self.num_written += 1
-        texts = " | ".join(instance.text for instance in prediction)
+        texts = " | ".join(line.text for line in prediction.lines())
         print(printable(f"{name}: {len(prediction)} found: {texts}"))
+
+    def _complain(self, name: str, error: Exception) -> None:
+        say(f"{name}: its results cannot be written ({error})")
+        self.num_failed += 1
+
+    def _collect(self, source: Source, page: Page, prediction: Prediction) -> None:
+        """Keep a page for the documents of its source; those of the one before are complete."""
+        if source != self._source:
+            self.finish_document()
+        self._source = source
+        if documents := self.options.documents.values():
+            with_pictures = any(document.pictures for document in documents)
+            self._pages.append(ReadPage(prediction, encode_jpeg(page.image) if with_pictures else b""))
+
+    def finish_document(self) -> None:
+        """Write the files that hold all pages of a source."""
+        if self._source and self._pages:
+            place = self.options.out / self._source.place
+            try:
+                for document in self.options.documents.values():
+                    write_file(document_file(place, document), document.write(self._pages))
+            except (OSError, ValueError) as error:
+                self._complain(self._source.name, error)
+        self._pages = []
 
 
 def free_place(place: Path, taken: Collection[Path]) -> Path:
@@ -255,22 +296,50 @@ def load_spotter(options: InferOptions) -> "Spotter":
     return spotter
 
 
-def output_files(place: Path) -> tuple[Path, Path, Path]:
-    """The JSON, the result file and the picture of the image whose outputs belong at `place`."""
-    report, result, drawn = (f"{place.name}.json", f"res_{place.name}.txt", f"{place.name}.jpg")
-    return place.with_name(report), place.with_name(result), place.with_name(drawn)
+def output_files(options: InferOptions, place: Path) -> list[Path]:
+    """What is written for the image whose outputs belong at `place` below --out."""
+    place = options.out / place
+    pages = [page_files(place)[kind] for kind in ("json", "rrc") if kind in options.format]
+    drawn = [page_files(place)["picture"]] if options.pictures else []
+    return pages + drawn + [document_file(place, document) for document in options.documents.values()]
 
 
-def write_outputs(place: Path, image: np.ndarray, prediction: Prediction, pictures: bool) -> None:
-    """Write what was found in an RGB image: JSON, result file and picture."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    report, result, drawn = output_files(place)
-    read = tuple(instance for instance in prediction if instance.text)
-    write_result(result, replace(prediction, instances=read))
-    text = json.dumps(prediction.to_dict(), ensure_ascii=False)
-    report.write_bytes(f"{text}\n".encode("utf-8", "backslashreplace"))  # \udcff of a name is an escape of JSON too
-    if pictures:
-        Image.fromarray(draw_prediction(image, prediction)).save(drawn, quality=JPEG_QUALITY)
+def page_files(place: Path) -> dict[str, Path]:
+    """The JSON, the result file and the picture of an image."""
+    names = {"json": f"{place.name}.json", "rrc": f"res_{place.name}.txt", "picture": f"{place.name}.jpg"}
+    return {kind: place.with_name(name) for kind, name in names.items()}
+
+
+def document_file(place: Path, document: DocumentFormat) -> Path:
+    """The file of a format that holds all pages."""
+    return place.with_name(place.name + document.suffix)
+
+
+def write_outputs(options: InferOptions, place: Path, image: np.ndarray, prediction: Prediction) -> None:
+    """Write what was found in an RGB image: JSON, result file and picture, as far as they are wanted."""
+    files = page_files(options.out / place)
+    files["json"].parent.mkdir(parents=True, exist_ok=True)
+    if "rrc" in options.format:
+        read = tuple(instance for instance in prediction if instance.text)
+        write_result(files["rrc"], replace(prediction, instances=read))
+    if "json" in options.format:
+        text = json.dumps(prediction.to_dict(), ensure_ascii=False) + "\n"
+        write_file(files["json"], text.encode("utf-8", "backslashreplace"))  # \udcff of a name is an escape of JSON too
+    if options.pictures:
+        write_file(files["picture"], encode_jpeg(draw_prediction(image, prediction)))
+
+
+def write_file(file: Path, data: bytes) -> None:
+    """Write a file, and the folders it lies in."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+
+
+def encode_jpeg(image: np.ndarray) -> bytes:
+    """An RGB image (H, W, 3) uint8 as JPEG."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

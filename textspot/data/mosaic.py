@@ -65,11 +65,16 @@ class Mosaic:
         if crops.meta.instances != crops.meta.count:
             raise ValueError(
                 f"{crops.path}: holds {crops.meta}; a mosaic is laid of word crops, one instance per image: "
-                "datasets/prepare.py export-crops and then import-crops make them"
+                "textspot prepare export-crops and then import-crops make them"
             )
         self.config, self.meta, self._crops = config, crops.meta, crops
         self._shuffled = Shuffled(crops, (config.seed,))
         self._photographs = Photographs(config.backgrounds) if config.backgrounds else None
+
+    @property
+    def identity(self) -> str:
+        """What tells the crops from others: see `Reader.identity`."""
+        return self._crops.identity
 
     def __len__(self) -> int:
         """How many crops there are."""

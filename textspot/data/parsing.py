@@ -1,11 +1,11 @@
 """From the bytes of an annotation file to values: complaints name file, line or element, and come all at once."""
 
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 from xml.etree import ElementTree
 
+from textspot.data.mat_process import load_variables
 from textspot.extras import MissingExtraError
 
 MAX_COMPLAINTS_SHOWN = 20
@@ -96,12 +96,10 @@ def load_mat(raw: bytes, source: str, names: Sequence[str]) -> dict[str, Any]:
     """Variables of a MATLAB file up to version 7; one that is missing, or another kind of file, is an
     `AnnotationError`. Needs scipy."""
     try:
-        from scipy.io import loadmat
+        values = load_variables(raw, names)
     except ImportError as error:
         raise MissingExtraError(f"{source}: .mat files are read with scipy: pip install 'textspot[mat]'") from error
-    try:
-        values = loadmat(io.BytesIO(raw), variable_names=names)
-    except Exception as error:  # on damaged bytes this reader raises anything, an UnboundLocalError too
+    except ValueError as error:
         raise AnnotationError([f"{source}: not a MATLAB file up to version 7 ({error})"]) from error
     if missing := [name for name in names if name not in values]:
         raise AnnotationError([f"{source}: holds no variable {missing[0]}"])

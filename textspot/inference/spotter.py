@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import cast, overload
 
 import numpy as np
 
@@ -118,6 +118,12 @@ class Spotter:
     def __repr__(self) -> str:
         language = self.language.name if self.language else "none"
         return f"Spotter({self.source}, threshold={self.threshold:.3f}, language={language})"
+
+    @overload
+    def __call__(self, images: ImageLike, batch_size: int = 1) -> Prediction: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(self, images: Sequence[ImageLike], batch_size: int = 1) -> list[Prediction]: ...
 
     def __call__(self, images: ImageLike | Sequence[ImageLike], batch_size: int = 1) -> Prediction | list[Prediction]:
         """Spot text in an image, or in a list of images: RGB arrays (H, W, 3) uint8, paths, URLs, bytes, open files,

@@ -21,10 +21,9 @@ from textspot.models.spotting_network import SpottingNetwork
 from textspot.preprocess import MULTIPLE
 from textspot.quant.folding import fold_batchnorm
 from textspot.quant.layers import quantized_layers
-from textspot.runtime.protocol import OUTPUTS
+from textspot.runtime.protocol import INPUTS, OUTPUTS
 
 OPSET = 20  # the first with GridSample as the exporter writes it
-INPUTS = ("image", "threshold", "max_regions")
 MOST_IMAGES, MOST_SIDE = 1024, 16384  # bounds that the exporter wants of a batch and of a side in pixels
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from textspot.extras import MissingExtraError
 from textspot.model_card import CheckpointError
 from textspot.runtime.processes import OwnedByProcess
-from textspot.runtime.protocol import OUTPUTS, Precision, Regions, graph_inputs, split_batch
+from textspot.runtime.protocol import OUTPUTS, Precision, Regions, check_signature, graph_inputs, split_batch
 
 
 class OnnxRuntime:
@@ -48,9 +48,11 @@ def _open_session(file: Path, providers: list[tuple[str, dict[str, str]]], num_t
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     try:
-        return onnxruntime.InferenceSession(file, options, providers)
+        session = onnxruntime.InferenceSession(file, options, providers)
     except Exception as error:  # its classes differ by what is wrong, and share no base of their own
         raise CheckpointError(f"{file}: cannot be used as an ONNX file ({error}); is it complete?") from error
+    check_signature(file, {one.name for one in session.get_inputs()}, {one.name for one in session.get_outputs()})
+    return session
 
 
 def choose_providers(device: str, available: Sequence[str]) -> list[tuple[str, dict[str, str]]]:

@@ -9,7 +9,7 @@ import numpy as np
 from textspot.extras import MissingExtraError
 from textspot.model_card import CheckpointError
 from textspot.runtime.processes import OwnedByProcess
-from textspot.runtime.protocol import OUTPUTS, Precision, Regions, graph_inputs, split_batch
+from textspot.runtime.protocol import OUTPUTS, Precision, Regions, check_signature, graph_inputs, split_batch
 
 PRECISIONS: dict[Precision, str] = {"float32": "f32", "bf16": "bf16"}
 
@@ -102,6 +102,8 @@ def _compile(file: Path, precision: Precision, num_threads: int) -> _Compiled:
         model = core.read_model(file)
     except RuntimeError as error:
         raise CheckpointError(f"{file}: cannot be used as an ONNX file ({error}); is it complete?") from error
+    names = [{name for port in ports for name in port.get_names()} for ports in (model.inputs, model.outputs)]
+    check_signature(file, *names)
     metadata = dict(model.rt_info).get("framework", {})
     settings = {
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
