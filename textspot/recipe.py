@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -92,10 +91,6 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "train.")
-        for key in dataclasses.fields(self):
-            value = getattr(self, key.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"train.{key.name} is {value}, expected a finite number")
         if self.predicted_regions_from and not self.predicted_regions:
             raise ValueError("train.predicted_regions_from says when that begins: set train.predicted_regions too")
         for name in ("reinitialize", "freeze_statistics"):

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from textspot.batch import Example, Labeler
+from textspot.batch import Example, Labeler, Targets
 from textspot.data.annotation import MOST_OF_AN_END
 from textspot.data.mixture import Mixture, TrainingSource
 from textspot.data.mosaic import MosaicConfig
@@ -135,6 +135,11 @@ class TrainingStream:
         ]
         if empty:
             raise ValueError(f"no images to train on in {', '.join(empty)}")
+        if labeler.draw_nothing is None and any(source.trains == "recognizer" for source in config.train):
+            raise ValueError(
+                "data.train[].trains is recognizer, and this detector cannot leave an image out: its labeler has no "
+                "draw_nothing"
+            )
         self.mixture = Mixture(sources, [source.weight for source in config.train], seed)
         self.config, self.text, self.seed, self.max_side = config, text, seed, max_side
         self.charset, self.count_time_steps, self.labeler = Charset(text.characters), count_time_steps, labeler
@@ -174,17 +179,21 @@ class TrainingStream:
                 tokens.append(self.charset.encode(text))
         return Example(
             image=sample.image,
-            targets=(
-                self.labeler.draw_nothing(sample.size)
-                if trains == "recognizer"
-                else self.labeler.draw(ribbons, ignore, sample.size)
-            ),
+            targets=self._draw_targets(ribbons, ignore, sample.size, trains),
             ribbons=np.array(readable, dtype=np.float32).reshape(-1, 2, 4, 2),
             tokens=tokens,
             dropped=dict(dropped),
             outlines=np.array(outlines, dtype=np.float32).reshape(-1, 2, 4, 2),
             outlines_fit=trains == "both",
         )
+
+    def _draw_targets(
+        self, ribbons: Sequence[np.ndarray], ignore: np.ndarray, size: tuple[int, int], trains: Trains
+    ) -> Targets:
+        """What the detector learns: nothing where only the recogniser does."""
+        if trains == "recognizer" and self.labeler.draw_nothing:
+            return self.labeler.draw_nothing(size)
+        return self.labeler.draw(ribbons, ignore, size)
 
     def _unreadable(self, text: str, region: np.ndarray) -> str | None:
         """Why a word trains the detector and not the reader; None if it trains both."""
