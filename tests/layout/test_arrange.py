@@ -142,7 +142,7 @@ def test_small_text_on_the_line_of_a_large_word_belongs_to_it():
 def test_a_line_that_runs_upwards_is_one_line_beside_level_ones():
     level = next(draw_pages("one column", 1, 0, seed=3))
     upwards = next(draw_pages("sign", 1, 270, seed=5))
-    moved = [polygon + (2000, 0) for polygon in upwards.polygons]
+    moved = [polygon + np.array([2000, 0]) for polygon in upwards.polygons]
     found = lines_of([*level.polygons, *moved])
     expected = [[word + len(level.texts) for word in line] for line in upwards.lines]
     assert found[: len(level.lines)] == level.lines

@@ -55,7 +55,7 @@ def test_nothing_is_before_itself_and_no_two_are_before_each_other():
 def test_the_direction_of_a_page_is_that_of_most_text(degrees):
     angle = np.radians(degrees)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    words = [np.array([[0, 0], [80, 0], [80, 20], [0, 20]]) + (100 * number, 0) for number in range(3)]
+    words = [np.array([[0, 0], [80, 0], [80, 20], [0, 20]]) + np.array([100 * number, 0]) for number in range(3)]
     across = np.array([[0, 0], [0, 60], [-20, 60], [-20, 0]])
     direction = page_direction(words_to_strips([*(word @ turn for word in words), across @ turn]))
     np.testing.assert_allclose(direction, turn[0], atol=1e-6)
