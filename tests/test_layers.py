@@ -31,7 +31,7 @@ LEVELS = {
         *("image_decoding", "image_process", "image_files", "image_folders", "image_pages", "downloads"),
     ),
     1: ("batch", "device", "outputs"),
-    2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant"),
+    2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant", "prelabel"),
     3: ("recipe", "model_card", "checkpoint"),
     4: ("runtime",),
     5: ("inference",),
