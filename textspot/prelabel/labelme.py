@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 from textspot.prelabel.words import points_of, words_of
 from textspot.structures import Prediction, TextInstance
@@ -16,7 +17,7 @@ def write(predictions: Sequence[Prediction]) -> dict[str, bytes]:
 
 
 def _write_image(prediction: Prediction) -> bytes:
-    values = {
+    values: dict[str, Any] = {
         "version": VERSION,
         "flags": {},
         "shapes": [_shape(word) for word in words_of(prediction)],
