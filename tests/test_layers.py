@@ -40,7 +40,7 @@ LEVELS = {
         *("atomic_file", "file_checksum", "schedule", "ranges", "older_recipes", "telemetry"),
     ),
     1: ("batch", "device", "outputs"),
-    2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant"),
+    2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant", "prelabel"),
     3: ("recipe", "recipe_parser", "model_card", "checkpoint"),
     4: ("runtime",),
     5: ("inference",),
