@@ -23,11 +23,11 @@ class PostprocessConfig:
         max_regions: most regions that are read in an image, the best ones.
         max_overlap: greatest IoU of two regions' polygons; beyond it the one with the lower score goes.
         points_per_edge: vertices of a polygon's upper and lower edge; 2 gives quads.
-        text_power: weight of the reader in an instance's score, which is the detector's times `text_score` to
-            this power; 0 leaves it to the detector. Text that is read with doubt is more often no text, or not
-            that text.
-        language: a language that ships, such as `english`, to whose words readings in doubt lean; null takes the most
-            probable characters, whatever they spell.
+        text_power: weight of the recogniser in an instance's score, which is the detector's times `text_score` to
+            this power; 0 leaves it to the detector. Where reading is unsure, there is
+            more often no text, or another one.
+        language: a language that ships, such as `english`, whose words are preferred when the recogniser is unsure;
+            null takes the most probable characters, whatever they spell.
     """
 
     max_regions: PositiveInt = 100

@@ -39,14 +39,14 @@ class TrainConfig:
         warmup_steps: the learning rate rises linearly over these, then falls as a cosine.
         final_learning_rate: share of the peak to which the learning rate falls.
         clip_norm: the gradient is scaled down to this norm.
-        ema_decay: decay of the moving average of the weights, which is what is evaluated and kept. It starts
-            lower, so that random weights are soon forgotten; with `init_from` there is no such start.
+        ema_decay: decay of the moving average of the weights, which is what is evaluated and kept. From
+            random weights it starts lower, so that these are soon forgotten; no ramp-up when fine-tuning (`init_from`).
         precision: `bf16` computes the convolutions in bfloat16; losses and coordinates stay in float32.
         compile: compile the network with torch.compile.
         device: `auto` takes a GPU if there is one.
         init_from: a new run starts from these weights: a model.safetensors or a run's folder. Classes of characters
             that both charsets hold are taken over; anything else that does not fit is an error. A run that has a
-            checkpoint goes on from that instead.
+            checkpoint resumes from that instead.
         reinitialize: parts of the network that begin anew instead; `reading_trunk` is what a recogniser that shares
             nothing has.
         freeze_statistics: the backbone's BatchNorm keeps the statistics of `init_from`.

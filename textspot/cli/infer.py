@@ -73,9 +73,9 @@ class InferOptions:
         weights: name of weights that ship, model.safetensors of a training run, the run's folder (then its last
             weights), or an .onnx file that textspot export wrote.
         out: folder that receives the results; images in it are never read.
-        threshold: score from which on an instance counts; without it, the one that is stored in the weights.
-        language: language that readings in doubt lean to: english, a file of words, one per line, or none; without it,
-            that of the weights.
+        threshold: least score of an instance. The default is the one stored in the weights.
+        language: word list that is preferred when the recogniser is unsure: english, a file of words, one per line,
+            or none. The default is the one stored in the weights.
         beam: settings of the language.
         lexicon: file of words, one per line; a text that is near one of them becomes that word.
         runtime: program that runs the network: pytorch for weights, onnxruntime or openvino for an .onnx file; auto
@@ -84,7 +84,7 @@ class InferOptions:
         precision: precision of the convolutions: float32; bf16 in PyTorch and OpenVINO; float16 in PyTorch on a GPU.
         compile: compile the network with torch.compile at the first image, in PyTorch only.
         num_threads: number of CPU threads; 0 takes the CPUs that this process may use.
-        tiling: read an image tile by tile that would be shrunk to less than half; a message says so.
+        tiling: read an image in tiles if it would be shrunk to less than half; a message says so.
         batch_size: images read at a time; those of the same padded size share a pass of the network.
         format: files that are written, one or more: json, rrc (the result file of the competition), text, markdown,
             hocr, alto, csv, coco_text, pdf.

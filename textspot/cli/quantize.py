@@ -57,7 +57,7 @@ class QuantizeOptions:
         methods: quantisation methods: rtn (round to nearest), smoothquant, lorc, l2qer or aser.
         bits: bits of weights and activations, such as w8a8 w4a8.
         toolkits: quantisers of others to compare with: quantize_static or nncf.
-        judge: LMDBs that every network is to read.
+        judge: LMDBs on which every network is scored.
         beside: --out folders of earlier calls; each network is compared with its namesake there.
         runtime: runtime that reads them; pytorch simulates integers.
         precision: precision of what stays float in a quantised network that is read; bf16 is for --runtime openvino.
