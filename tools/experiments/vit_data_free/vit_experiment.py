@@ -70,8 +70,8 @@ class Experiment:
         learning_rate: peak learning rate of training.
         synthesis_steps: steps of each of the two rounds in which images are made.
         num_images: images to calibrate with.
-        attention_weight: weight of attention priors alignment. The paper searches it between 1 and 1e5 for each network;
-            this is the best of 10, 100, 1e3 and 1e4 for this one, on images of `test_seed` 2.
+        attention_weight: weight of attention priors alignment. The paper searches it between 1 and 1e5 for each
+            network; this is the best of 10, 100, 1e3 and 1e4 for this one, on images of `test_seed` 2.
         precision: precision of the passes in which images are made; `bf16` is faster on CPUs that compute it,
             slower on others.
         observer: how the range of an activation is found.
