@@ -51,9 +51,9 @@ class EvaluateOptions:
         report_width: greatest width of a picture in the page, in pixels.
         lexicon: words to which the texts are corrected: a file, one word per line, or a folder of voc_img_<number>.txt,
             one file per image.
-        lexicon_name: name of the figures with the lexicon; unless given, strong for a folder and its own name for a
-            file. A folder, or a file called weak or full, holds all words of its images: a text like none of them is
-            dropped.
+        lexicon_name: name of the figures with the lexicon; by default `strong` for a folder, and the file's own name. A
+            folder, or a file called weak or full, is taken to hold all words of its images, so a text unlike all of
+            them is dropped.
         weights: model.safetensors of a training run, or the run's folder, or a name that ships.
         data: folder of one LMDB; see textspot prepare.
         threshold: score threshold instead of the one stored in the weights.

@@ -4,18 +4,18 @@
   textspot infer clip.mp4 --every 0.5s
   cat photo.jpg | textspot infer -
 
-The lines that are read are printed. Each image gets three files below --out: `<stem>.json` with all that was found,
-`res_<stem>.txt` with what was read in the format of the Robust Reading Competition, and the picture `<stem>.jpg`. Of a
-file with several pages or frames each has its own, `<stem>_p2.json` and so on. --format chooses others: text, markdown,
-hocr, alto, csv, coco_text, or pdf, a searchable PDF; these hold all pages of a file. They lie there in the folders in
-which the image lies below the deepest folder that all images share; of images with one stem in one folder (photo.jpg,
-photo.png) the second becomes `<stem>_2`, and so on. A region that was found and could not be read is in the JSON, the
-picture and the COCO-Text only, because the competition counts it as a false alarm.
+The command prints the lines that it reads. It writes three files for each image below --out: `<stem>.json` with
+everything it found, `res_<stem>.txt` in the format of the Robust Reading Competition, and the picture `<stem>.jpg`. A
+file with several pages or frames gives these for each of them: `<stem>_p2.json` and so on. --format chooses other
+files: text, markdown, hocr, alto, csv, coco_text, or pdf, a searchable PDF; each of these holds all pages of a file.
 
-What a folder holds besides images is counted in a message; photographs of a kind that is not read (HEIC) and linked
-folders are named, and count as failures. A call whose results would take the place of a file that is read ends before
-anything is written. The exit status is 0 when all images were read, 1 when something failed, 2 when the options make no
-sense.
+Results keep the folders of the images, from the deepest folder that all images share. If two images of a folder have
+the same stem (photo.jpg, photo.png), the second becomes `<stem>_2`. A region that was found and could not be read is
+not in `res_<stem>.txt`, because the competition counts it as a false alarm.
+
+A message counts the other files in a folder. Photographs of a kind that is not read (HEIC) and linked folders are
+named, and count as failures. If results would overwrite a file that is read, the command stops before it writes
+anything. The exit status is 0 when all images were read, 1 when something failed, 2 when the options make no sense.
 """
 
 import io

@@ -60,7 +60,8 @@ class QuantizeOptions:
         judge: LMDBs on which every network is scored.
         beside: --out folders of earlier calls; each network is compared with its namesake there.
         runtime: runtime that reads them; pytorch simulates integers.
-        precision: precision of what stays float in a quantised network that is read; bf16 is for --runtime openvino.
+        precision: precision of the float rest of a quantised network when images are read; bf16 needs --runtime
+            openvino.
         engines: time each network beside the float one, in float32, in each engine.
         sensitivity: parts whose loss of accuracy is measured one by one, in the first network.
         max_drop: points of hmean that may be lost; mixes all precisions of --bits, cheapest first, within them.

@@ -98,10 +98,10 @@ class Spotter:
     `threshold` in [0, 1] may be set; it starts as the one that was chosen on the validation images. `language` may be
     set, to None or to a `LanguageModel`, whose words are preferred when the recogniser is unsure; `beam` says how
     strongly. It starts as the one of the weights. `lexicon` may be set, to have texts corrected by it (how: see
-    `text.lexicon`); the scores stay those of what was read. Unless `tiling` is set to False, an image that would be shrunk to less than half
-    is read tile by tile, and a warning says so. `max_regions` may be set: the most regions that are read of an image or
-    a tile; it starts as that of the weights, and a `RegionLimitWarning` says when it is reached. What an instance's
-    `score` and `text_score` mean: see `TextInstance`.
+    `text.lexicon`); the scores stay those of what was read. Unless `tiling` is set to False, an image that would be
+    shrunk to less than half is read tile by tile, and a warning says so. `max_regions` may be set: the most regions
+    that are read of an image or a tile; it starts as that of the weights, and a `RegionLimitWarning` says when it is
+    reached. What an instance's `score` and `text_score` mean: see `TextInstance`.
     """
 
     def __init__(self, runtime: Runtime, card: ModelCard):

@@ -1,8 +1,8 @@
 """CTC decoding that listens to a language model: prefix beam search.
 
 A prefix is worth the probability of all alignments that spell it (Hannun et al. 2014, arXiv 1408.2873), times what the
-language says of its letters. Digits and punctuation are left to the reader: they count neither way, and a word begins
-after them.
+language says of its letters. Digits and punctuation are left to the recogniser: they count neither way, and a word
+begins after them.
 
 Legend: R regions, T time, C classes, N probabilities that are looked at.
 """
@@ -27,8 +27,8 @@ class BeamConfig:
         word_bonus: bonus, in nats, for a word of the list.
         nonword: factor of the score of a text of letters that is not in the word list.
         width: number of prefixes that are kept at each time step.
-        cutoff: a class that is less probable than this, and than half the best one, is not looked at in its time step;
-            nor a prefix that is worth less than this share of the best one, or grows to less of the best one before.
+        cutoff: least probability of a character that is tried at a time step, unless it has half the probability of the
+            best one. Prefixes below this share of the best prefix are dropped too.
     """
 
     weight: float = 0.25

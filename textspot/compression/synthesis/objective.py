@@ -41,8 +41,8 @@ class SpotterObjectiveConfig:
         attention: weight of attention priors, in a backbone that has attention.
         variation: weight of the total variation.
         words: where words are, and how many.
-        soft: the CTC targets are soft, as in SARDFQ; if not, the loss is CTC. Soft ones hold the features of the reader
-            below what real words give: a real word is read with certainty.
+        soft: the CTC targets are soft, as in SARDFQ; if not, the loss is CTC. Soft ones hold the features of the
+            recogniser below what real words give: a real word is read with certainty.
         relevant: z of a character's class in its soft target softmax(z), uniform between these, as in SARDFQ.
         irrelevant_std: z of the other classes is normal with this deviation.
         background: background of attention, see `PriorConfig`.
