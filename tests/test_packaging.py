@@ -35,9 +35,6 @@ def test_reading_with_a_graph_needs_no_large_package():
     assert {Requirement(text).name for text in PROJECT["optional-dependencies"]["train"]} >= {"textspot", "tensorboard"}
 
 
-PACKAGES = {"fpdf": "fpdf2", "fontTools": "fonttools"}  # whose name is not that of the module
-
-
 def test_every_missing_module_is_in_an_extra():
     """So that the line which an error gives installs it."""
     extras = PROJECT["optional-dependencies"]
