@@ -102,7 +102,10 @@ def equal(one, other) -> bool:
         ({"train": (SourceConfig("a"), SourceConfig())}, r"data.train\[1\] is made of either the path of an LMDB"),
         ({"train": (SourceConfig("a", stream=StreamConfig()),)}, r"data.train\[0\] .* or a stream"),
         ({"train": (SourceConfig(draw=DrawConfig(), stream=StreamConfig()),)}, r"data.train\[0\] .* or a stream"),
-        ({"train": (SourceConfig("a", mosaic=MosaicConfig()),)}, r"data.train\[0\].trains is both: a mosaic would mislead"),
+        (
+            {"train": (SourceConfig("a", mosaic=MosaicConfig()),)},
+            r"data.train\[0\].trains is both: a mosaic would mislead",
+        ),
         (
             {"train": (SourceConfig(stream=STREAM, mosaic=MosaicConfig(), trains="recognizer"),)},
             r"data.train\[0\] is a stream: mosaic and least_score say",
