@@ -77,7 +77,7 @@ def test_a_sound_recipe_learns_and_leaves_no_run(
     ("change", "steps", "words"),
     [
         (lambda r: replace(r, train=replace(r.train, learning_rate=1e-7)), 20, "the reader does not learn even that"),
-        (lambda r: replace(r, loss=replace(r.loss, score=0.0)), 250, "the detector does not find the words"),
+        (lambda r: replace(r, loss={"det/score": 0.0}), 250, "the detector does not find the words"),
     ],
     ids=["reader", "detector"],
 )
