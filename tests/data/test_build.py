@@ -430,5 +430,5 @@ def test_relative_polygons_become_pixels(source: Path) -> None:
 
 def test_a_crop_that_is_no_image_is_named(source: Path) -> None:
     (source / "images" / "2.png").write_bytes(b"none")
-    with pytest.raises(AnnotationError, match=r"images/2\.png: is no image that can be read"):
+    with pytest.raises(AnnotationError, match=r"images/2\.png: cannot be decoded as an image"):
         build(word_crops(source, "1.png", "2.png"), source)
