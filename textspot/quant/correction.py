@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from textspot.ranges import NonNegative, Share, check_ranges
+from textspot.ranges import Limit, Share, check_ranges
 
 FIRST_RIDGE = 1e-10  # of the mean of the diagonal; ten times more at each retry
 MOST_RETRIES = 10
@@ -35,7 +35,7 @@ class CorrectionConfig:
     kind: str = "none"
     rank: int = 32
     alpha: Share = 0.0
-    budget: NonNegative = 1.0
+    budget: Limit = 1.0
 
     def __post_init__(self) -> None:
         choices = ("none", *METRICS)
