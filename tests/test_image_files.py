@@ -212,7 +212,7 @@ def test_the_largest_legal_image_is_bounded(format_name: str, mode: str, options
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
     *said, peak_mib = finished.stdout.splitlines()
     assert not said or "1024 MiB" in said[0] or "more than 8 s" in said[0]
-    assert int(peak_mib) < 1024
+    assert int(peak_mib) < 1024 + 128  # the process that reads files, and what it imports, come on top
 
 
 def with_another_decoder(monkeypatch: pytest.MonkeyPatch, decoder: str, **changes: int) -> None:
