@@ -310,14 +310,6 @@ def test_a_smaller_jpeg_is_upright_too(orientation: int) -> None:
     np.testing.assert_allclose(small[4::8, 8::16].astype(int), PICTURE[4::8, 8::16].astype(int), atol=6)
 
 
-@pytest.mark.parametrize("orientation", TURNS)
-def test_upright_size(orientation: int) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    data = encode(PICTURE, "JPEG", exif=exif)
-    assert upright_size(data, "a.jpg") == decode_image(data).shape[:2]
-
-
 def test_other_formats_are_decoded_in_full() -> None:
     image, divisor = decode_reduced(encode(PICTURE, "PNG"), "a.png", 1)
     assert divisor == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from textspot.command_line import MOST_PRINTED, printable
+from textspot.cli.command import MOST_PRINTED, printable
 from textspot.image_folders import find_images, place_outputs, refuse_overwriting
 
 
@@ -22,7 +22,7 @@ def touch(*names):
 
 def test_all_that_a_folder_holds_is_read_or_named():
     read = [f"in/a.{suffix}" for suffix in ("JPEG", "avif", "bmp", "gif", "jfif", "jp2", "jpe", "png", "tiff", "webp")]
-    touch(*read, "in/sub/naïve photo [1].png", "in/IMG_4000.HEIC", "in/scan.pdf", "in/._a.png", "in/notes.txt", "in/x")
+    touch(*read, "in/sub/naïve photo [1].png", "in/IMG_4000.HEIC", "in/scan.svg", "in/._a.png", "in/notes.txt", "in/x")
     Path("elsewhere").mkdir()
     touch("elsewhere/b.png")
     Path("in/link").symlink_to("../elsewhere")
@@ -34,7 +34,7 @@ def test_all_that_a_folder_holds_is_read_or_named():
         "in/IMG_4000.HEIC: .heic files are not read: convert it to JPEG or PNG",
         "in/dangling.png: a link to nothing, or no regular file",
         "in/link: a link to a folder, which is not followed: name it beside in",
-        "in/scan.pdf: .pdf files are not read: convert it to JPEG or PNG",
+        "in/scan.svg: .svg files are not read: convert it to JPEG or PNG",
     ]
     assert found.describe_passed_over() == (
         "passed over, as no images by their names: 1 ._*, 1 .txt, 1 without a suffix"

@@ -73,14 +73,19 @@ def decode_reduced(data: bytes, name: str, least_side: int | None) -> tuple[np.n
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
-    """Read a file to an image (H, W, 3) uint8 RGB; see `decode_image`. A missing file is a FileNotFoundError, one that
-    is no regular file or of more than `MAX_FILE_BYTES` an `ImageError`."""
+    """Read a file to an image (H, W, 3) uint8 RGB; see `decode_image` and `read_file`."""
+    return decode_image(read_file(path), name=os.fspath(path))
+
+
+def read_file(path: str | os.PathLike) -> bytes:
+    """The bytes of an image file. A missing file is a FileNotFoundError, one that is no regular file or of more than
+    `MAX_FILE_BYTES` an `ImageError`."""
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         raise ImageError(f"{os.fspath(path)}: a folder, a pipe or a device, expected an image file")
     if status.st_size > MAX_FILE_BYTES:
         raise ImageError(f"{os.fspath(path)}: {status.st_size} bytes, at most {MAX_FILE_BYTES} are read")
-    return decode_image(Path(path).read_bytes(), name=os.fspath(path))
+    return Path(path).read_bytes()
 
 
 def _decode_by_opencv(header: Image.Image, data: bytes, divisor: int) -> np.ndarray | None:

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from textspot.image_files import IMAGE_SUFFIXES
+from textspot.image_pages import PDF_SUFFIXES, VIDEO_SUFFIXES
+
+READ_SUFFIXES = IMAGE_SUFFIXES | PDF_SUFFIXES | VIDEO_SUFFIXES
 
 # Photographs to people who put them into a folder, and to no decoder here: passing them over would be a fault.
-UNREAD_SUFFIXES = {".heic", ".heif", ".hif", ".jxl", ".pdf", ".psd", ".eps", ".ps", ".ai", ".svg", ".ico"}
+UNREAD_SUFFIXES = {".heic", ".heif", ".hif", ".jxl", ".psd", ".eps", ".ps", ".ai", ".svg", ".ico"}
 UNREAD_SUFFIXES |= {".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"}
 _RESOURCE_FORK = "._"  # begins the names of files in which macOS keeps what another file system has no room for
 
@@ -66,7 +69,7 @@ def _files_at(path: Path, out_folder: str, found: Found) -> Iterator[Path]:
     for file in sorted(_walk(path, found)):
         suffix = file.suffix.lower()
         if _is_below(os.path.realpath(file), out_folder):
-            if suffix in IMAGE_SUFFIXES:
+            if suffix in READ_SUFFIXES:
                 yield file
         elif file.is_dir():
             found.complaints.append(f"{file}: a link to a folder, which is not followed: name it beside {path}")
@@ -74,7 +77,7 @@ def _files_at(path: Path, out_folder: str, found: Found) -> Iterator[Path]:
             found.passed_over[f"{_RESOURCE_FORK}*"] += 1
         elif suffix in UNREAD_SUFFIXES:
             found.complaints.append(f"{file}: {suffix} files are not read: convert it to JPEG or PNG")
-        elif suffix not in IMAGE_SUFFIXES:
+        elif suffix not in READ_SUFFIXES:
             found.passed_over[suffix or "without a suffix"] += 1
         elif file.is_file():
             yield file

@@ -49,7 +49,7 @@ def pull(network: SpottingNetwork, batch: Batch, **weights: float) -> Tensor:
     """The gradient of a loss on backbone and neck, by an ordinary backward pass."""
     network = deepcopy(network)
     output = network(batch.image, batch.ribbons, batch.region_slot)
-    loss_of(network, **weights)(output.maps, output.text_logits, batch)[0].backward()
+    loss_of(network, **weights)(output, batch)[0].backward()
     return torch.cat([p.grad.flatten() for part in (network.backbone, network.neck) for p in part.parameters()])
 
 

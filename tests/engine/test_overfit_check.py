@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from test_overfit import overfit_recipe
 from tiny_runs import drawing
-from tool_modules import import_tool
 
 from textspot.batch import Example
+from textspot.cli import doctor as doctor_verb
 from textspot.data.dataset import SourceConfig
 from textspot.engine.overfit import check_up, describe_words
 from textspot.models.ribbon_head import draw_targets
@@ -47,12 +47,11 @@ def test_words_are_counted_by_what_becomes_of_them(tiny_recipe: Recipe) -> None:
 @pytest.fixture
 def doctor(monkeypatch: pytest.MonkeyPatch) -> Callable[[Recipe, int], int]:
     """The tool's exit status on a recipe, with so many steps."""
-    tool = import_tool("doctor")
 
     def run(recipe: Recipe, steps: int) -> int:
         monkeypatch.setattr("textspot.engine.overfit.STEPS", steps)
-        monkeypatch.setattr(tool, "read_command_line", lambda: recipe)
-        return tool.main()
+        monkeypatch.setattr(doctor_verb, "read_command_line", lambda *_: recipe)
+        return doctor_verb.main()
 
     return run
 
@@ -76,7 +75,7 @@ def test_a_sound_recipe_learns_and_leaves_no_run(
     ("change", "steps", "words"),
     [
         (lambda r: replace(r, train=replace(r.train, learning_rate=1e-7)), 20, "the reader does not learn even that"),
-        (lambda r: replace(r, loss=replace(r.loss, score=0.0)), 250, "the detector does not find the words"),
+        (lambda r: replace(r, loss={**r.loss, "det/score": 0.0}), 250, "the detector does not find the words"),
     ],
     ids=["reader", "detector"],
 )
@@ -102,7 +101,7 @@ def test_no_word_to_read_ends_the_check(tiny_recipe: Recipe, tmp_path: Path) -> 
 
 
 def test_words_that_one_head_alone_learns_from_are_no_check(tiny_recipe: Recipe) -> None:
-    source = replace(tiny_recipe.data.train[0], trains="reader")
+    source = replace(tiny_recipe.data.train[0], trains="recognizer")
     checkup = check_up(replace(tiny_recipe, data=replace(tiny_recipe.data, train=(source,))))
     assert not checkup.learns
     assert checkup.lines[-1] == "no word in them that detector and reader both learn from"

@@ -45,10 +45,10 @@ def test_a_name_says_what_the_network_is():
     recipe = read_command_line(["--config", "configs/rfcn_fcr.yaml"])
     base = recipe.model
     for name in ("rfcn_fcr", "rfcn_crnn", "rfcn_separate_fcr", "rfcn_separate_crnn"):
-        its_own = read_command_line([f"--config=configs/{name}.yaml"])
+        its_own = read_command_line(["--config=rfcn_fcr", f"--config={name}"])
         assert replace(recipe, run=its_own.run, model=System.parse(name).model(base)) == its_own
     assert System.parse("ribbon_fcr").model(base).backbone == ModelConfig().backbone
-    assert System.parse("rfcn_crnn@0.5").model(base).recognizer.widths == (32, 48, 64, 96)
+    assert System.parse("rfcn_crnn@0.5").model(base).recognizer.settings.widths == (32, 48, 64, 96)
 
 
 @pytest.mark.parametrize(

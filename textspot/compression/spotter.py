@@ -91,7 +91,7 @@ class SpotterQuantConfig:
     """How a spotter is quantised.
 
     Args:
-        layer: how each of its layers is.
+        layer: settings of each of its layers.
         few_weights: layers of fewer weights than this are rounded to nearest in 8 bits, whatever `layer` says. They are
             those of the large maps: in `spotter-s` a tenth of the weights, and most of what 4 bits lose; 0 for none.
         overrides: glob over layer names to another way; of several that match, the last one counts.

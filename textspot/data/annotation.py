@@ -112,9 +112,10 @@ def sample_to_instances(sample: Sample) -> list[Instance]:
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """What a file that annotates many images says about one of them.
+    """What an annotation file says about an image.
 
-    `names` are the paths its file may have, the likeliest first. `part` is the split it belongs to where the file tells
+    `names` are the paths that the image's file may have, the likeliest first; there may be none if the annotation file
+    is that of one image. `part` is the split it belongs to where the file tells
     several apart, `size` the (height, width) that the polygons refer to where it is stated. `relative` polygons are
     in shares of the image's width and height. A reason under `left_out` says that the image was not annotated, or not
     well, which is something else than an image without text.

@@ -19,7 +19,7 @@ class Counts:
     Args:
         images: number of images.
         instances: number of annotated instances, ignored ones included.
-        ignored: how many of them are marked as to be ignored.
+        ignored: number of instances that are marked as to be ignored.
     """
 
     images: int

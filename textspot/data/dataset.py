@@ -15,11 +15,12 @@ from textspot.data.mosaic import MosaicConfig
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
 from textspot.data.transforms import TransformConfig, augment, fill_view, place_camera
 from textspot.geometry import ribbon_section, ribbon_size, ribbon_sizes
+from textspot.ranges import NonNegative, NonNegativeInt, Share, check_ranges
 from textspot.structures import Sample
 from textspot.text.charset import Charset, TextConfig, normalize
 from textspot.text.ctc import min_time_steps
 
-Trains = Literal["both", "detector", "reader"]
+Trains = Literal["both", "detector", "recognizer"]
 TOO_LONG = "longer than the time axis"  # why a word does not train the reader: CTC cannot represent it
 
 
@@ -28,15 +29,15 @@ class SourceConfig:
     """Images from one LMDB, or drawn one by one as training asks for them.
 
     Args:
-        path: the LMDB's folder, as `datasets/prepare.py` writes it.
-        weight: how often it is drawn from, relative to the other sources.
-        draw: how to draw the LMDB if it does not exist yet.
-        stream: instead of an LMDB, an endless set of images drawn on the fly: none comes twice, and drawing an image
-            takes about as long as training on it.
-        mosaic: lay the LMDB's images, word crops, out on larger ones, endlessly; they train the reader only.
-        trains: `detector` for words without transcripts, `reader` where words may be missing without a mark, so that
-            what is not annotated says nothing about where text is.
-        least_score: words whose transcript a program read, and was less sure of than this, do not train the reader.
+        path: the LMDB's folder, as `textspot prepare build` writes it.
+        weight: frequency with which it is drawn from, relative to the other sources.
+        draw: images to draw if the LMDB does not exist yet.
+        stream: endless set of images drawn on the fly, instead of an LMDB: none comes twice, and drawing an
+            image takes about as long as training on it.
+        mosaic: layout of the LMDB's images, word crops, on larger ones, endlessly; they train the reader only.
+        trains: heads that learn from it: `detector` for words without transcripts, `recognizer` where words may be
+            missing without a mark, so that what is not annotated says nothing about where text is.
+        least_score: least score of a transcript that a program read; words below it do not train the reader.
     """
 
     path: str | None = None
@@ -45,7 +46,7 @@ class SourceConfig:
     stream: StreamConfig | None = None
     mosaic: MosaicConfig | None = None
     trains: Trains = "both"
-    least_score: float = 0.0
+    least_score: Share = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,11 @@ class DataConfig:
             beside those of `validation`, at the score threshold chosen there, and decide nothing.
         image_size: height and width in pixels of the training crops, divisible by 32.
         min_text_height: words lower or narrower than this many pixels after augmentation are ignored.
-        max_regions: at most this many words are read in one training image, chosen at random.
-        region_jitter: by how much the corners of the regions to read are moved, as a share of the word's height.
-        end_jitter: by how much each end of the regions to read is moved outwards along the line, at least and at most,
-            in heights of the word; inwards below 0. A region that is lengthened by more than a third of its height is
-            read where it is, whatever `train.predicted_regions` says.
+        max_regions: most words that are read in one training image, chosen at random.
+        region_jitter: greatest shift of the corners of the regions to read, as a share of the word's height.
+        end_jitter: least and greatest shift of each end of the regions to read, outwards along the line, in heights of
+            the word; inwards below 0. A region that is lengthened by more than a third of its height is read where it
+            is, whatever `train.predicted_regions` says.
         max_damaged: training stops when a larger share of the records turns out damaged.
         num_workers: processes that prepare images; 0 prepares them in the training process.
         transforms: augmentation.
@@ -73,12 +74,12 @@ class DataConfig:
     validation: SourceConfig
     also_evaluate: dict[str, str] = field(default_factory=dict)
     image_size: tuple[int, int] = (512, 512)
-    min_text_height: float = 6.0
-    max_regions: int = 32
-    region_jitter: float = 0.08
+    min_text_height: NonNegative = 6.0
+    max_regions: NonNegativeInt = 32
+    region_jitter: NonNegative = 0.08
     end_jitter: tuple[float, float] = (0.0, 0.0)
-    max_damaged: float = 0.01
-    num_workers: int = 2
+    max_damaged: NonNegative = 0.01
+    num_workers: NonNegativeInt = 2
     transforms: TransformConfig = field(default_factory=TransformConfig)
 
     def __post_init__(self) -> None:
@@ -93,9 +94,7 @@ class DataConfig:
         for name in ("weight", "mosaic", "trains", "least_score"):
             if getattr(self.validation, name) != getattr(SourceConfig, name):
                 raise ValueError(f"data.validation.{name} has no effect, it is a matter of training: leave it out")
-        for name in ("min_text_height", "max_regions", "region_jitter", "max_damaged", "num_workers"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"data.{name} is {getattr(self, name)}, expected at least 0")
+        check_ranges(self, "data.")
         if not -0.5 < self.end_jitter[0] <= self.end_jitter[1]:
             raise ValueError(f"data.end_jitter is {list(self.end_jitter)}, expected two rising numbers above -0.5")
 
@@ -105,10 +104,9 @@ def _check_source(source: SourceConfig, name: str) -> None:
         raise ValueError(f"{name} is made of either the path of an LMDB (and how to draw it) or a stream")
     if source.stream and (source.mosaic or source.least_score):
         raise ValueError(f"{name} is a stream: mosaic and least_score say what becomes of the words of an LMDB")
-    if source.mosaic and source.trains != "reader":
-        raise ValueError(f"{name}.trains is {source.trains}: a mosaic shows the detector what is no text, set `reader`")
-    if not 0 <= source.least_score <= 1:
-        raise ValueError(f"{name}.least_score is {source.least_score}, expected a value in [0, 1]")
+    if source.mosaic and source.trains != "recognizer":
+        raise ValueError(f"{name}.trains is {source.trains}: a mosaic would mislead the detector, set `recognizer`")
+    check_ranges(source, f"{name}.")
 
 
 class TrainingStream:
@@ -178,7 +176,7 @@ class TrainingStream:
             image=sample.image,
             targets=(
                 self.labeler.draw_nothing(sample.size)
-                if trains == "reader"
+                if trains == "recognizer"
                 else self.labeler.draw(ribbons, ignore, sample.size)
             ),
             ribbons=np.array(readable, dtype=np.float32).reshape(-1, 2, 4, 2),

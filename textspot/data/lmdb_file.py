@@ -192,7 +192,7 @@ def _open(path: Path) -> _Opened:
 def explain_missing(path: Path) -> str:
     """Why there is no data set in a folder, and what may be meant, in words."""
     if not path.exists():
-        return f"{path}: no such data set; datasets/prepare.py builds one"
+        return f"{path}: no such data set; textspot prepare build makes one"
     inside = sorted(str(file.parent) for file in path.glob(f"*/{DATA_FILE}"))
-    hint = f"did you mean {' or '.join(inside)}?" if inside else "datasets/prepare.py builds one"
+    hint = f"did you mean {' or '.join(inside)}?" if inside else "textspot prepare build makes one"
     return f"{path}: not a data set, it holds no {DATA_FILE}; {hint}"

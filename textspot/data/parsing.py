@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from xml.etree import ElementTree
 
 from textspot.data.mat_process import load_variables
+from textspot.extras import MissingExtraError
 
 MAX_COMPLAINTS_SHOWN = 20
 MAX_COMPLAINT_LENGTH = 400  # characters of one complaint that are shown; a bad line may be a whole file
@@ -97,7 +98,7 @@ def load_mat(raw: bytes, source: str, names: Sequence[str]) -> dict[str, Any]:
     try:
         values = load_variables(raw, names)
     except ImportError as error:
-        raise ImportError(f"{source}: .mat files are read with scipy: pip install scipy, or textspot[mat]") from error
+        raise MissingExtraError(f"{source}: .mat files are read with scipy: pip install 'textspot[mat]'") from error
     except ValueError as error:
         raise AnnotationError([f"{source}: not a MATLAB file up to version 7 ({error})"]) from error
     if missing := [name for name in names if name not in values]:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from textspot.data.annotation import PLACEHOLDERS, AnnotatedImage, Instance
+from textspot.data.annotation import PLACEHOLDERS, AnnotatedImage, Instance, scale_polygons
 from textspot.data.card import Card, Split
 from textspot.data.formats import PER_DATASET, PER_IMAGE, choose_parser
 from textspot.data.pairing import OutsideError, SourceFolder, Template, compose, fixed_part, name_some
 from textspot.data.parsing import AnnotationError
-from textspot.image_files import ImageError, upright_size
+from textspot.image_files import ImageError, read_file, upright_size
 
 
 @dataclass(frozen=True)
@@ -202,22 +202,21 @@ class _SourceReader:
                 annotated[file] = self._locate(image, file, name)
         return SourceSplit(list(annotated.values()), dict(left_out))
 
+    def _find_image(self, split: Split, image: AnnotatedImage) -> Path | None:
+        """The image's file, by the likeliest of its names that is there."""
+        below = [PurePosixPath(split.folder, compose(name)).as_posix() for name in image.names]
+        return next((file for name in below if (file := self.folder.find_image(name))), None)
+
     def _locate(self, image: AnnotatedImage, file: Path, name: str) -> AnnotatedFile:
         """The image with its file; polygons in shares of its size become pixels."""
         instances = image.instances
         if image.relative:
             try:
-                height, width = upright_size(file.read_bytes(), name)
-                scaled = (tuple((x * width, y * height) for x, y in one.polygon) for one in instances)
-                instances = tuple(replace(one, polygon=polygon) for one, polygon in zip(instances, scaled, strict=True))
+                height, width = upright_size(read_file(file), name)
+                instances = tuple(scale_polygons(instances, (1, 1), (height, width)))
             except ImageError as error:
                 self.complaints.append(str(error))
         return AnnotatedFile(file, name, instances, image.size)
-
-    def _find_image(self, split: Split, image: AnnotatedImage) -> Path | None:
-        """The image's file, by the likeliest of its names that is there."""
-        below = [PurePosixPath(split.folder, compose(name)).as_posix() for name in image.names]
-        return next((file for name in below if (file := self.folder.find_image(name))), None)
 
     def _parse_file(self, name: str, chosen: str) -> list[AnnotatedImage]:
         if (name, chosen) in self.parsed:

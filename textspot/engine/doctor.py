@@ -83,7 +83,7 @@ def diagnose(values: Mapping[str, float], words: int) -> list[str]:
             f"after {words} words the reader still answers with blanks: {values['rec/blank_rate']:.1%} of the time "
             f"steps, CTC {values['rec/ctc']:.2f} per character. Do the pictures of regions in TensorBoard show the "
             "words? Show it more words a step (a source with draw.renderer.layout: sheet, a larger train.batch_size), "
-            "and ask tools/doctor.py whether the recipe can learn to read a single batch"
+            "and ask textspot doctor whether the recipe can learn to read a single batch"
         )
     return found + _compare_heads(values)
 

@@ -1,10 +1,11 @@
 """A spotter over a data set: predictions, figures, and the threshold that belongs to them."""
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textspot.data.lmdb_records import Reader
-from textspot.inference.spotter import Spotter
+from textspot.inference.spotter import RegionLimitWarning, Spotter
 from textspot.metrics.protocols import AnyLexicon, GroundTruth, build_protocol
 from textspot.metrics.recognition import score_recognition
 from textspot.metrics.scoring import Scores, score_images
@@ -34,7 +35,9 @@ def predict_dataset(
     predictions, ground_truths = [], []
     for start in track(range(0, len(reader), CHUNK), "reading"):
         samples = [reader.sample(index) for index in range(start, min(start + CHUNK, len(reader)))]
-        predictions += spotter.predict([sample.image for sample in samples])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RegionLimitWarning)  # far below any threshold that is used
+            predictions += spotter.predict([sample.image for sample in samples])
         ground_truths += [GroundTruth(s.polygons, s.transcripts, s.ignore, s.name) for s in samples]
     return predictions, ground_truths
 
@@ -80,10 +83,22 @@ def score_dataset(
     """
     if not len(reader):
         raise ValueError(f"{reader.path}: holds no image to evaluate on")
-    scorers = [build_protocol(name, lexicon, unread_counts=False) for name in protocols]
     predictions, ground_truths = predict_dataset(spotter, reader, track)
-    score_images(scorers, predictions, ground_truths)
-    return Scores(scorers, predictions, ground_truths, spotter.threshold)
+    return score_at(spotter.threshold, protocols, predictions, ground_truths, lexicon)
+
+
+def score_at(
+    threshold: float,
+    protocols: Sequence[str],
+    predictions: Sequence[Prediction],
+    ground_truths: Sequence[GroundTruth],
+    lexicon: AnyLexicon | None = None,
+) -> Scores:
+    """As `score_dataset`, of predictions that were made at this threshold or a lower one."""
+    kept = [replace(one, instances=tuple(found for found in one if found.score >= threshold)) for one in predictions]
+    scorers = [build_protocol(name, lexicon, unread_counts=False) for name in protocols]
+    score_images(scorers, kept, ground_truths)
+    return Scores(scorers, kept, ground_truths, threshold)
 
 
 def score_reading(spotter: Spotter, reader: Reader, min_length: int = 1, track: Track = untracked) -> dict[str, float]:

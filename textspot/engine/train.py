@@ -236,7 +236,7 @@ class Trainer:
         if state.damaged > max(FEWEST_DAMAGED, self.recipe.data.max_damaged * images):
             raise ValueError(
                 f"{state.damaged} of about {images} records were damaged, more than data.max_damaged "
-                f"({self.recipe.data.max_damaged}) allows: find them with datasets/prepare.py verify, and build the "
+                f"({self.recipe.data.max_damaged}) allows: find them with textspot prepare verify, and build the "
                 "data again"
             )
 

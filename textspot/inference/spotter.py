@@ -1,17 +1,21 @@
 """Spotter: the object users hold. Images in, text instances in pixels of the original image out."""
 
+import logging
 import os
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast, overload
 
 import numpy as np
 
 from textspot.geometry import polygon_to_ribbon
-from textspot.image_files import read_image
+from textspot.image_pages import pages_of_file
+from textspot.inference.image_input import ImageLike, is_one_image, name_of, to_array
 from textspot.inference.prefetch import prefetch
+from textspot.inference.shipped import RUNTIME_NAMES, Machine, choose_fastest
 from textspot.inference.tiling import Tile, cut_tiles, merge_tiles
 from textspot.model_card import MODEL_FILE, CheckpointError, ModelCard
 from textspot.postprocess import decode_instances
@@ -24,7 +28,7 @@ from textspot.text.ctc import decode_best_path
 from textspot.text.language import choose_language, load_language
 from textspot.text.lexicon import Lexicon
 
-ImageLike = np.ndarray | str | os.PathLike
+logger = logging.getLogger("textspot")
 
 SHIPPED = Path(__file__).parents[1] / "weights"
 MOST_WAITING = 32  # prepared images in memory at a time, however long the list
@@ -37,12 +41,23 @@ def load(path: str | os.PathLike, config: RuntimeConfig | None = None) -> "Spott
     A file that is missing, cut short or something else is a `CheckpointError`; a device or an option that the runtime
     does not have is a ValueError.
     """
-    return Spotter(*build_runtime(find_weights(Path(path)), config or RuntimeConfig()))
+    file, config = choose_file(Path(path), config or RuntimeConfig())
+    spotter = Spotter(*build_runtime(file, config))
+    spotter.source = f"{file.name} in {RUNTIME_NAMES[spotter.runtime.name]}"
+    logger.info("%s", spotter.source)
+    return spotter
+
+
+def choose_file(path: Path, config: RuntimeConfig) -> tuple[Path, RuntimeConfig]:
+    """The file to run, and how: of weights that ship, by their name, what is fastest here; else as `config` says."""
+    if not path.exists() and config.runtime != "pytorch" and str(path) in {file.stem for file in _shipped_files()}:
+        return choose_fastest(str(path), SHIPPED, config, Machine.here())
+    return find_weights(path), config
 
 
 def find_weights(path: Path) -> Path:
     """The file at `path`: itself, the weights that a folder of a run holds, or the shipped weights of that name."""
-    shipped = {file.stem: file for file in sorted(SHIPPED.glob("*.safetensors"))}
+    shipped = {file.stem: file for file in _shipped_files()}
     if not path.exists() and str(path) in shipped:
         return shipped[str(path)]
     if not path.is_dir():
@@ -57,6 +72,14 @@ def find_weights(path: Path) -> Path:
     raise CheckpointError(
         f"{path}: holds neither {MODEL_FILE} nor last/{MODEL_FILE}; expected the folder of a run that was saved"
     )
+
+
+def _shipped_files() -> list[Path]:
+    return sorted(SHIPPED.glob("*.safetensors"))
+
+
+class RegionLimitWarning(UserWarning):
+    """An image holds more regions than are read."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +99,9 @@ class Spotter:
     set, to a `LanguageModel` that readings in doubt lean to, as far as `beam` says, or to None; it starts as the one of
     the weights. `lexicon` may be set, to have texts corrected by it (how: see `text.lexicon`); the
     scores stay those of what was read. Unless `tiling` is set to False, an image that would be shrunk to less than half
-    is read tile by tile, and a warning says so. What an instance's `score` and `text_score` mean: see `TextInstance`.
+    is read tile by tile, and a warning says so. `max_regions` may be set: the most regions that are read of an image or
+    a tile; it starts as that of the weights, and a `RegionLimitWarning` says when it is reached. What an instance's
+    `score` and `text_score` mean: see `TextInstance`.
     """
 
     def __init__(self, runtime: Runtime, card: ModelCard):
@@ -87,17 +112,39 @@ class Spotter:
         self.beam = BeamConfig()
         self.lexicon: Lexicon | None = None
         self.tiling = True
+        self.max_regions = card.postprocess.max_regions
+        self.source = RUNTIME_NAMES.get(runtime.name, runtime.name)
+
+    def __repr__(self) -> str:
+        language = self.language.name if self.language else "none"
+        return f"Spotter({self.source}, threshold={self.threshold:.3f}, language={language})"
+
+    @overload
+    def __call__(self, images: ImageLike, batch_size: int = 1) -> Prediction: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(self, images: Sequence[ImageLike], batch_size: int = 1) -> list[Prediction]: ...
 
     def __call__(self, images: ImageLike | Sequence[ImageLike], batch_size: int = 1) -> Prediction | list[Prediction]:
-        """Spot text in an RGB array (H, W, 3) uint8, in a file, or in a list of these.
+        """Spot text in an image, or in a list of images: RGB arrays (H, W, 3) uint8, paths, URLs, bytes, open files,
+        Pillow images.
 
         One image gives one `Prediction`: a sequence of instances, best score first, that unpack as `(polygon, text,
-        score)`; of a file it bears the path as its name. A list gives a list. A file that is no image is an
-        `ImageError`, an array of another shape or type a ValueError.
+        score)`; of a file it bears the path as its name. A list gives a list. Of a file with several pages the first
+        counts; `pages` reads all. A file that is no image is an `ImageError`, an array of another shape or type a
+        ValueError, something else a TypeError.
         """
-        if isinstance(images, np.ndarray | str | os.PathLike):
-            return self.predict([images], batch_size)[0]
-        return self.predict(images, batch_size)
+        if is_one_image(images):
+            return self.predict([cast(ImageLike, images)], batch_size)[0]
+        if not isinstance(images, Sequence):
+            raise TypeError(f"expected an image or a sequence of images, found {type(images)}")
+        return self.predict(cast(Sequence[ImageLike], images), batch_size)
+
+    def pages(self, path: str | os.PathLike, every_s: float | None = None) -> Iterator[Prediction]:
+        """The prediction of each page of a TIFF or PDF, each frame of a GIF or WebP, or a frame of a video every so
+        many seconds, with its number as `page`; a file that holds one image gives one, without a number."""
+        for page in pages_of_file(path, every_s):
+            yield replace(self.predict([page.image])[0], name=os.fspath(path), page=page.number)
 
     def predict(self, images: Sequence[ImageLike], batch_size: int = 1) -> list[Prediction]:
         """Predictions of RGB arrays (H, W, 3) uint8 or files, in their order; none for none.
@@ -113,13 +160,9 @@ class Spotter:
             pixels = np.stack([view.pixels for _, view in batch])
             outputs = self.runtime.spot(pixels, self.threshold, self.max_regions)
             for (number, view), regions in zip(batch, outputs, strict=True):
+                self._warn_of_limit(regions, name_of(images[number]) or f"image {number + 1}")
                 found[number].append((view.tile, self._decode(regions, view)))
-        return [replace(self._merge(found[number]), name=_name(image)) for number, image in enumerate(images)]
-
-    @property
-    def max_regions(self) -> int:
-        """At most this many regions of an image are read."""
-        return self.card.postprocess.max_regions
+        return [replace(self._merge(found[number]), name=name_of(image)) for number, image in enumerate(images)]
 
     def prepare(self, image: np.ndarray) -> list[View]:
         """What the network is to see of an RGB image (H, W, 3) uint8: one view, or one for each tile and one for all.
@@ -168,7 +211,7 @@ class Spotter:
         opened = prefetch(self._open, images) if len(images) > 1 else map(self._open, images)
         for number, views in enumerate(opened):
             if len(views) > 1:
-                name = _name(images[number]) or f"image {number + 1}"
+                name = name_of(images[number]) or f"image {number + 1}"
                 tile, num_tiles = views[-1].tile, len(views) - 1
                 warnings.warn(
                     f"{name}: {tile.right} x {tile.bottom} pixels are read in {num_tiles} tiles", stacklevel=4
@@ -176,7 +219,12 @@ class Spotter:
             yield from ((number, view) for view in views)
 
     def _open(self, image: ImageLike) -> list[View]:
-        return self.prepare(image if isinstance(image, np.ndarray) else read_image(image))
+        return self.prepare(to_array(image))
+
+    def _warn_of_limit(self, regions: Regions, name: str) -> None:
+        if np.count_nonzero(regions.scores >= self.threshold) >= self.max_regions:
+            remedy = "the best ones; raise max_regions to read more"
+            warnings.warn(f"{name}: {self.max_regions} regions are read, {remedy}", RegionLimitWarning, stacklevel=4)
 
     def _decode(self, regions: Regions, view: View) -> list[TextInstance]:
         """Text instances of a view's regions, in pixels of the image."""
@@ -213,10 +261,6 @@ def batch_by_size(views: Iterable[tuple[int, View]], batch_size: int) -> Iterato
         elif sum(map(len, waiting.values())) >= max(batch_size, MOST_WAITING):
             yield waiting.pop(max(waiting, key=lambda shape: len(waiting[shape])))
     yield from waiting.values()
-
-
-def _name(image: ImageLike) -> str:
-    return "" if isinstance(image, np.ndarray) else os.fspath(image)
 
 
 def _check_image(image: np.ndarray) -> None:

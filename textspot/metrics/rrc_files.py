@@ -13,7 +13,7 @@ a confidence in [0, 1] before the transcript. UTF-8, with or without BOM, LF or 
 unquoted, `\\"` and `\\\\` inside it are unescaped. In the polygon layout `7.txt` may stand for either name.
 
 The official script refuses a whole submission for a single fault. So do these readers, but they name every fault at
-once. Only in a folder the JSON and the picture that `tools/infer.py` writes beside a result file are no fault. With
+once. Only in a folder the other files that `textspot infer` writes beside a result file are no fault. With
 `lenient=True` they repair what they can, leave out what they cannot, and report either.
 """
 
@@ -27,11 +27,13 @@ import numpy as np
 from textspot.geometry import box_to_quad, min_area_quad, polygon_area
 from textspot.metrics.archives import ArchiveError, find_entries
 from textspot.metrics.protocols import GroundTruth
+from textspot.outputs import FORMATS
 from textspot.structures import Prediction, TextInstance
 
 DONT_CARE = "###"
 MAX_LINES = 20_000  # words of one image: what is found is held against what stands there, each against each
-BESIDE_RESULTS = (".json", ".jpg")  # what tools/infer.py writes for each image, beside its res_<image>.txt
+# How names end of what textspot infer writes for each image, beside its res_<image>.txt.
+BESIDE_RESULTS = (".json", ".jpg", *(document.suffix for document in FORMATS.values()))
 
 _QUOTED = re.compile(r'\s*"(.*)"\s*', re.DOTALL)
 _CONFIDENCE = r"(0(?:\.[0-9]*)?|1(?:\.0*)?)"
@@ -200,13 +202,13 @@ class _Reader:
         return self.messages
 
     def entries(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
-        """The files, without those that `tools/infer.py` writes beside result files; a damaged archive is an
+        """The files, without those that `textspot infer` writes beside result files; a damaged archive is an
         `RrcFormatError`."""
         in_folder = {file.name for file in self.path.iterdir()} if self.path.is_dir() else set()
         try:
             for name, read in find_entries(self.path):
-                stem, dot, suffix = name.rpartition(".")
-                if dot + suffix not in BESIDE_RESULTS or f"res_{stem}.txt" not in in_folder:
+                beside = (f"res_{name.removesuffix(suffix)}.txt" for suffix in BESIDE_RESULTS if name.endswith(suffix))
+                if in_folder.isdisjoint(beside):
                     yield name, read
         except ArchiveError as error:
             raise RrcFormatError(self.path, [str(error)]) from error

@@ -55,7 +55,8 @@ def two_fold(
     _check_pairs(predictions, ground_truths)
     if len(predictions) < 2:
         raise ValueError(
-            f"expected at least two images to choose a threshold on other images, found {len(predictions)}"
+            f"expected at least two images to choose a threshold on other images, found {len(predictions)}: give the "
+            "validation split more, by a wider `share` in the card of the data set"
         )
     protocol = build_protocol(protocol_name, lexicon, unread_counts=False)
     threshold_even, _ = select_threshold(protocol_name, predictions[1::2], ground_truths[1::2], lexicon)

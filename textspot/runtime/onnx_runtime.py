@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from textspot.extras import MissingExtraError
 from textspot.model_card import CheckpointError
 from textspot.runtime.processes import OwnedByProcess
 from textspot.runtime.protocol import OUTPUTS, Precision, Regions, check_signature, graph_inputs, split_batch
@@ -27,7 +28,7 @@ class OnnxRuntime:
         try:
             import onnxruntime
         except ImportError as error:
-            raise ValueError("ONNX Runtime is not installed: pip install onnxruntime") from error
+            raise MissingExtraError("ONNX Runtime is not installed: pip install onnxruntime") from error
         if os.environ.get("ORT_DISABLE_TELEMETRY") == "1":  # it may have been imported before that was set
             onnxruntime.disable_telemetry_events()
         if precision != "float32":

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from textspot.extras import MissingExtraError
 from textspot.model_card import CheckpointError
 from textspot.runtime.processes import OwnedByProcess
 from textspot.runtime.protocol import OUTPUTS, Precision, Regions, check_signature, graph_inputs, split_batch
@@ -20,7 +21,7 @@ def open_core():
     try:
         import openvino
     except ImportError as error:
-        raise ValueError("OpenVINO is not installed: pip install openvino") from error
+        raise MissingExtraError("OpenVINO is not installed: pip install 'textspot[openvino]'") from error
     return openvino.Core()
 
 

@@ -22,8 +22,8 @@ class BeamConfig:
     """How far the language has a say, and how much is looked at.
 
     Args:
-        weight: of a letter's log-probability in the language, beside 1 for the reader's.
-        surprise: of a letter that changes nothing, in nats: a rarer one costs, a more usual one helps.
+        weight: weight of a letter's log-probability in the language, beside 1 for the reader's.
+        surprise: neutral surprisal per letter, in nats: a rarer letter costs, a more usual one helps.
         word_bonus: nats that a text gains which is a word of the list.
         nonword: factor of the score of a text of letters that is no word, which is more often misread.
         width: prefixes that are kept.

@@ -19,8 +19,8 @@ class TextConfig:
     Args:
         characters: the characters of the charset, in the order of their classes.
         case: `keep` transcripts as they are, or fold them to `upper` or `lower` case.
-        unknown: what a character outside the charset does: `error` stops before training starts and lists them;
-            `skip` trains the detector on that word, never the reader, and counts it.
+        unknown: treatment of a character outside the charset: `error` stops before training starts and lists
+            them; `skip` trains the detector on that word, never the reader, and counts it.
     """
 
     characters: str = PRINTABLE_ASCII

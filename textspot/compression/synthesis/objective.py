@@ -23,6 +23,7 @@ from textspot.quant.synthesis.image_space import ImageSpace
 from textspot.quant.synthesis.priors import Mixtures, spread_of
 from textspot.quant.synthesis.synthesis import Jitter, Synthesis, SynthesisConfig
 from textspot.quant.synthesis.terms import align_attention, total_variation
+from textspot.ranges import NonNegative, check_ranges
 
 PLAN_SEED = 7919  # what is to be shown is drawn apart from the noise it is made of
 HILL = (0.3, 0.5)  # deviations of a word's hill of attention, as shares of its width and height
@@ -47,11 +48,11 @@ class SpotterObjectiveConfig:
         background: of attention, see `PriorConfig`.
     """
 
-    layout: float = 1.0
-    transcripts: float = 1.0
-    statistics: float = 10.0
-    attention: float = 1e4
-    variation: float = 0.0002
+    layout: NonNegative = 1.0
+    transcripts: NonNegative = 1.0
+    statistics: NonNegative = 10.0
+    attention: NonNegative = 1e4
+    variation: NonNegative = 0.0002
     words: LayoutConfig = field(default_factory=LayoutConfig)
     soft: bool = False
     relevant: tuple[float, float] = (5.0, 10.0)
@@ -59,9 +60,7 @@ class SpotterObjectiveConfig:
     background: float = 0.02
 
     def __post_init__(self) -> None:
-        for name in ("layout", "transcripts", "statistics", "attention", "variation"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"objective.{name} is {getattr(self, name)}, expected at least 0")
+        check_ranges(self, "objective.")
 
 
 class SpotterObjective:

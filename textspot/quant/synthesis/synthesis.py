@@ -15,6 +15,7 @@ from torch import Tensor
 
 from textspot.progress import Track, untracked
 from textspot.quant.synthesis.image_space import ImageSpace
+from textspot.ranges import NonNegativeInt, PositiveInt, check_ranges
 from textspot.schedule import warm_up_then_cosine
 
 Precision = Literal["float32", "bf16"]
@@ -43,25 +44,23 @@ class SynthesisConfig:
             it, two to three times as fast.
     """
 
-    num_images: int = 32
-    seed: int = 0
-    steps: int = 500
+    num_images: PositiveInt = 32
+    seed: NonNegativeInt = 0
+    steps: PositiveInt = 500
     roll: tuple[float, ...] = (15 / 224, 30 / 224)
     flip: bool = True
     learning_rate: float = 0.2
-    warmup_steps: int = 100
+    warmup_steps: NonNegativeInt = 100
     betas: tuple[float, float] = (0.5, 0.9)
-    images_per_pass: int = 32
+    images_per_pass: PositiveInt = 32
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("num_images", "steps", "images_per_pass"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"synthesis.{name} is {getattr(self, name)}, expected at least 1")
+        check_ranges(self, "synthesis.")
         if not self.roll or not all(0 <= share < 1 for share in self.roll):
             raise ValueError(f"synthesis.roll is {self.roll}, expected a share in [0, 1) for each round, and one round")
-        if self.learning_rate <= 0 or self.warmup_steps < 0 or self.seed < 0:
-            raise ValueError("synthesis: expected a learning_rate above 0, and warmup_steps and seed of at least 0")
+        if self.learning_rate <= 0:
+            raise ValueError(f"synthesis.learning_rate is {self.learning_rate}, expected a number above 0")
 
     def autocast(self, device: torch.device) -> torch.autocast:
         """Around a pass of the network."""

@@ -45,7 +45,7 @@ from textspot.atomic_file import write_text
 from textspot.benchmark.cells import BELOW_ALL, CellConfig, measure_cells, resize
 from textspot.benchmark.systems import System
 from textspot.benchmark.timing import Timing
-from textspot.command_line import run_command
+from textspot.cli.command import run_command
 from textspot.device import choose_device
 from textspot.inference.spotter import Spotter
 from textspot.model_card import ModelCard

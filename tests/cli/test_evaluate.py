@@ -7,21 +7,17 @@ from pathlib import Path
 import cv2
 import pytest
 from tiny_spotter import noise, save_tiny_spotter
-from tool_modules import TOOLS, import_tool
 
 import textspot
+from textspot.cli import evaluate as evaluate_verb
 from textspot.data.annotation import Instance
 from textspot.data.lmdb_records import Reader, Writer
 from textspot.engine.evaluate import validate
 
-TOOL = TOOLS / "evaluate.py"
 DRAWN = Path(__file__).parents[1] / "data" / "rrc_drawn"
 FILES = ["--gt", str(DRAWN / "gt.zip"), "--results", str(DRAWN / "submission.zip")]
 BOTH = {"icdar2015/detection_iou", "icdar2015/end_to_end"}
 PERFECT = {"precision": 1.0, "recall": 1.0, "hmean": 1.0}
-
-
-evaluate_tool = import_tool("evaluate")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +52,7 @@ def write_zip(path, **texts):
 def test_files_score_as_the_official_scripts_say(tmp_path, capsys):
     official = json.loads((DRAWN / "expected.json").read_text())
     out = tmp_path / "out.json"
-    assert evaluate_tool.main(["--protocol", *official["expected"], *FILES, "--json", str(out)]) == 0
+    assert evaluate_verb.main(["--protocol", *official["expected"], *FILES, "--json", str(out)]) == 0
     report = json.loads(out.read_text())
     for protocol, figures in official["expected"].items():
         assert report[protocol] == pytest.approx(figures, abs=1e-9)
@@ -70,12 +66,9 @@ def test_files_score_as_the_official_scripts_say(tmp_path, capsys):
 
 def test_scoring_files_needs_no_torch():
     program = (
-        "import runpy, sys\n"
-        f"sys.argv = {['evaluate.py', *FILES]!r}\n"
-        "try:\n"
-        f"    runpy.run_path({str(TOOL)!r}, run_name='__main__')\n"
-        "except SystemExit as exit:\n"
-        "    assert exit.code == 0, exit.code\n"
+        "import sys\n"
+        "from textspot.cli.main import main\n"
+        f"assert main({['evaluate', *FILES]!r}) == 0\n"
         "assert 'torch' not in sys.modules\n"
     )
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -86,10 +79,10 @@ def test_scoring_files_needs_no_torch():
 def test_faults_are_named_or_repaired(tmp_path, capsys):
     gt = write_zip(tmp_path / "gt.zip", gt_img_1="0,0,9,0,9,9,0,9,EXIT")
     results = write_zip(tmp_path / "res.zip", res_img_1="0,0,0,9,9,9,9,0,EXIT")
-    assert evaluate_tool.main(["--gt", gt, "--results", results]) == 1
+    assert evaluate_verb.main(["--gt", gt, "--results", results]) == 1
     assert "res_img_1.txt: line 1: the corners run anticlockwise" in capsys.readouterr().err
     out = tmp_path / "out.json"
-    assert evaluate_tool.main(["--gt", gt, "--results", results, "--lenient", "--json", str(out)]) == 0
+    assert evaluate_verb.main(["--gt", gt, "--results", results, "--lenient", "--json", str(out)]) == 0
     assert "repaired: " in capsys.readouterr().err
     report = json.loads(out.read_text())
     assert report["icdar2015/end_to_end"] == PERFECT
@@ -100,29 +93,29 @@ def test_files_with_other_layouts(tmp_path, capsys):
     gt = write_zip(tmp_path / "gt.zip", gt_img_1='0, 0, 9, 9, "EXIT"')
     results = write_zip(tmp_path / "res.zip", res_img_1='0, 0, 9, 9, "EXIT"')
     options = ["--protocol", "icdar2013/end_to_end", "--gt", gt, "--results", results]
-    assert evaluate_tool.main([*options, "--layout", "box"]) == 0
+    assert evaluate_verb.main([*options, "--outlines", "box"]) == 0
     assert "1.0000  1.0000  1.0000" in capsys.readouterr().out
-    assert evaluate_tool.main(options) == 1
+    assert evaluate_verb.main(options) == 1
 
 
 def test_confidences_give_average_precision(tmp_path, capsys):
     gt = write_zip(tmp_path / "gt.zip", gt_img_1="0,0,9,0,9,9,0,9,EXIT")
     results = write_zip(tmp_path / "res.zip", res_img_1="0,0,9,0,9,9,0,9,0.8,EXIT\r\n50,0,59,0,59,9,50,9,0.9,SHOP")
     out = tmp_path / "out.json"
-    assert evaluate_tool.main(["--gt", gt, "--results", results, "--confidences", "--json", str(out)]) == 0
+    assert evaluate_verb.main(["--gt", gt, "--results", results, "--confidences", "--json", str(out)]) == 0
     assert json.loads(out.read_text())["icdar2015/end_to_end"]["average_precision"] == 0.5
     assert "average precision 0.5000" in capsys.readouterr().out
 
 
 def test_files_that_are_not_there(tmp_path, capsys):
     absent = str(tmp_path / "absent.zip")
-    assert evaluate_tool.main(["--gt", absent, "--results", absent]) == 1
+    assert evaluate_verb.main(["--gt", absent, "--results", absent]) == 1
     assert capsys.readouterr().err == f"error: {absent}: no such zip or folder\n"
 
 
 def test_a_model_against_what_it_finds_itself(weights, data, tmp_path, capsys):
     out = tmp_path / "out.json"
-    assert evaluate_tool.main(["--weights", str(weights), "--data", str(data), "--json", str(out)]) == 0
+    assert evaluate_verb.main(["--weights", str(weights), "--data", str(data), "--json", str(out)]) == 0
     report = json.loads(out.read_text())
     assert report.keys() == BOTH | {"per_image", "threshold", "repairs", "language"}
     for protocol in BOTH:
@@ -138,14 +131,14 @@ def test_how_the_annotated_regions_are_read(weights, data, tmp_path, capsys):
     """The regions are those the spotter found: but for those cut off at the border they are read as they were then."""
     out = tmp_path / "out.json"
     options = ["--weights", str(weights), "--data", str(data), "--protocol", "recognition", "--json", str(out)]
-    assert evaluate_tool.main(options) == 0
+    assert evaluate_verb.main(options) == 0
     every = json.loads(out.read_text())
     assert 0.6 < every["recognition/word_accuracy"] < 1
     assert every["recognition/one_minus_ned"] > every["recognition/word_accuracy"]
     assert "recognition/word_accuracy_case_insensitive" in capsys.readouterr().out
-    assert evaluate_tool.main([*options, "--min_length", "3"]) == 0
+    assert evaluate_verb.main([*options, "--min_length", "3"]) == 0
     assert 0 < json.loads(out.read_text())["recognition/num_words"] < every["recognition/num_words"]
-    assert evaluate_tool.main([*options, "--min_length", "99"]) == 1
+    assert evaluate_verb.main([*options, "--min_length", "99"]) == 1
     assert "holds no transcript of 99 characters or more" in capsys.readouterr().err
 
 
@@ -153,7 +146,7 @@ def test_thresholds_chosen_on_the_other_half(weights, data, tmp_path, capsys):
     """The very figures of training's last lines; the data set is what the spotter finds."""
     out = tmp_path / "out.json"
     options = ["--weights", str(weights), "--data", str(data), "--two_fold", "--json", str(out)]
-    assert evaluate_tool.main(options) == 0
+    assert evaluate_verb.main(options) == 0
     figures = json.loads(out.read_text())
     expected = validate(textspot.load(weights), Reader(data))
     assert figures == expected.figures | {
@@ -173,25 +166,25 @@ def test_a_language_changes_the_figures_and_is_named(weights, data, tmp_path, ca
     for language in ("none", str(words)):
         out = tmp_path / "out.json"
         given = ["--weights", str(weights), "--data", str(data), "--json", str(out), "--language", language, *options]
-        assert evaluate_tool.main(given) == 0
+        assert evaluate_verb.main(given) == 0
         assert f"readings lean to: {language}" in capsys.readouterr().out
         figures[language] = json.loads(out.read_text())
         assert figures[language].pop("language") == language
     assert figures["none"] != figures[str(words)]
     indifferent = ["--beam.weight", "0", "--beam.word_bonus", "0", "--beam.nonword", "1"]
-    assert evaluate_tool.main([*given, *indifferent]) == 0
+    assert evaluate_verb.main([*given, *indifferent]) == 0
     assert json.loads(out.read_text()) != figures[str(words)] | {"language": str(words)}
 
 
 def test_a_threshold_that_is_given(weights, data, tmp_path):
     out = tmp_path / "out.json"
     options = ["--weights", str(weights), "--data", str(data), "--json", str(out), "--threshold"]
-    assert evaluate_tool.main([*options, "0.7"]) == 0
+    assert evaluate_verb.main([*options, "0.7"]) == 0
     report = json.loads(out.read_text())
     assert report["threshold"] == 0.7
     assert report["icdar2015/detection_iou"]["precision"] == 1.0
     assert 0 < report["icdar2015/detection_iou"]["recall"] < 1
-    assert evaluate_tool.main([*options, "1", "--protocol", "icdar2015/word_spotting"]) == 0
+    assert evaluate_verb.main([*options, "1", "--protocol", "icdar2015/word_spotting"]) == 0
     assert json.loads(out.read_text())["icdar2015/word_spotting"]["recall"] == 0
 
 
@@ -200,7 +193,7 @@ def test_a_region_that_could_not_be_read_counts_where_texts_do_not(weights, data
     monkeypatch.setattr(
         "textspot.inference.spotter.decode_best_path", lambda logits, _charset: [("", 0.5) for _ in range(len(logits))]
     )
-    assert evaluate_tool.main(["--weights", str(weights), "--data", str(data), "--json", str(out)]) == 0
+    assert evaluate_verb.main(["--weights", str(weights), "--data", str(data), "--json", str(out)]) == 0
     report = json.loads(out.read_text())
     assert report["icdar2015/detection_iou"]["hmean"] == 1.0
     assert report["per_image"]["icdar2015/end_to_end"]["0.png"] == {"precision": 0.0, "recall": 0.0, "hmean": 0.0}
@@ -209,14 +202,14 @@ def test_a_region_that_could_not_be_read_counts_where_texts_do_not(weights, data
 def test_data_without_images(weights, tmp_path, capsys):
     with Writer(tmp_path / "empty", {}):
         pass
-    assert evaluate_tool.main(["--weights", str(weights), "--data", str(tmp_path / "empty")]) == 1
+    assert evaluate_verb.main(["--weights", str(weights), "--data", str(tmp_path / "empty")]) == 1
     assert "empty: holds no image to evaluate on" in capsys.readouterr().err
 
 
 def test_weights_or_data_that_cannot_be_used(weights, data, tmp_path, capsys):
-    assert evaluate_tool.main(["--weights", str(tmp_path / "no.safetensors"), "--data", str(data)]) == 1
+    assert evaluate_verb.main(["--weights", str(tmp_path / "no.safetensors"), "--data", str(data)]) == 1
     assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'no.safetensors'}: no such file")
-    assert evaluate_tool.main(["--weights", str(weights), "--data", str(tmp_path / "no")]) == 1
+    assert evaluate_verb.main(["--weights", str(weights), "--data", str(tmp_path / "no")]) == 1
     assert "no: no such data set" in capsys.readouterr().err
 
 
@@ -226,12 +219,12 @@ LINE = "0,0,40,0,40,10,0,10"
 def test_the_errors_of_a_model_on_a_page(weights, data, tmp_path):
     page = tmp_path / "errors.html"
     options = ["--weights", str(weights), "--data", str(data), "--report", str(page), "--threshold", "0.7"]
-    assert evaluate_tool.main([*options, "--report_width", "48"]) == 0
+    assert evaluate_verb.main([*options, "--report_width", "48"]) == 0
     html = page.read_text(encoding="utf-8")
     assert html.count("<article") == html.count('href="data:image/jpeg') == 3
     assert "score threshold 0.7000" in html
     assert '<li class="error missed">' in html
-    assert evaluate_tool.main(options) == 0
+    assert evaluate_verb.main(options) == 0
     assert len(page.read_text(encoding="utf-8")) > len(html)
 
 
@@ -240,14 +233,14 @@ def test_the_errors_in_files_on_a_page(tmp_path, capsys):
     results = write_zip(tmp_path / "res.zip", res_img_1=f"{LINE},EX1T")
     page, images = tmp_path / "errors.html", tmp_path / "images"
     options = ["--gt", gt, "--results", results, "--report", str(page), "--images", str(images)]
-    assert evaluate_tool.main(options) == 1
+    assert evaluate_verb.main(options) == 1
     images.mkdir()
     cv2.imwrite(str(images / "img_1.jpg"), noise(20, 60))
-    assert evaluate_tool.main(options) == 1
+    assert evaluate_verb.main(options) == 1
     assert "images: no image '2': expected img_2.jpg or the like" in capsys.readouterr().err
     assert not page.exists()
     cv2.imwrite(str(images / "2.png"), noise(20, 60))
-    assert evaluate_tool.main(options) == 0
+    assert evaluate_verb.main(options) == 0
     html = page.read_text(encoding="utf-8")
     assert html.count("<article") == 2
     assert "misread <bdi>EXIT</bdi> → <bdi>EX1T</bdi>" in html
@@ -276,16 +269,16 @@ def coffee(tmp_path):
 )
 def test_lexicons_and_their_names(coffee, tmp_path, lexicon, name, figures):
     out = tmp_path / "out.json"
-    assert evaluate_tool.main([*coffee, "--lexicon", str(tmp_path / lexicon), *name, "--json", str(out)]) == 0
+    assert evaluate_verb.main([*coffee, "--lexicon", str(tmp_path / lexicon), *name, "--json", str(out)]) == 0
     called, hmean = figures
     assert json.loads(out.read_text())[f"icdar2015/end_to_end/{called}"]["hmean"] == pytest.approx(hmean)
 
 
 def test_lexicons_that_cannot_be_used(coffee, tmp_path, capsys):
-    assert evaluate_tool.main([*coffee, "--lexicon", str(tmp_path / "absent.txt")]) == 1
+    assert evaluate_verb.main([*coffee, "--lexicon", str(tmp_path / "absent.txt")]) == 1
     assert "absent.txt" in capsys.readouterr().err
     (tmp_path / "strong" / "voc_img_1.txt").rename(tmp_path / "strong" / "voc_img_2.txt")
-    assert evaluate_tool.main([*coffee, "--lexicon", str(tmp_path / "strong")]) == 1
+    assert evaluate_verb.main([*coffee, "--lexicon", str(tmp_path / "strong")]) == 1
     assert capsys.readouterr().err == "error: no strong lexicon for image '1'; expected a file voc_img_1.txt\n"
 
 
@@ -293,7 +286,7 @@ def test_a_lexicon_of_a_model(weights, data, tmp_path):
     out, words = tmp_path / "out.json", tmp_path / "words.txt"
     words.write_text("SOMETHING\n")
     options = ["--weights", str(weights), "--data", str(data), "--lexicon", str(words), "--json", str(out)]
-    assert evaluate_tool.main([*options, "--lexicon_name", "full"]) == 0
+    assert evaluate_verb.main([*options, "--lexicon_name", "full"]) == 0
     report = json.loads(out.read_text())
     assert report["icdar2015/detection_iou"] == PERFECT
     assert 0.2 < report["icdar2015/end_to_end/full"]["recall"] < 0.8  # what is long enough for a word is none of it
@@ -316,7 +309,7 @@ def test_a_lexicon_of_a_model(weights, data, tmp_path):
 )
 def test_options_that_lack_another(options, words, capsys):
     with pytest.raises(SystemExit) as caught:
-        evaluate_tool.main([*FILES, *options])
+        evaluate_verb.main([*FILES, *options])
     assert caught.value.code == 2
     assert words in capsys.readouterr().err
 
@@ -336,13 +329,13 @@ def test_options_that_lack_another(options, words, capsys):
 )
 def test_options_that_do_not_belong_together(options, capsys):
     with pytest.raises(SystemExit) as caught:
-        evaluate_tool.main(options)
+        evaluate_verb.main(options)
     assert caught.value.code == 2
     assert "give --weights and --data to score a model, or --gt and --results" in capsys.readouterr().err
 
 
 def test_an_unknown_protocol(capsys):
     with pytest.raises(SystemExit) as caught:
-        evaluate_tool.main(["--protocol", "icdar1999", *FILES])
+        evaluate_verb.main(["--protocol", "icdar1999", *FILES])
     assert caught.value.code == 2
     assert "'icdar1999'" in capsys.readouterr().err

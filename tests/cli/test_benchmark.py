@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 from tiny_spotter import noise, save_tiny_spotter
-from tool_modules import TOOLS, import_tool
 
 from textspot.benchmark import timing, torch_counts
+from textspot.cli import benchmark as benchmark_verb
+from textspot.cli import export as export_verb
 from textspot.data.annotation import Instance
 from textspot.data.lmdb_records import Writer
 
-TOOL = TOOLS / "benchmark.py"
-SMALL = ("--measure.rounds", "2", "--measure.batch_sizes", "[1]", "--measure.starts", "0", "--threads", "1")
+SMALL = ("--measure.rounds", "2", "--measure.batch_sizes", "[1]", "--measure.starts", "0", "--num_threads", "1")
 CELLS = ("--cells.sides", "[64]", "--cells.num_regions", "[2]")
 PEER = "import json, sys\nfor line in sys.stdin: print(json.dumps({'instances': []}), flush=True)"
-benchmark_tool = import_tool("benchmark")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,7 @@ def benchmark(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(torch_counts, "MATRIX_SIDE", {"cpu": 64})
     monkeypatch.setattr(torch_counts, "COPY_BYTES", {"cpu": 2**16})
     weights = ("--weights", str(folder / "model.safetensors"))
-    return lambda *arguments: benchmark_tool.main([*weights, *map(str, arguments)])
+    return lambda *arguments: benchmark_verb.main([*weights, *map(str, arguments)])
 
 
 def test_three_files_and_a_page(benchmark, folder, tmp_path, capsys):
@@ -58,7 +57,7 @@ def test_three_files_and_a_page(benchmark, folder, tmp_path, capsys):
     with Image.open(tmp_path / "results" / "stages.png") as picture:
         assert np.asarray(picture).std() > 0
     two = [str(tmp_path / "results" / "benchmark.json")] * 2
-    assert benchmark_tool.main(["--compare", *two]) == 0
+    assert benchmark_verb.main(["--compare", *two]) == 0
     assert "| pytorch float32 | total |" in capsys.readouterr().out
 
 
@@ -82,7 +81,7 @@ def test_every_precision_that_there_is(benchmark, folder, capsys):
 
 
 def test_soaking(benchmark, folder, capsys):
-    assert benchmark("--images", folder / "photographs", "--soak", 3, "--threads", 1) == 0
+    assert benchmark("--images", folder / "photographs", "--soak", 3, "--num_threads", 1) == 0
     assert capsys.readouterr().out.startswith("pytorch float32: 3 images: ")
 
 
@@ -95,6 +94,8 @@ def test_soaking(benchmark, folder, capsys):
         (["--images", "photographs", "--precision", "int3"], "precision"),
         (["--images", "photographs", "--limit", "0"], "limit"),
         (["--images", "photographs", "--rounds", "3"], "rounds"),
+        (["--images", "photographs", "--measure.rounds", "0"], "at least one round"),
+        (["--compare", "one.json"], "two reports, found 1"),
     ],
 )
 def test_options_that_make_no_sense(benchmark, capsys, arguments, words):
@@ -111,8 +112,7 @@ def test_options_that_make_no_sense(benchmark, capsys, arguments, words):
         (["--data", "absent"], "absent"),
         (["--images", "PHOTOGRAPHS", "--runtime", "openvino"], "nothing to measure"),
         (["--images", "PHOTOGRAPHS", "--peer", "no-such-program"], "peer 'no-such-program': cannot be started"),
-        (["--images", "PHOTOGRAPHS", "--measure.rounds", "0"], "at least one round"),
-        (["--compare", "PHOTOGRAPHS/1.png", "PHOTOGRAPHS/1.png"], "not a report of tools/benchmark.py"),
+        (["--compare", "PHOTOGRAPHS/1.png", "PHOTOGRAPHS/1.png"], "not a report of textspot benchmark"),
         (["--compare", "absent.json", "absent.json"], "absent.json"),
     ],
 )
@@ -125,8 +125,9 @@ def test_what_cannot_be_done_is_said(benchmark, folder, capsys, arguments, words
 @pytest.mark.slow
 def test_all_runtimes_in_turn_and_fresh_processes(folder, tmp_path):
     model, weights = tmp_path / "model.onnx", folder / "model.safetensors"
-    assert import_tool("export").main(["--weights", str(weights), "--out", str(model)]) == 0
-    command = [sys.executable, TOOL, "--images", folder / "photographs", "--weights", weights, model, *SMALL, *CELLS]
+    assert export_verb.main(["--weights", str(weights), "--out", str(model)]) == 0
+    command = [sys.executable, "-m", "textspot", "benchmark", "--images", folder / "photographs"]
+    command += ["--weights", weights, model, *SMALL, *CELLS]
     command += ["--runtime", "auto", "openvino", "--measure.starts", "1", "--out", tmp_path / "out"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
     report = json.loads((tmp_path / "out" / "benchmark.json").read_text())

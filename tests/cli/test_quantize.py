@@ -2,12 +2,10 @@
 
 import pytest
 from tiny_spotter import VIT_RECIPE, build_tiny_card, build_tiny_network
-from tool_modules import import_tool
 
 import textspot
 from textspot.checkpoint import save_model
-
-quantize_tool = import_tool("quantize")
+from textspot.cli import quantize as quantize_verb
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +27,7 @@ def weights(tmp_path_factory):
 )
 def test_what_does_not_go_together(weights, tmp_path, capsys, options, message):
     with pytest.raises(SystemExit):
-        quantize_tool.main(["--weights", str(weights), "--out", str(tmp_path), *options])
+        quantize_verb.main(["--weights", str(weights), "--out", str(tmp_path), *options])
     assert message in capsys.readouterr().err
 
 
@@ -38,7 +36,7 @@ def test_without_data_from_weights_to_a_file_that_reads(weights, tmp_path, capsy
     small = ["--datafree.size=[64,96]", "--datafree.num_images=2", "--datafree.steps=2"]
     words = ["--datafree.words.words=[1,2]", "--datafree.words.length=[1,3]", "--datafree.words.height=[10,20]"]
     call = ["--weights", str(weights), "--out", str(tmp_path), "--runtime", "pytorch", *small, *words]
-    assert quantize_tool.main([*call, "--data_free", "network"]) == 0
+    assert quantize_verb.main([*call, "--data_free", "network"]) == 0
     page = (tmp_path / "quantized.md").read_text()
     assert page.strip() in capsys.readouterr().out
     for term in ("layout", "transcripts", "statistics", "attention", "variation", "minutes"):
@@ -47,7 +45,7 @@ def test_without_data_from_weights_to_a_file_that_reads(weights, tmp_path, capsy
         one.name for one in tmp_path.iterdir()
     }
     assert textspot.load(tmp_path / "rtn-w8a8.safetensors").card.threshold == build_tiny_card().threshold
-    assert quantize_tool.main([*call, "--data_free", "network"]) == 0
+    assert quantize_verb.main([*call, "--data_free", "network"]) == 0
     assert "rtn-w8a8: measured before" in capsys.readouterr().err
-    assert quantize_tool.main([*call, "--data_free", "network", "--datafree.seed", "1"]) == 1
+    assert quantize_verb.main([*call, "--data_free", "network", "--datafree.seed", "1"]) == 1
     assert "begun with other seed" in capsys.readouterr().err

@@ -1,29 +1,26 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from tiny_spotter import noise, save_tiny_spotter
-from tool_modules import TOOLS, import_tool
 
 import textspot
 from textspot.checkpoint import load_model
+from textspot.cli import infer as infer_verb
 from textspot.data.lmdb_records import Reader, Writer
 from textspot.engine.evaluate import predict_dataset
 from textspot.metrics import read_results
 from textspot.runtime.export import export_onnx
 from textspot.structures import Prediction, TextInstance
-
-TOOL = TOOLS / "infer.py"
-
-
-infer_tool = import_tool("infer")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +32,7 @@ def weights(tmp_path_factory):
 def infer(weights, tmp_path, monkeypatch):
     """Runs the tool in an empty folder; gives its exit status."""
     monkeypatch.chdir(tmp_path)
-    return lambda *arguments: infer_tool.main(["--weights", str(weights), "--device", "cpu", *map(str, arguments)])
+    return lambda *arguments: infer_verb.main(["--weights", str(weights), "--device", "cpu", *map(str, arguments)])
 
 
 def write_image(path, height=40, width=60, seed=0):
@@ -62,9 +59,9 @@ def test_three_files_for_an_image(infer, weights, capsys):
     assert [instance.text for instance in results["7"]] == [instance.text for instance in found if instance.text]
     np.testing.assert_allclose(results["7"][0].polygon, found[0].polygon, atol=0.5)
     picture = np.asarray(Image.open("predictions/img_7.jpg"))
-    assert picture.shape == (64, 96, 3)
-    assert np.abs(picture.astype(int) - noise(64, 96)).max() > 100  # something is drawn
-    line = f"img_7.png: {len(found)} found: {' | '.join(instance.text for instance in found)}\n"
+    assert picture.shape == (64, 2 * 96, 3)  # so many words that their texts stand on a page beside the image
+    assert np.abs(picture[:, :96].astype(int) - noise(64, 96)).max() > 100  # something is drawn
+    line = f"img_7.png: {len(found)} found: {' | '.join(line.text for line in found.lines())}\n"
     assert line in capsys.readouterr().out
 
 
@@ -124,9 +121,9 @@ def test_every_kind_of_image(infer):
         (Path("kinds") / name).write_bytes(data)
     write_image("kinds/dot.png", 1, 1)
     assert infer("kinds") == 0
-    assert len(written()) == 3 * (len(KINDS) + 1)
+    assert len(written()) == 3 * (len(KINDS) + 2)  # of the animation both frames
     for name in KINDS:
-        report = read_json(f"{Path(name).stem}.json")
+        report = read_json(f"{Path(name).stem}_p1.json" if name == "animated.gif" else f"{Path(name).stem}.json")
         assert (report["height"], report["width"]) == (40, 60), name
         assert len(report["instances"]) > 0, name
     report = read_json("dot.json")
@@ -264,10 +261,11 @@ def test_a_very_large_image_is_read_in_tiles_and_a_message_says_so(infer, capsys
     for name in ("x.png", "y.png"):
         write_image(name, 300, 2900)
     assert infer("x.png", "y.png", "--pictures", "false") == 0
-    assert capsys.readouterr().err == 2 * "warning: image 1: 2900 x 300 pixels are read in 3 tiles\n"
+    remarks = [line for line in capsys.readouterr().err.splitlines() if "regions" not in line]  # noise has many
+    assert remarks == 2 * ["warning: image 1: 2900 x 300 pixels are read in 3 tiles"]
     in_tiles = len(read_json("x.json")["instances"])
     assert infer("x.png", "--pictures", "false", "--tiling", "false") == 0
-    assert capsys.readouterr().err == ""
+    assert "tiles" not in capsys.readouterr().err
     assert 0 < len(read_json("x.json")["instances"]) < in_tiles / 2
 
 
@@ -314,19 +312,87 @@ def test_a_region_that_could_not_be_read_is_no_line_of_the_result_file(tmp_path)
         TextInstance(np.array([[0, 0], [9, 0], [9, 9], [0, 9]], np.float32), text, 0.5) for text in ("", "EXIT")
     ]
     prediction = Prediction(tuple(instances), (20, 20), "x.png")
-    infer_tool.write_outputs(tmp_path / "x", noise(20, 20), prediction, pictures=True)
+    infer_verb.write_outputs(infer_verb.InferOptions(("x.png",), out=tmp_path), Path("x"), noise(20, 20), prediction)
     assert (tmp_path / "res_x.txt").read_text() == "0,0,9,0,9,9,0,9,EXIT"
     assert [instance["text"] for instance in read_json("x.json", tmp_path)["instances"]] == ["", "EXIT"]
 
 
-def test_on_a_terminal_a_bar_takes_the_place_of_the_lines(infer, capsys, monkeypatch):
-    write_image("x.png", 8, 8)
+def test_on_a_terminal_the_words_stand_above_a_bar(infer, capsys, monkeypatch):
+    for name in ("x.png", "y.png"):
+        write_image(name, 64, 96)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert infer("x.png") == 0
-    output = capsys.readouterr().out
-    assert "reading" in output
-    assert "100%" in output
-    assert "found" not in output
+    assert infer("x.png", "y.png") == 0
+    output = capsys.readouterr()
+    assert "reading" in output.err
+    for name in ("x", "y"):
+        num_found = len(read_json(f"{name}.json")["instances"])
+        assert re.search(rf"{name}\.png: {num_found} found: \w+", (output.out + output.err).replace("\n", ""))
+
+
+def save_tiff(path, *sizes):
+    pages = [Image.fromarray(noise(height, width, seed)) for seed, (height, width) in enumerate(sizes)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+
+
+def test_every_page_of_a_file_has_its_results(infer, capsys):
+    save_tiff("scan.tiff", (40, 60), (48, 64), (64, 96))
+    write_image("scan_p2.png", 8, 8)
+    assert infer("scan.tiff", "scan_p2.png", "--pictures", "false", "--batch_size", 2) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert "scan.tiff, page 3: " in output.out
+    assert "4 of 4 images read" in output.out
+    reports = {name: read_json(name) for name in written() if name.endswith(".json")}
+    assert {name: (report["image"], report.get("page"), report["height"]) for name, report in reports.items()} == {
+        "scan_p1.json": ("scan.tiff", 1, 40),
+        "scan_p2_2.json": ("scan.tiff", 2, 48),
+        "scan_p3.json": ("scan.tiff", 3, 64),
+        "scan_p2.json": ("scan_p2.png", None, 8),
+    }
+
+
+def test_a_page_that_cannot_be_decoded_costs_those_behind_it(infer, capsys):
+    save_tiff("scan.tiff", (40, 60), (48, 64))
+    data = Path("scan.tiff").read_bytes()
+    Path("scan.tiff").write_bytes(data[: 40 * 60 * 3 + 100])
+    write_image("x.png", 8, 8)
+    assert infer("scan.tiff", "x.png") == 1
+    assert "scan.tiff" in capsys.readouterr().err
+    assert "x.json" in written()
+
+
+def test_standard_input(infer, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(encode(COLOURS, "PNG"))))
+    assert infer("-") == 0
+    assert read_json("stdin.json")["image"] == "-"
+    assert "1 of 1 images read" in capsys.readouterr().out
+
+
+def test_a_url(infer, web_server, capsys):
+    url = web_server({"/photos/a%20sign.png": encode(COLOURS, "PNG")}) + "/photos/a%20sign.png"
+    assert infer(url) == 1
+    assert "which is no public address" in capsys.readouterr().err
+    assert infer(url, "--private_urls") == 0
+    assert read_json("a sign.json")["image"] == url
+
+
+def test_a_video_by_frame(infer, capsys):
+    writer = cv2.VideoWriter("clip.avi", cv2.VideoWriter_fourcc(*"MJPG"), 10, (96, 64))
+    for seed in range(12):
+        writer.write(noise(64, 96, seed))
+    writer.release()
+    assert infer("clip.avi") == 1
+    assert "say how often a frame is read, such as --every 0.5s" in capsys.readouterr().err
+    assert infer("clip.avi", "--every", "0.5s", "--pictures", "false") == 0
+    assert [read_json(f"clip_p{number}.json")["page"] for number in (1, 6, 11)] == [1, 6, 11]
+    assert "clip.avi, 0.50 s: " in capsys.readouterr().out
+
+
+def test_more_regions_than_are_read(infer, capsys):
+    write_image("x.png", 64, 96)
+    assert infer("x.png", "--max_regions", 2) == 0
+    assert "warning: image 1: 2 regions are read, the best ones; raise max_regions" in capsys.readouterr().err
+    assert len(read_json("x.json")["instances"]) <= 2
 
 
 @pytest.mark.parametrize(
@@ -356,6 +422,8 @@ def test_weights_that_cannot_be_used(infer, weights, capsys, content, words):
         (["x.png", "--batch_size", "0"], "batch_size"),
         (["x.png", "--pictures", "perhaps"], "pictures"),
         (["x.png", "--colour", "red"], "colour"),
+        (["x.mp4", "--every", "never"], "--every is 'never', expected seconds"),
+        (["x.mp4", "--every", "0"], "--every is '0', expected seconds"),
     ],
 )
 def test_options_that_make_no_sense(infer, capsys, options, words):
@@ -384,7 +452,7 @@ def test_an_interrupt_ends_without_a_traceback(infer, capsys, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(infer_tool, "read_images", interrupt)
+    monkeypatch.setattr(infer_verb, "pages_of_file", interrupt)
     assert infer("x.png") == 130
     assert capsys.readouterr().err == "interrupted\n"
 
@@ -393,12 +461,12 @@ def test_an_interrupt_ends_without_a_traceback(infer, capsys, monkeypatch):
 def test_the_command_of_the_documentation(weights, tmp_path):
     write_image(tmp_path / "photo.png")
     run = partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True)
-    finished = run([sys.executable, TOOL, "--weights", weights, "photo.png"])
+    finished = run([sys.executable, "-m", "textspot", "infer", "--weights", weights, "photo.png"])
     assert (finished.returncode, finished.stderr) == (0, "")
     assert written(tmp_path / "predictions") == ["photo.jpg", "photo.json", "res_photo.txt"]
     weights_cut = tmp_path / "cut.safetensors"
     weights_cut.write_bytes(weights.read_bytes()[:-1])
-    finished = run([sys.executable, TOOL, "--weights", weights_cut, "photo.png"])
+    finished = run([sys.executable, "-m", "textspot", "infer", "--weights", weights_cut, "photo.png"])
     assert finished.returncode == 1
     assert finished.stderr.startswith(f"error: {weights_cut}: cut short")
     assert finished.stderr.count("\n") == 1

@@ -1,0 +1,40 @@
+"""Ranges of settings, declared in their types: `steps: PositiveInt = 1000`."""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args, get_type_hints
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a number may be, both ends included."""
+
+    low: float
+    high: float = math.inf
+
+    def __repr__(self) -> str:  # as help shows it
+        return f"at least {self.low:g}" if self.high == math.inf else f"a value in [{self.low:g}, {self.high:g}]"
+
+
+PositiveInt = Annotated[int, Range(1)]
+NonNegativeInt = Annotated[int, Range(0)]
+NonNegative = Annotated[float, Range(0)]
+Share = Annotated[float, Range(0, 1)]
+
+
+def check_ranges(config: Any, place: str) -> None:
+    """A ValueError that names every number of a dataclass outside the range of its type, below `place`; so is what is
+    no number."""
+    values = ((name, getattr(config, name), limits) for name, limits in _ranges(type(config)))
+    wrong = [
+        f"{place}{name} is {value}, expected {limits}"
+        for name, value, limits in values
+        if not limits.low <= value <= limits.high
+    ]
+    if wrong:
+        raise ValueError("; ".join(wrong))
+
+
+def _ranges(config: Any) -> list[tuple[str, Range]]:
+    hints = get_type_hints(config, include_extras=True)
+    return [(name, limit) for name, hint in hints.items() for limit in get_args(hint)[1:] if isinstance(limit, Range)]
