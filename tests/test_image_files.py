@@ -112,8 +112,8 @@ EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 50\n%%EndComments\n0 0 1
         (b"\xc5\xd0\xd3\xc6" + bytes(26) + EPS, "it is PostScript"),
         (b"%PDF-1.7\n", "it is a PDF"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "it is a HEIC image"),
-        (encode(Image.new("RGB", (4, 4)), "ICO"), "its content is none of JPEG, PNG, WEBP"),
-        (encode(Image.new("RGB", (4, 4)), "PCX"), "its content is none of JPEG, PNG, WEBP"),
+        (encode(Image.new("RGB", (4, 4)), "ICO"), "its content is none of JPEG, PNG, WEBP, BMP"),
+        (encode(Image.new("RGB", (4, 4)), "PCX"), "its content is none of JPEG, PNG, WEBP, BMP"),
     ],
 )
 def test_only_listed_formats_are_opened_by_content(data: bytes, words: str, tmp_path, monkeypatch) -> None:

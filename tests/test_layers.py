@@ -28,11 +28,19 @@ LEVELS = {
             "shipped_files",
             "option_help",
         ),
-        *("image_decoding", "image_process", "image_files", "image_folders", "image_pages", "downloads"),
+        *(
+            "bounded_process",
+            "image_decoding",
+            "image_process",
+            "image_files",
+            "image_folders",
+            "image_pages",
+            "downloads",
+        ),
         *("atomic_file", "file_checksum", "schedule", "ranges", "older_recipes", "telemetry"),
     ),
     1: ("batch", "device", "outputs"),
-    2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant"),
+    2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant", "prelabel"),
     3: ("recipe", "recipe_parser", "model_card", "checkpoint"),
     4: ("runtime",),
     5: ("inference",),
@@ -47,7 +55,7 @@ NEIGHBOURS = {  # a checkpoint holds the other two
     ("recipe", "recipe_parser"),
 }
 # Each knows those before it.
-IMAGES = ("extras", "image_decoding", "image_process", "image_files", "image_pages", "image_folders")
+IMAGES = ("extras", "bounded_process", "image_decoding", "image_process", "image_files", "image_pages", "image_folders")
 NEIGHBOURS |= {(room, other) for number, room in enumerate(IMAGES) for other in IMAGES[:number]}
 # What a prediction says about itself: its lines, and how it looks.
 NEIGHBOURS |= {("layout", "geometry")}

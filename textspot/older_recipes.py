@@ -43,10 +43,17 @@ def modernize(recipe: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(values.get("data"), Mapping):
         values["data"] = _modernize_data(values["data"])
     if isinstance(values.get("train"), Mapping) and not values["train"].get("predicted_regions"):
-        values["train"] = {key: value for key, value in values["train"].items() if key != "predicted_regions_from"}
+        values["train"] = {
+            key: value for key, value in values["train"].items() if key != "predicted_regions_from" or _is_wrong(value)
+        }
     if isinstance(values.get("model"), Mapping):
         values["model"] = {name: _modernize_part(name, part) for name, part in values["model"].items()}
     return values
+
+
+def _is_wrong(step: Any) -> bool:
+    """Whether it never was a step."""
+    return not isinstance(step, int) or step < 0
 
 
 def _kind(recipe: Mapping[str, Any], part: str) -> str:

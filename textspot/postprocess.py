@@ -23,11 +23,10 @@ class PostprocessConfig:
         max_regions: most regions that are read in an image, the best ones.
         max_overlap: greatest IoU of two regions' polygons; beyond it the one with the lower score goes.
         points_per_edge: vertices of a polygon's upper and lower edge; 2 gives quads.
-        text_power: weight of the reader in an instance's score, which is the detector's times `text_score` to
-            this power; 0 leaves it to the detector. Text that is read with doubt is more often no text, or not
-            that text.
-        language: a language that ships, such as `english`, to whose words readings in doubt lean; null takes the most
-            probable characters, whatever they spell.
+        text_power: exponent of the recogniser's confidence in the score: an instance scores the detector's score times
+            `text_score` to this power. 0 uses the detector's score alone.
+        language: language whose words are preferred when the recogniser is unsure, such as `english`; null prefers
+            none.
     """
 
     max_regions: PositiveInt = 100
@@ -60,7 +59,7 @@ def decode_instances(
     that overlap. An empty text stays: the region was found, and not read. Polygons end at the image's border, as
     annotations do.
     """
-    kept = (scores >= threshold) & (scores > 0)  # slots beyond the last peak have score 0; the reader raises none
+    kept = (scores >= threshold) & (scores > 0)  # slots beyond the last peak have score 0; the recogniser raises none
     kept &= _centers_inside(ribbons, size)
     texts = decode_text(text_logits[kept])
     instances = [

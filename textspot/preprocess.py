@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from textspot.ranges import PositiveInt, check_ranges
-
 MULTIPLE = 32  # the coarsest stride of the network
 MOST_SIDE = 16384  # pixels; a batch of one then takes gigabytes
 
@@ -22,12 +20,11 @@ class PreprocessConfig:
         std: RGB values in 0..255 that the network divides by.
     """
 
-    max_side: PositiveInt = 1280
+    max_side: int = 1280
     mean: tuple[float, float, float] = (123.7, 116.3, 103.5)
     std: tuple[float, float, float] = (58.4, 57.1, 57.4)
 
     def __post_init__(self) -> None:
-        check_ranges(self, "preprocess.")
         if not MULTIPLE <= self.max_side <= MOST_SIDE:
             raise ValueError(f"preprocess.max_side is {self.max_side}, expected {MULTIPLE} to {MOST_SIDE}")
         if not 0 < min(self.std) <= max(self.std) < math.inf:

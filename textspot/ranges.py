@@ -23,13 +23,15 @@ Share = Annotated[float, Range(0, 1)]
 
 
 def check_ranges(config: Any, place: str) -> None:
-    """A ValueError that names every number of a dataclass outside the range of its type, below `place`; so is what is
-    no number."""
+    """A ValueError that names every number of a dataclass outside the range of its type, below `place`, and every float
+    that is not finite."""
     values = ((name, getattr(config, name), limits) for name, limits in _ranges(type(config)))
-    wrong = [
+    endless = [name for name, value in vars(config).items() if isinstance(value, float) and not math.isfinite(value)]
+    wrong = [f"{place}{name} is {getattr(config, name)}, expected a finite number" for name in endless]
+    wrong += [
         f"{place}{name} is {value}, expected {limits}"
         for name, value, limits in values
-        if not limits.low <= value <= limits.high
+        if name not in endless and not limits.low <= value <= limits.high
     ]
     if wrong:
         raise ValueError("; ".join(wrong))

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,28 +32,28 @@ class TrainConfig:
     Args:
         steps: number of steps.
         batch_size: images per forward pass and process.
-        accumulation: forward passes per step; each is divided by its own denominators, then they are averaged.
+        accumulation: forward passes per step, whose losses are averaged.
         learning_rate: peak learning rate of AdamW.
         weight_decay: weight decay of AdamW; not on biases and normalisation.
         warmup_steps: the learning rate rises linearly over these, then falls as a cosine.
         final_learning_rate: share of the peak to which the learning rate falls.
         clip_norm: the gradient is scaled down to this norm.
-        ema_decay: decay of the moving average of the weights, which is what is evaluated and kept. It starts
-            lower, so that random weights are soon forgotten; with `init_from` there is no such start.
+        ema_decay: decay of the moving average of the weights; the averaged weights are evaluated and kept. A run from
+            random weights ramps the decay up; no ramp-up when fine-tuning (`init_from`).
         precision: `bf16` computes the convolutions in bfloat16; losses and coordinates stay in float32.
         compile: compile the network with torch.compile.
         device: `auto` takes a GPU if there is one.
-        init_from: a new run starts from these weights: a model.safetensors or a run's folder. Classes of characters
-            that both charsets hold are taken over; anything else that does not fit is an error. A run that has a
-            checkpoint goes on from that instead.
-        reinitialize: parts of the network that begin anew instead; `reading_trunk` is what a recogniser that shares
-            nothing has.
+        init_from: weights that a new run starts from: a model.safetensors, a run's folder, or a name that ships.
+            Classes of characters that both charsets hold are taken over; anything else that does not fit is an error.
+            Once the run has a checkpoint, it resumes from that instead.
+        reinitialize: parts of the network that start from random weights in spite of `init_from`; `reading_trunk` is
+            the backbone and neck of a recogniser that shares none.
         freeze_statistics: the backbone's BatchNorm keeps the statistics of `init_from`.
         backbone_learning_rate: the learning rate of the backbone, as a share of that of the rest.
-        predicted_regions: share of the words that are read in training where the network detects them, if it does, and
-            not where they are annotated.
-        unrefined_regions: share of the words that are read in training without the refinement.
-        predicted_regions_from: the step at which that begins.
+        predicted_regions: share of the training words that are read in the region that the network detects instead of
+            the annotated one, if it detects them.
+        unrefined_regions: share of the training words that are read without the refinement.
+        predicted_regions_from: first step at which predicted regions are read.
         num_threads: CPU threads of the training process; 0 leaves it to torch. Exact resume needs the same number.
         log_every: steps between two lines of the log.
         evaluate_every: steps between two evaluations on the validation images.
@@ -92,10 +91,6 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "train.")
-        for key in dataclasses.fields(self):
-            value = getattr(self, key.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"train.{key.name} is {value}, expected a finite number")
         if self.predicted_regions_from and not self.predicted_regions:
             raise ValueError("train.predicted_regions_from says when that begins: set train.predicted_regions too")
         for name in ("reinitialize", "freeze_statistics"):

@@ -167,7 +167,7 @@ def test_a_language_changes_the_figures_and_is_named(weights, data, tmp_path, ca
         out = tmp_path / "out.json"
         given = ["--weights", str(weights), "--data", str(data), "--json", str(out), "--language", language, *options]
         assert evaluate_verb.main(given) == 0
-        assert f"readings lean to: {language}" in capsys.readouterr().out
+        assert f"language: {language}" in capsys.readouterr().out
         figures[language] = json.loads(out.read_text())
         assert figures[language].pop("language") == language
     assert figures["none"] != figures[str(words)]

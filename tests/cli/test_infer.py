@@ -19,6 +19,7 @@ from textspot.cli import infer as infer_verb
 from textspot.data.lmdb_records import Reader, Writer
 from textspot.engine.evaluate import predict_dataset
 from textspot.metrics import read_results
+from textspot.outputs import FORMATS
 from textspot.runtime.export import export_onnx
 from textspot.structures import Prediction, TextInstance
 
@@ -470,3 +471,45 @@ def test_the_command_of_the_documentation(weights, tmp_path):
     assert finished.returncode == 1
     assert finished.stderr.startswith(f"error: {weights_cut}: cut short")
     assert finished.stderr.count("\n") == 1
+
+
+def test_a_format_that_is_asked_for_takes_the_place_of_the_usual_ones(infer, capsys):
+    write_image("img_7.png", 64, 96)
+    assert infer("img_7.png", "--format", *FORMATS, "json", "rrc") == 0
+    suffixes = ("alto.xml", "coco.json", "csv", "hocr", "jpg", "json", "md", "pdf", "txt")
+    assert written() == [*(f"img_7.{suffix}" for suffix in suffixes), "res_img_7.txt"]
+    printed = capsys.readouterr().out.split(" found: ")[1].splitlines()[0]
+    lines = Path("predictions/img_7.txt").read_text().split("\n")
+    assert " | ".join(line for line in lines if line) == printed
+    results, repairs = read_results("predictions", ["7"])  # what stands beside a result is no fault
+    assert (len(results["7"]) > 3, repairs) == (True, [])
+    assert infer("img_7.png", "--format", "text", "--pictures", "false", "--out", "alone") == 0
+    assert written("alone") == ["img_7.txt"]
+
+
+def test_a_document_holds_all_pages_of_its_file(infer):
+    save_tiff("scan.tiff", (40, 60), (48, 64), (64, 96))
+    write_image("x.png", 64, 96)
+    assert infer("scan.tiff", "x.png", "--format", "text", "csv", "--pictures", "false") == 0
+    assert written() == ["scan.csv", "scan.txt", "x.csv", "x.txt"]
+    assert Path("predictions/scan.txt").read_text().count("\f") == 2
+    pages = [line.split(",")[1] for line in Path("predictions/scan.csv").read_text().splitlines()[1:]]
+    assert sorted(set(pages)) == ["1", "2", "3"]
+
+
+def test_an_unknown_format_is_refused(infer, capsys):
+    with pytest.raises(SystemExit) as ending:
+        infer("x.png", "--format", "docx")
+    assert ending.value.code == 2
+    assert "format" in capsys.readouterr().err
+
+
+def test_a_document_never_takes_the_place_of_what_is_read(infer, capsys):
+    Path("scans").mkdir()
+    Image.fromarray(noise(64, 96)).save("scans/x.pdf")
+    Path("out").mkdir()
+    Path("out/x.pdf").symlink_to("../scans/x.pdf")
+    before = Path("scans/x.pdf").read_bytes()
+    assert infer("scans", "--format", "pdf", "--pictures", "false", "--out", "out") == 1
+    assert "out/x.pdf: is scans/x.pdf, which is to be read" in capsys.readouterr().err
+    assert Path("scans/x.pdf").read_bytes() == before

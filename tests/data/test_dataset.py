@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from textspot.batch import Labeler
 from textspot.data.annotation import Instance
 from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream, jitter_ends, jitter_ribbon
 from textspot.data.lmdb_records import DamagedRecordError, Reader, Writer
@@ -22,7 +23,7 @@ from textspot.data.transforms import TransformConfig
 from textspot.geometry import box_to_quad, quad_to_ribbon, ribbon_size
 from textspot.models.choice import Choice
 from textspot.models.rfcn_head import RfcnConfig, RfcnHead
-from textspot.models.ribbon_head import RibbonHead
+from textspot.models.ribbon_head import RibbonHead, draw_targets, fit_ribbon
 from textspot.models.spotting_network import ModelConfig
 from textspot.models.text_pooling import ProportionalRoiConfig
 from textspot.structures import Sample
@@ -102,7 +103,10 @@ def equal(one, other) -> bool:
         ({"train": (SourceConfig("a"), SourceConfig())}, r"data.train\[1\] is made of either the path of an LMDB"),
         ({"train": (SourceConfig("a", stream=StreamConfig()),)}, r"data.train\[0\] .* or a stream"),
         ({"train": (SourceConfig(draw=DrawConfig(), stream=StreamConfig()),)}, r"data.train\[0\] .* or a stream"),
-        ({"train": (SourceConfig("a", mosaic=MosaicConfig()),)}, r"data.train\[0\].trains is both: a mosaic would mislead"),
+        (
+            {"train": (SourceConfig("a", mosaic=MosaicConfig()),)},
+            r"data.train\[0\].trains is both: a mosaic would mislead",
+        ),
         (
             {"train": (SourceConfig(stream=STREAM, mosaic=MosaicConfig(), trains="recognizer"),)},
             r"data.train\[0\] is a stream: mosaic and least_score say",
@@ -447,3 +451,18 @@ def test_batches_do_not_depend_on_the_number_of_workers(context, num_workers, tm
         for value, shared_value in zip(*leaves, strict=True):
             same = torch.equal(value, shared_value) if isinstance(value, torch.Tensor) else value == shared_value
             assert same
+
+
+def test_a_detector_that_cannot_leave_an_image_out():
+    samples = Samples([Sample(np.zeros((96, 160, 3), np.uint8), [], [], np.zeros(0, bool))])
+    source = replace(CONFIG.train[0], trains="recognizer")
+    with pytest.raises(ValueError, match="this detector cannot leave an image out: its labeler has no draw_nothing"):
+        TrainingStream(
+            [samples],
+            replace(CONFIG, train=(source,)),
+            TextConfig(),
+            0,
+            80,
+            lambda _: 32,
+            Labeler(fit_ribbon, draw_targets),
+        )

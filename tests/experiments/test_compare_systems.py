@@ -56,8 +56,8 @@ def test_a_name_says_what_the_network_is():
     [
         ("fcr", "no system is called 'fcr'; expected one of rfcn_fcr"),
         ("rfcn_lstm", "no system is called 'rfcn_lstm'; expected one of rfcn_fcr"),
-        ("rfcn_fcr@half", "no reader is called 'fcr@half'"),
-        ("rfcn_fcr@", "no reader is called 'fcr@'"),
+        ("rfcn_fcr@half", "no recogniser is called 'fcr@half'"),
+        ("rfcn_fcr@", "no recogniser is called 'fcr@'"),
     ],
 )
 def test_a_name_that_says_nothing(name, message, tmp_path, capsys):

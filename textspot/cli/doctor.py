@@ -1,6 +1,6 @@
 """Check before a long run whether its recipe can learn to read: `textspot doctor --config YOUR_RECIPE.yaml`.
 
-Counts what the training images give the reader, then trains on two of them again and again, some minutes, with the
+Counts what the training images give the recogniser, then trains on two of them again and again, some minutes, with the
 learning rate of the recipe. Takes the options of `textspot train`; exit status 1 means that it does not learn.
 """
 

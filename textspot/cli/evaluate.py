@@ -49,16 +49,17 @@ class EvaluateOptions:
         json: file for all figures, those of each image among them.
         report: HTML file for a page of the errors, image by image.
         report_width: greatest width of a picture in the page, in pixels.
-        lexicon: file of words, one per line, or folder of voc_img_<number>.txt, one file for each image, by which what
-            was read is corrected.
-        lexicon_name: name of the figures with the lexicon; unless given, strong for a folder and its own name for a
-            file. A folder, or a file called weak or full, holds all words of its images: a text like none of them is
-            dropped.
+        lexicon: words to which the texts are corrected: a file, one word per line, or a folder of voc_img_<number>.txt,
+            one file per image.
+        lexicon_name: name of the figures with the lexicon; by default `strong` for a folder, and the file's own name. A
+            folder, or a file called weak or full, is taken to hold all words of its images, so a text unlike all of
+            them is dropped.
         weights: model.safetensors of a training run, or the run's folder, or a name that ships.
         data: folder of one LMDB; see textspot prepare.
         threshold: score threshold instead of the one stored in the weights.
         two_fold: score each half of the images with the threshold that is best on the other, as training does.
-        language: language that readings in doubt lean to, instead of the weights': english, a file of words, or none.
+        language: word list that is preferred when the recogniser is unsure, instead of the one stored in the weights:
+            english, a file of words, or none.
         beam: settings of the language.
         device: device of the network: auto (a GPU if there is one, the default), cpu, or cuda:0.
         min_length: characters of the shortest transcripts that count for the protocol recognition.
@@ -66,7 +67,7 @@ class EvaluateOptions:
         results: zip or folder of res_<image>.txt.
         outlines: kind of outline in both kinds of file; quad unless given.
         lenient: repair faults in the files, and list them.
-        confidences: read a confidence before each transcript of the results, and figure average precision too.
+        confidences: read a confidence before each text of the results, and compute average precision.
         images: folder of the images, for --report.
     """
 
@@ -231,7 +232,7 @@ def evaluate(options: EvaluateOptions) -> int:
         figures = scores.to_dict()
     if spotter:
         figures["language"] = spotter.language.name if spotter.language else "none"
-        print(f"readings lean to: {figures['language']}")
+        print(f"language: {figures['language']}")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return 0

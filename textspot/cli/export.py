@@ -2,9 +2,9 @@
 
   textspot export --weights runs/quickstart --out spotter.onnx
 
-The suffix of --out says what is written: `.onnx` runs in ONNX Runtime and OpenVINO, in textspot without PyTorch;
+The suffix of --out chooses the format: `.onnx` runs in ONNX Runtime and OpenVINO, in textspot without PyTorch;
 `.pt2` is a program of torch.export; `.safetensors` holds the weights without what was needed for training only.
-Of several --weights, the ends of runs that went on from one another, the mean is written.
+Several --weights give their mean: name the last weights of runs that each started from the end of the one before.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class ExportOptions:
     Args:
         weights: a model.safetensors, a run's folder, or a name that ships; or several of them.
         out: file to write; its suffix is .onnx, .pt2 or .safetensors.
-        half: store the weights of a .safetensors or an .onnx in float16; they are computed with in float32.
+        half: store the weights of a .safetensors or an .onnx in float16; they load as float32.
         threshold: score threshold to store instead of the one there.
     """
 

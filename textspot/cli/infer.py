@@ -4,18 +4,18 @@
   textspot infer clip.mp4 --every 0.5s
   cat photo.jpg | textspot infer -
 
-The lines that are read are printed. Each image gets three files below --out: `<stem>.json` with all that was found,
-`res_<stem>.txt` with what was read in the format of the Robust Reading Competition, and the picture `<stem>.jpg`. Of a
-file with several pages or frames each has its own, `<stem>_p2.json` and so on. --format chooses others: text, markdown,
-hocr, alto, csv, coco_text, or pdf, a searchable PDF; these hold all pages of a file. They lie there in the folders in
-which the image lies below the deepest folder that all images share; of images with one stem in one folder (photo.jpg,
-photo.png) the second becomes `<stem>_2`, and so on. A region that was found and could not be read is in the JSON, the
-picture and the COCO-Text only, because the competition counts it as a false alarm.
+The command prints the lines that it reads. It writes three files for each image below --out: `<stem>.json` with
+everything it found, `res_<stem>.txt` in the format of the Robust Reading Competition, and the picture `<stem>.jpg`. A
+file with several pages or frames gives these for each of them: `<stem>_p2.json` and so on. --format chooses other
+files: text, markdown, hocr, alto, csv, coco_text, or pdf, a searchable PDF; each of these holds all pages of a file.
 
-What a folder holds besides images is counted in a message; photographs of a kind that is not read (HEIC) and linked
-folders are named, and count as failures. A call whose results would take the place of a file that is read ends before
-anything is written. The exit status is 0 when all images were read, 1 when something failed, 2 when the options make no
-sense.
+Results keep the folders of the images, from the deepest folder that all images share. If two images of a folder have
+the same stem (photo.jpg, photo.png), the second becomes `<stem>_2`. A region that was found and could not be read is
+not in `res_<stem>.txt`, because the competition counts it as a false alarm.
+
+A message counts the other files in a folder. Photographs of a kind that is not read (HEIC) and linked folders are
+named, and count as failures. If results would overwrite a file that is read, the command stops before it writes
+anything. The exit status is 0 when all images were read, 1 when something failed, 2 when the options make no sense.
 """
 
 import io
@@ -73,9 +73,9 @@ class InferOptions:
         weights: name of weights that ship, model.safetensors of a training run, the run's folder (then its last
             weights), or an .onnx file that textspot export wrote.
         out: folder that receives the results; images in it are never read.
-        threshold: score from which on an instance counts; without it, the one that is stored in the weights.
-        language: language that readings in doubt lean to: english, a file of words, one per line, or none; without it,
-            that of the weights.
+        threshold: least score of an instance. The default is the one stored in the weights.
+        language: word list that is preferred when the recogniser is unsure: english, a file of words, one per line,
+            or none. The default is the one stored in the weights.
         beam: settings of the language.
         lexicon: file of words, one per line; a text that is near one of them becomes that word.
         runtime: program that runs the network: pytorch for weights, onnxruntime or openvino for an .onnx file; auto
@@ -84,7 +84,7 @@ class InferOptions:
         precision: precision of the convolutions: float32; bf16 in PyTorch and OpenVINO; float16 in PyTorch on a GPU.
         compile: compile the network with torch.compile at the first image, in PyTorch only.
         num_threads: number of CPU threads; 0 takes the CPUs that this process may use.
-        tiling: read an image tile by tile that would be shrunk to less than half; a message says so.
+        tiling: read an image in tiles if it would be shrunk to less than half; a message says so.
         batch_size: images read at a time; those of the same padded size share a pass of the network.
         format: files that are written, one or more: json, rrc (the result file of the competition), text, markdown,
             hocr, alto, csv, coco_text, pdf.

@@ -16,6 +16,7 @@ VERBS = {
     "export": "Write a trained network as one file: ONNX, torch.export or safetensors.",
     "quantize": "Make a trained network smaller and faster, and measure what that costs.",
     "prepare": "Build, inspect and convert data sets.",
+    "prelabel": "Read images into annotation that a tool for labelling opens.",
     "doctor": "Check before a long run whether its recipe can learn to read.",
     "benchmark-data": "Measure the path from record to training batch.",
 }

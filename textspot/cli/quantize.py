@@ -57,10 +57,11 @@ class QuantizeOptions:
         methods: quantisation methods: rtn (round to nearest), smoothquant, lorc, l2qer or aser.
         bits: bits of weights and activations, such as w8a8 w4a8.
         toolkits: quantisers of others to compare with: quantize_static or nncf.
-        judge: LMDBs that every network is to read.
+        judge: LMDBs on which every network is scored.
         beside: --out folders of earlier calls; each network is compared with its namesake there.
         runtime: runtime that reads them; pytorch simulates integers.
-        precision: precision of what stays float in a quantised network that is read; bf16 is for --runtime openvino.
+        precision: precision of the float rest of a quantised network when images are read; bf16 needs --runtime
+            openvino.
         engines: time each network beside the float one, in float32, in each engine.
         sensitivity: parts whose loss of accuracy is measured one by one, in the first network.
         max_drop: points of hmean that may be lost; mixes all precisions of --bits, cheapest first, within them.

@@ -45,7 +45,7 @@ def fingerprint(network: nn.Module) -> float:
 
 class ReadImage:
     """Passes an image (H, W, 3) uint8 through a network as `Spotter` does: all regions at or above the threshold are
-    read, and of an image without any the best one, so that the reader sees something."""
+    read, and of an image without any the best one, so that the recogniser sees something."""
 
     def __init__(self, card: ModelCard):
         self.threshold, self.max_regions = card.threshold, card.postprocess.max_regions
@@ -92,13 +92,13 @@ class SpotterQuantConfig:
 
     Args:
         layer: settings of each of its layers.
-        few_weights: layers of fewer weights than this are rounded to nearest in 8 bits, whatever `layer` says. They are
-            those of the large maps: in `spotter-s` a tenth of the weights, and most of what 4 bits lose; 0 for none.
-        overrides: glob over layer names to another way; of several that match, the last one counts.
+        few_weights: number of weights below which a layer is rounded to nearest in 8 bits, whatever `layer` says; 0 for
+            none. In `spotter-s` these layers hold a tenth of the weights and cause most of the loss at 4 bits.
+        overrides: settings for some layers, by glob over their names; if several globs match, the last one counts.
         keep_float: globs of layers that stay as they are; null takes those that the heads declare (`float_layers`).
         most_weight_bits: no weight has more, in whatever layer. 7 is right on any CPU: without VNNI an engine adds
             products of 8 bits in pairs within 16 bits, where two of the largest do not fit.
-        engine: quantise what lies between layers too, so that ONNX Runtime and OpenVINO compute in integers.
+        engine: quantise the tensors between layers too, so that ONNX Runtime and OpenVINO compute in integers.
     """
 
     layer: LayerConfig = field(default_factory=default_layer)

@@ -54,7 +54,7 @@ class Instance:
 
     @property
     def readable(self) -> bool:
-        """Whether the reader can learn from it: it counts, and somebody wrote down what it says."""
+        """Whether the recogniser can learn from it: it counts, and somebody wrote down what it says."""
         return not self.ignore and normalize(self.transcript) != ""
 
     def ignored_if(self, placeholders: Collection[str]) -> "Instance":
@@ -98,7 +98,7 @@ def is_dont_care(transcript: str) -> bool:
 
 
 def looks_like_placeholder(transcript: str) -> bool:
-    """Whether a transcript that trains the reader is what people or tools write where they could not read."""
+    """Whether a transcript that trains the recogniser is what people or tools write where they could not read."""
     return normalize(transcript).casefold() in _LIKELY_PLACEHOLDERS
 
 

@@ -109,7 +109,7 @@ def _write_split(
 
 
 def describe_odd_transcripts(instances: Iterable[Instance]) -> list[str]:
-    """What the reader would learn from transcripts that were perhaps not meant so, in words."""
+    """What the recogniser would learn from transcripts that were perhaps not meant so, in words."""
     marks, hidden = Counter[str](), Counter[str]()
     for instance in instances:
         if instance.readable:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from textspot.batch import Example, Labeler
+from textspot.batch import Example, Labeler, Targets
 from textspot.data.annotation import MOST_OF_AN_END
 from textspot.data.mixture import Mixture, TrainingSource
 from textspot.data.mosaic import MosaicConfig
@@ -21,7 +21,7 @@ from textspot.text.charset import Charset, TextConfig, normalize
 from textspot.text.ctc import min_time_steps
 
 Trains = Literal["both", "detector", "recognizer"]
-TOO_LONG = "longer than the time axis"  # why a word does not train the reader: CTC cannot represent it
+TOO_LONG = "longer than the time axis"  # why a word does not train the recogniser: CTC cannot represent it
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,11 @@ class SourceConfig:
         draw: images to draw if the LMDB does not exist yet.
         stream: endless set of images drawn on the fly, instead of an LMDB: none comes twice, and drawing an
             image takes about as long as training on it.
-        mosaic: layout of the LMDB's images, word crops, on larger ones, endlessly; they train the reader only.
-        trains: heads that learn from it: `detector` for words without transcripts, `recognizer` where words may be
-            missing without a mark, so that what is not annotated says nothing about where text is.
-        least_score: least score of a transcript that a program read; words below it do not train the reader.
+        mosaic: settings with which the LMDB's word crops are laid out on larger images, without end; these train the
+            recogniser only.
+        trains: heads that learn from it. Choose `detector` for words without transcripts, and `recognizer` if some
+            words are not annotated at all, which would mislead the detector.
+        least_score: least score of a transcript that a program read; words below it do not train the recogniser.
     """
 
     path: str | None = None
@@ -56,15 +57,15 @@ class DataConfig:
     Args:
         train: the sources of training images.
         validation: the source of the images that training is judged by.
-        also_evaluate: further LMDBs by name, such as the data that given weights were trained on; figures of each stand
-            beside those of `validation`, at the score threshold chosen there, and decide nothing.
+        also_evaluate: further LMDBs by name, such as the data that given weights were trained on. Their figures use the
+            score threshold chosen on `validation`, and do not decide which weights are best.
         image_size: height and width in pixels of the training crops, divisible by 32.
         min_text_height: words lower or narrower than this many pixels after augmentation are ignored.
         max_regions: most words that are read in one training image, chosen at random.
         region_jitter: greatest shift of the corners of the regions to read, as a share of the word's height.
-        end_jitter: least and greatest shift of each end of the regions to read, outwards along the line, in heights of
-            the word; inwards below 0. A region that is lengthened by more than a third of its height is read where it
-            is, whatever `train.predicted_regions` says.
+        end_jitter: least and greatest shift of each end of the regions to read, along the line, in heights of the word;
+            negative shifts go inwards. A region lengthened by more than a third of its height is read there, even if
+            `train.predicted_regions` would read it elsewhere.
         max_damaged: training stops when a larger share of the records turns out damaged.
         num_workers: processes that prepare images; 0 prepares them in the training process.
         transforms: augmentation.
@@ -113,9 +114,9 @@ class TrainingStream:
     """Position -> Example. The sampler of a run is its position; nothing else has to be restored to resume it.
 
     Images longer than `max_side` are seen as small as inference sees them (`preprocess.max_side`), so that words have
-    the same size in both; the zoom of the augmentation comes on top. `count_time_steps` says how many steps the reader
-    has for a ribbon, `labeler` what an annotation means to the detector; both travel to worker processes, so they are
-    functions that can be pickled.
+    the same size in both; the zoom of the augmentation comes on top. `count_time_steps` says how many steps the
+    recogniser has for a ribbon, `labeler` what an annotation means to the detector; both travel to worker processes,
+    so they are functions that can be pickled.
     """
 
     def __init__(
@@ -135,6 +136,11 @@ class TrainingStream:
         ]
         if empty:
             raise ValueError(f"no images to train on in {', '.join(empty)}")
+        if labeler.draw_nothing is None and any(source.trains == "recognizer" for source in config.train):
+            raise ValueError(
+                "data.train[].trains is recognizer, and this detector cannot leave an image out: its labeler has no "
+                "draw_nothing"
+            )
         self.mixture = Mixture(sources, [source.weight for source in config.train], seed)
         self.config, self.text, self.seed, self.max_side = config, text, seed, max_side
         self.charset, self.count_time_steps, self.labeler = Charset(text.characters), count_time_steps, labeler
@@ -174,11 +180,7 @@ class TrainingStream:
                 tokens.append(self.charset.encode(text))
         return Example(
             image=sample.image,
-            targets=(
-                self.labeler.draw_nothing(sample.size)
-                if trains == "recognizer"
-                else self.labeler.draw(ribbons, ignore, sample.size)
-            ),
+            targets=self._draw_targets(ribbons, ignore, sample.size, trains),
             ribbons=np.array(readable, dtype=np.float32).reshape(-1, 2, 4, 2),
             tokens=tokens,
             dropped=dict(dropped),
@@ -186,8 +188,16 @@ class TrainingStream:
             outlines_fit=trains == "both",
         )
 
+    def _draw_targets(
+        self, ribbons: Sequence[np.ndarray], ignore: np.ndarray, size: tuple[int, int], trains: Trains
+    ) -> Targets:
+        """What the detector learns: nothing where only the recogniser does."""
+        if trains == "recognizer" and self.labeler.draw_nothing:
+            return self.labeler.draw_nothing(size)
+        return self.labeler.draw(ribbons, ignore, size)
+
     def _unreadable(self, text: str, region: np.ndarray) -> str | None:
-        """Why a word trains the detector and not the reader; None if it trains both."""
+        """Why a word trains the detector and not the recogniser; None if it trains both."""
         if not text:
             return "no transcript"
         if not self.charset.knows(text):

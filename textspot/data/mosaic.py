@@ -1,4 +1,4 @@
-"""Word crops laid out in rows on images of their own, for the reader to learn from.
+"""Word crops laid out in rows on images of their own, for the recogniser to learn from.
 
 The detector must not learn from these images: where one crop ends and the next begins is no border of text, and the
 lettering around a crop's word is not annotated.

@@ -18,14 +18,15 @@ class TransformConfig:
     """Random changes of a training image.
 
     Args:
-        min_scale: smallest zoom of the image, as large as inference sees it, before it is cropped; small images are
-            enlarged until they fill most of the view.
+        min_scale: smallest zoom, relative to the size at which inference sees the image. Small images are enlarged
+            until they fill most of the crop.
         max_scale: largest zoom.
         max_stretch: height and width are stretched against each other by up to this factor.
         max_rotation: largest rotation in radians, either way.
-        max_perspective: greatest share of its distance by which one edge of the view is nearer than its middle,
-            and the opposite one farther.
-        colour: probability of another exposure; half of it that of other hues, an eighth that of grey.
+        max_perspective: strongest perspective: the share of its distance by which one edge of the view comes nearer,
+            and the opposite edge moves away.
+        colour: probability of a change of exposure. Hue and saturation change half as often; an eighth as often the
+            image turns grey.
         degrade: probability of each of lower resolution, blur, noise and compression.
         border: colour (RGB) of what lies outside the image.
     """

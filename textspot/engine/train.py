@@ -51,8 +51,8 @@ class TrainingResult:
 
 
 def train(recipe: Recipe) -> TrainingResult:
-    """Train the recipe's network in its run folder; a run that was stopped or killed goes on where its last
-    checkpoint is.
+    """Train the recipe's network in its run folder; a run that was stopped or killed resumes from its
+    last checkpoint.
 
     Draws the data sets that the recipe says how to draw and that do not exist. Errors in data, recipe or checkpoint are
     ValueErrors or OSErrors whose message names file and remedy.
@@ -120,7 +120,7 @@ class Trainer:
         if state_file.exists():
             remarks = self.state.restore(state_file, self.recipe, self.world.size, self.data)
             if init_from:
-                remarks.append(f"goes on from its own checkpoint; {init_from} was used at its start")
+                remarks.append(f"resumes from its own checkpoint; {init_from} was used at its start")
             return remarks, []
         return [], self.state.start_from(init_from, self.recipe) if init_from else []
 

@@ -96,12 +96,12 @@ class Spotter:
     """A network with everything it takes to use it.
 
     `threshold` in [0, 1] may be set; it starts as the one that was chosen on the validation images. `language` may be
-    set, to a `LanguageModel` that readings in doubt lean to, as far as `beam` says, or to None; it starts as the one of
-    the weights. `lexicon` may be set, to have texts corrected by it (how: see `text.lexicon`); the
-    scores stay those of what was read. Unless `tiling` is set to False, an image that would be shrunk to less than half
-    is read tile by tile, and a warning says so. `max_regions` may be set: the most regions that are read of an image or
-    a tile; it starts as that of the weights, and a `RegionLimitWarning` says when it is reached. What an instance's
-    `score` and `text_score` mean: see `TextInstance`.
+    set, to None or to a `LanguageModel`, whose words are preferred when the recogniser is unsure; `beam` says how
+    strongly. It starts as the one of the weights. `lexicon` may be set, to have texts corrected by it (how: see
+    `text.lexicon`); the scores stay those of what was read. Unless `tiling` is set to False, an image that would be
+    shrunk to less than half is read tile by tile, and a warning says so. `max_regions` may be set: the most regions
+    that are read of an image or a tile; it starts as that of the weights, and a `RegionLimitWarning` says when it is
+    reached. What an instance's `score` and `text_score` mean: see `TextInstance`.
     """
 
     def __init__(self, runtime: Runtime, card: ModelCard):
@@ -192,12 +192,12 @@ class Spotter:
         return self.decode_text(read(pixels, ribbons))
 
     def lean_to(self, language: str | None, beam: BeamConfig) -> None:
-        """Have readings in doubt lean to a language as users name it: one that ships, a file of words, `none`; None
+        """Prefer the words of a language as users name it: one that ships, a file of words, `none`; None
         leaves that of the weights. A beam other than the default is a ValueError where there is no language."""
         if language is not None:
             self.language = choose_language(language)
         if self.language is None and beam != BeamConfig():
-            raise ValueError("beam says how far readings lean to a language, and there is none: choose one")
+            raise ValueError("beam says how strongly a language is preferred, and there is none: choose one")
         self.beam = beam
 
     def decode_text(self, logits: np.ndarray) -> list[tuple[str, float]]:

@@ -22,6 +22,7 @@ SHORT_CELL = 6.0  # a price, a number, a word or two; lines of running text are 
 NEAR_CELL = 8.0  # the widest gap beside a short cell that stands alone, or is not aligned with those above and below
 NEAR_WORDS = 2.5  # the widest gap between two long pieces that stand alone
 NEXT_ROWS = 3.5  # the largest distance of two rows of one table
+FEWEST_ROWS = 3  # of a table with wider gaps: two signs beside one another have two
 ALIGNED = 0.7  # how exactly cells below one another begin or end
 
 
@@ -90,7 +91,7 @@ def _join(strips: Strips, links: Links) -> np.ndarray:
             joined[table] |= links.gap[table] <= (NEAR_CELL if short else NEAR_WORDS)
         else:
             near = links.gap[table] <= NEAR_CELL
-            joined[table] = short & (near | _aligned(gaps, table))
+            joined[table] = short & (near | (len(table) >= FEWEST_ROWS and _aligned(gaps, table)))
     return joined
 
 

@@ -29,8 +29,7 @@ class CorrectionConfig:
         rank: greatest rank, per group of a convolution.
         alpha: share of the sum of all singular values that the chosen ones reach, which sets the rank; 0 takes
             `rank` (ASER's rule; that the share is of their sum is our reading).
-        budget: greatest cost of the correction, as a share of the layer's own multiplications (ours: of a narrow
-            layer a fixed rank is a large part).
+        budget: greatest cost of the correction, as a share of the layer's own multiplications (ours).
     """
 
     kind: str = "none"

@@ -1,4 +1,4 @@
-"""The characters a reader knows, and how a transcript becomes the text it is trained on."""
+"""The characters a recogniser knows, and how a transcript becomes the text it is trained on."""
 
 import string
 import unicodedata
@@ -20,7 +20,7 @@ class TextConfig:
         characters: the characters of the charset, in the order of their classes.
         case: `keep` transcripts as they are, or fold them to `upper` or `lower` case.
         unknown: treatment of a character outside the charset: `error` stops before training starts and lists
-            them; `skip` trains the detector on that word, never the reader, and counts it.
+            them; `skip` trains the detector on that word, never the recogniser, and counts it.
     """
 
     characters: str = PRINTABLE_ASCII

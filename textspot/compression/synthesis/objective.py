@@ -35,17 +35,17 @@ class SpotterObjectiveConfig:
     end and by the look of the images.
 
     Args:
-        layout: of the detector's own loss against the layout: score map and geometry.
-        transcripts: of CTC against random transcripts, per character.
-        statistics: of the distance to the statistics that BatchNorm has kept of real images.
-        attention: of attention priors, in a trunk that has attention.
-        variation: of the total variation.
+        layout: weight of the detector's own loss against the layout: score map and geometry.
+        transcripts: weight of CTC against random transcripts, per character.
+        statistics: weight of the distance to the statistics that BatchNorm has kept of real images.
+        attention: weight of attention priors, in a backbone that has attention.
+        variation: weight of the total variation.
         words: where words are, and how many.
-        soft: the CTC targets are soft, as in SARDFQ; if not, the loss is CTC. Soft ones hold the features of the reader
-            below what real words give: a real word is read with certainty.
+        soft: the CTC targets are soft, as in SARDFQ; if not, the loss is CTC. Soft ones hold the features of the
+            recogniser below what real words give: a real word is read with certainty.
         relevant: z of a character's class in its soft target softmax(z), uniform between these, as in SARDFQ.
         irrelevant_std: z of the other classes is normal with this deviation.
-        background: of attention, see `PriorConfig`.
+        background: background of attention, see `PriorConfig`.
     """
 
     layout: NonNegative = 1.0

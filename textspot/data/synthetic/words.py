@@ -24,7 +24,7 @@ PATTERNS = (  # 9 becomes a digit, Z a capital, ~ an invented word; all else sta
 )
 PUNCTUATED = ("{},", "{}.", "{}!", "{}?", "{}:", "({})", '"{}"', "{}'s", "*{}")
 PUNCTUATED_SHARE = 0.08  # about the share of words with punctuation in photographs of streets
-LETTERS_SHARE = 0.15  # of the invented words: letters without order, so that a reader cannot guess instead of reading
+LETTERS_SHARE = 0.15  # of the invented words: letters without order, which a recogniser cannot guess
 SIGN_PHRASES = Path(__file__).parent / "sign_phrases.txt"
 STRING_SHARE = 0.03  # of all words: any of the wanted characters, so that the rare ones are seen as well
 ATTEMPTS = 30

@@ -40,7 +40,7 @@ class ObjectiveConfig:
         depth_weights: block l of L counts l / L (SARDFQ).
         variation_target: between these, one for a run, in images of 224 x 224 pixels; larger images have more of it in
             proportion to their side. PSAQ-ViT's code; SARDFQ does not say. (0, 0) makes images as smooth as can be.
-        bandwidth: of the kernel estimate of the entropy, in units of the cosine (PSAQ-ViT's code).
+        bandwidth: bandwidth of the kernel estimate of the entropy, in units of the cosine (PSAQ-ViT's code).
         num_points: at which the density is estimated (PSAQ-ViT's code).
     """
 

@@ -31,14 +31,14 @@ class SynthesisConfig:
 
     Args:
         num_images: how many.
-        seed: of everything random.
-        steps: of Adam, in each round.
+        seed: seed of everything random.
+        steps: steps of Adam in each round.
         roll: a round for each: how far, as a share of a side, images are rolled at random before the network sees them,
             so that nothing depends on where its patches begin.
         flip: images are mirrored at random, too. Not for text: mirrored characters are none.
         learning_rate: at its peak, in normalised units (0.25 for Swin).
         warmup_steps: the learning rate rises linearly over these, then falls to 0 as a cosine.
-        betas: of Adam.
+        betas: betas of Adam.
         images_per_pass: less memory, and the same images up to rounding.
         precision: `bf16` computes the network in bfloat16, and the terms, and the images, in float32: on CPUs that have
             it, two to three times as fast.
@@ -115,7 +115,7 @@ class Jitter:
 class Objective(Protocol):
     """What images are to become.
 
-    `config` is a dataclass: objectives of one config are the same, and a run goes on with no other. `weights` says how
+    `config` is a dataclass: objectives of one config are the same, and a run resumes with no other. `weights` says how
     much each term counts; a term of weight 0 is not computed. A call gets images (B, 3, H, W), which of all images they
     are, and the jitter of the step, and gives each term as a sum over the images.
     """

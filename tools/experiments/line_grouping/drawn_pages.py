@@ -15,7 +15,7 @@ from PIL import ImageFont
 from textspot.drawing.page import TYPEFACE
 
 LETTERS = "etaoinsrhldcumfpgwybvk"
-WEIGHTS = np.linspace(3, 0.3, len(LETTERS))
+SHARES = np.cumsum(np.linspace(3, 0.3, len(LETTERS))) / np.linspace(3, 0.3, len(LETTERS)).sum()
 LEADING = 1.3  # of running text, in sizes of type
 JITTER = 0.05  # standard deviation of a corner, in heights of the word: polygons of an IoU of about 0.85
 
@@ -57,6 +57,11 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(TYPEFACE, size)
 
 
+@lru_cache(maxsize=100_000)
+def _length(word: str, size: int) -> float:
+    return float(_font(size).getlength(word))
+
+
 class Pen:
     """Writes lines of words onto a page."""
 
@@ -69,7 +74,7 @@ class Pen:
     def word(self) -> str:
         """Letters that look like a word of any length that words have."""
         count = int(np.clip(self.rng.poisson(4) + 1, 1, 11))
-        return "".join(self.rng.choice(list(LETTERS), count, p=WEIGHTS / WEIGHTS.sum()))
+        return "".join(LETTERS[place] for place in np.searchsorted(SHARES, self.rng.random(count)))
 
     def title(self, count: int) -> list[str]:
         """So many words with a capital letter each."""
@@ -84,7 +89,7 @@ class Pen:
         left, top, right, bottom = _font(size).getbbox(text, anchor="ls")
         corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
         self._add(np.array(corners) + np.array([x, baseline]), text)
-        return x + float(_font(size).getlength(text))
+        return x + _length(text, size)
 
     def _add(self, polygon: np.ndarray, text: str) -> None:
         self.lines[-1].append(len(self.texts))
@@ -99,7 +104,7 @@ class Pen:
 
     def width(self, words: Sequence[str], size: int) -> float:
         """How wide words are."""
-        return sum(_font(size).getlength(word) for word in words) + 0.26 * size * (len(words) - 1)
+        return sum(_length(word, size) for word in words) + 0.26 * size * (len(words) - 1)
 
     def paragraph(self, x: float, top: float, width: float, size: int, num_lines: int, justify: bool) -> float:
         """Lines of running text; the baseline of the line that would come next."""
@@ -129,7 +134,7 @@ class Pen:
             rays = np.stack([np.sin(angles), -np.cos(angles)], axis=1)
             outline = [center + rays * (radius - edge) for edge in (top, bottom)]
             self._add(np.concatenate([outline[0], outline[1][::-1]]), word)
-            position += float(_font(size).getlength(word)) + 0.26 * size
+            position += _length(word, size) + 0.26 * size
 
     def page(self, kind: str) -> DrawnPage:
         """What was written."""
@@ -230,7 +235,13 @@ ANGLES = (0, 5, 15, 30, 90, 180, 270)
 def draw_pages(kind: str, count: int, degrees: float, seed: int, jitter: float = JITTER) -> Iterator[DrawnPage]:
     """Pages of a kind, turned and shaken; the same for the same seed, whatever the angle."""
     for number in range(count):
-        rng = np.random.default_rng([seed, list(LAYOUTS).index(kind), number])
-        pen = Pen(rng)
-        LAYOUTS[kind](pen)
-        yield pen.page(kind).turn(degrees).shake(rng, jitter)
+        rng = np.random.default_rng([seed, number, round(degrees)])
+        yield draw_page(kind, number, seed).turn(degrees).shake(rng, jitter)
+
+
+@lru_cache(maxsize=1000)
+def draw_page(kind: str, number: int, seed: int) -> DrawnPage:
+    """One page of a kind as it is drawn: level and exact."""
+    pen = Pen(np.random.default_rng([seed, list(LAYOUTS).index(kind), number]))
+    LAYOUTS[kind](pen)
+    return pen.page(kind)

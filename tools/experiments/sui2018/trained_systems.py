@@ -42,7 +42,7 @@ NAMES = [  # the paper's own systems first
 
 @dataclass(frozen=True)
 class System:
-    """A system by its parts; the reader is one that `choose_reader` knows."""
+    """A system by its parts; the recogniser is one that `choose_reader` knows."""
 
     detector: str
     shared: bool
