@@ -722,6 +722,8 @@ def test_word_crops_that_a_program_read() -> None:
     ("raw", "message"),
     [
         (b"", "its first line names no column image, label"),
+        (b"image\tlabel\na.webp\tb\rc\n", "line 2: no table with tabs"),
+        (b"image\tlabel\na.webp\t" + b"x" * 140_000, "line 2: no table with tabs"),
         (b"image\ttext\na.webp\tno\n", "its first line names no column label"),
         (b"image\tlabel\na.webp\n", "crop 1: expected as many fields as the first line names"),
         (b"image\tlabel\na.webp\tb\tc\n", "crop 1: expected as many fields as the first line names"),
