@@ -39,19 +39,34 @@ def fuzz(samples: Mapping[str, bytes], use: Callable[[str, bytes], object], erro
     while time.monotonic() < ends:
         chance = random.Random(number)
         name = chance.choice(names)
-        began = time.monotonic()
-        try:
-            use(name, inputs.mutate(samples[name], chance))
-            counts["results"] += 1
-        except error:
-            counts["errors"] += 1
-        except Exception as caught:
-            raise AssertionError(f"{name}: FUZZ_SEED={number}: {type(caught).__name__}: {caught}") from caught
-        assert time.monotonic() - began < SLOWEST_S, f"{name}: FUZZ_SEED={number} takes too long"
+        data = inputs.mutate(samples[name], chance)
+        if _try(name, data, number, use, error, counts) > SLOWEST_S:  # a child may have had to start on a busy machine
+            again = _try(name, data, number, use, error, Counter())
+            assert again < SLOWEST_S, f"{name}: FUZZ_SEED={number} takes {again:.0f} s"
         number += 1
     assert counts["errors"] > 0  # else nothing was damaged
     print(dict(counts))
     return counts
+
+
+def _try(
+    name: str,
+    data: bytes,
+    number: int,
+    use: Callable[[str, bytes], object],
+    error: type[Exception],
+    counts: Counter[str],
+) -> float:
+    """Count what becomes of an input; the seconds that it took."""
+    began = time.monotonic()
+    try:
+        use(name, data)
+        counts["results"] += 1
+    except error:
+        counts["errors"] += 1
+    except Exception as caught:
+        raise AssertionError(f"{name}: FUZZ_SEED={number}: {type(caught).__name__}: {caught}") from caught
+    return time.monotonic() - began
 
 
 def test_images() -> None:
