@@ -75,7 +75,7 @@ def test_four_forked_processes(spotter: Spotter, num_calls: int, used_before: bo
     expected = serial(spotter) if used_before else None
     monkeypatch.setattr(f"{__name__}._shared", spotter)
     with multiprocessing.get_context("fork").Pool(4) as pool:
-        found = pool.map_async(read_inherited, range(4 * num_calls)).get(timeout=300)
+        found = pool.map_async(read_inherited, range(4 * num_calls)).get(timeout=max(300, 20 * num_calls))
     expected = expected or serial(spotter)
     assert found == [expected[number % len(IMAGES)] for number in range(4 * num_calls)]
     assert serial(spotter) == expected  # the process that forked computes on

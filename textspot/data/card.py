@@ -153,5 +153,5 @@ def load_card(path: str | os.PathLike) -> Card:
     parser.add_class_arguments(Card)
     try:
         return Card(**vars(parser.instantiate(parser.parse_path(path))))
-    except (ArgumentError, ValueError) as error:
+    except (ArgumentError, ValueError, TypeError) as error:  # null where a number is expected
         raise ValueError(f"{path}: {error}") from error
