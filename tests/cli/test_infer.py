@@ -14,13 +14,11 @@ from PIL import Image
 from tiny_spotter import noise, save_tiny_spotter
 
 import textspot
-from textspot.checkpoint import load_model
 from textspot.cli import infer as infer_verb
 from textspot.data.lmdb_records import Reader, Writer
 from textspot.engine.evaluate import predict_dataset
 from textspot.metrics import read_results
 from textspot.outputs import FORMATS
-from textspot.runtime.export import export_onnx
 from textspot.structures import Prediction, TextInstance
 
 
@@ -271,11 +269,10 @@ def test_a_very_large_image_is_read_in_tiles_and_a_message_says_so(infer, tmp_pa
     assert 0 < len(read_json("x.json")["instances"]) < in_tiles / 2
 
 
-@pytest.mark.slow
-def test_an_exported_network_writes_the_same_files(infer, weights, tmp_path):
-    export_onnx(*load_model(weights), tmp_path / "spotter.onnx")
+def test_an_exported_network_writes_the_same_files(infer, exported):
+    weights, graph = exported / "model.safetensors", exported / "spotter.onnx"
     write_image("x.png", 64, 96)
-    for options in (["--weights", weights, "--num_threads", 1], ["--weights", "spotter.onnx", "--runtime", "openvino"]):
+    for options in (["--weights", weights, "--num_threads", 1], ["--weights", graph, "--runtime", "openvino"]):
         assert infer("x.png", *options, "--out", f"of_{Path(options[1]).suffix}", "--precision", "float32") == 0
     files = [Path(folder, "res_x.txt").read_text().splitlines() for folder in ("of_.safetensors", "of_.onnx")]
     assert [line.split(",")[8:] for line in files[0]] == [line.split(",")[8:] for line in files[1]] != []
