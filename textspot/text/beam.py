@@ -1,20 +1,21 @@
-"""CTC decoding that listens to a language model: prefix beam search.
+"""CTC decoding that listens to a language model: of a beam search the prefix that is worth most.
 
-A prefix is worth the probability of all alignments that spell it (Hannun et al. 2014, arXiv 1408.2873), times what the
-language says of its letters. Digits and punctuation are left to the reader: they count neither way, and a word begins
-after them.
+What the language says of a letter multiplies the probability of the alignments. Digits and punctuation are left to the
+reader: they count neither way, and a word begins after them.
 
-Legend: R regions, T time, C classes, N probabilities that are looked at.
+Legend: R regions, T time, C classes, N prefixes, V turns of the search, S states, L letters and 1 for other characters.
 """
 
 from dataclasses import dataclass
-from math import exp, log
-from typing import NamedTuple
+from functools import lru_cache
+from itertools import pairwise
+from math import exp, inf
 
 import numpy as np
 
 from textspot.text.charset import Charset
 from textspot.text.language import NOT_A_LETTER, LanguageModel
+from textspot.text.search import Automaton, Beams, search, take_turns
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,7 @@ class BeamConfig:
             raise ValueError(f"expected a width of at least 1 and a cutoff in [0, 1), found {self}")
 
 
-SMALL = 1e-100  # probabilities below this are scaled up, so that hundreds of steps do not make them 0
-MOST_NATS = 300.0  # that the language may give or take
-
-
-class Step(NamedTuple):
-    """What a time step says: the probability of a blank, what is too improbable, and the characters that are not."""
-
-    blank: float
-    least: float
-    characters: list[tuple[str, float]]
+MOST_NATS = 300.0  # that the language may give or take for one letter
 
 
 def decode_beam(
@@ -62,95 +54,86 @@ def decode_beam(
 ) -> list[tuple[str, float]]:
     """Per region of logits (R, T, C), T at least 1, the text and its score: the T-th root of the probability of its
     alignments, of those that were looked at; less if it is no word."""
+    if not len(logits_RTC):
+        return []
     config = config or BeamConfig()
-    return [_decode(steps, language, config) for steps in _list_steps(logits_RTC, charset, config.cutoff)]
+    opinion = _listen(language, charset.characters, config.weight, config.surprise)
+    beams = search(take_turns(softmax(logits_RTC), config.cutoff), opinion.automaton, config.width, config.cutoff)
+    judged_N = beams.log_worth + opinion.judge_ends(beams)
+    order_N = np.lexsort((-judged_N, beams.regions))
+    first = beams.regions.searchsorted(np.arange(len(logits_RTC) + 1)).tolist()
+    decoded = []
+    for start, end in pairwise(first):
+        place, text, is_word = _choose(order_N[start:end].tolist(), judged_N, beams, charset, language, config)
+        nats, num_letters = opinion.judge_letters(beams.classes[place])
+        score = exp(min(0.0, beams.log_worth.item(place) - nats) / logits_RTC.shape[1])
+        decoded.append((text, score if is_word or num_letters < 2 else config.nonword * score))
+    return decoded
 
 
-def _list_steps(logits_RTC: np.ndarray, charset: Charset, cutoff: float) -> list[list[Step]]:
-    """Of each region the steps."""
-    probability_RTC = softmax(logits_RTC.astype(np.float64))
-    least_RT1 = np.minimum(cutoff, probability_RTC.max(axis=2, keepdims=True) / 2)
-    regions: list[list[Step]] = [
-        [Step(blank, least, []) for blank, least in zip(*rows, strict=True)]
-        for rows in zip(probability_RTC[:, :, 0].tolist(), least_RT1[:, :, 0].tolist(), strict=True)
-    ]
-    place_N = np.nonzero(probability_RTC[:, :, 1:] >= least_RT1)
-    likely_N = probability_RTC[:, :, 1:][place_N]
-    for region, step, number, likely in zip(*(found.tolist() for found in (*place_N, likely_N)), strict=True):
-        regions[region][step].characters.append((charset.characters[number], likely))
-    return regions
+def _choose(
+    places: list[int], judged_N: np.ndarray, beams: Beams, charset: Charset, language: LanguageModel, config: BeamConfig
+) -> tuple[int, str, bool]:
+    """Of the prefixes of a region, best first, the one that is best where a word has its bonus: its place, its text,
+    and whether it is a word."""
+    best = -inf
+    for place in places:
+        if best >= judged_N.item(place) + config.word_bonus:
+            break  # nor can those that follow be better
+        text = charset.decode(filter(None, beams.classes[place].tolist()))
+        is_word = language.holds(text)
+        judged = judged_N.item(place) + config.word_bonus * is_word
+        if judged > best:
+            best, chosen = judged, (place, text, is_word)
+    return chosen
 
 
-def _decode(steps: list[Step], language: LanguageModel, config: BeamConfig) -> tuple[str, float]:
-    """Text and score of a region. Without arrays: in most steps one class or two are probable."""
-    beam = {"": (1.0, 0.0)}  # of a prefix's alignments, the probability of those that end in a blank, and of the others
-    opinions = {"": Opinion(0.0, 1.0, language.start)}
-    scale, best = 0.0, 1.0  # logarithm of what the probabilities were divided by; the worth of the best prefix
-    for blank, least, characters in steps:
-        probability = dict(characters)
-        later: dict[str, list[float]] = {}
-        for prefix, (in_blank, in_character) in beam.items():
-            total, last = in_blank + in_character, prefix[-1:]
-            stays = later.setdefault(prefix, [0.0, 0.0])
-            stays[0] = total * blank
-            stays[1] += in_character * probability.get(last, 0.0)
-            enough = least * best / opinions[prefix].factor
-            for character, likely in characters:
-                grows = likely * (in_blank if character == last else total)  # one twice wants a blank between
-                if grows < enough:
-                    continue
-                text = prefix + character
-                if text in later:
-                    later[text][1] += grows
-                else:
-                    later[text] = [0.0, grows]
-                    if text not in opinions:
-                        opinions[text] = opinions[prefix].after(character, language, config)
-        worth = {prefix: (b + c) * opinions[prefix].factor for prefix, (b, c) in later.items()}
-        kept = sorted(worth, key=worth.__getitem__, reverse=True)[: config.width]
-        best = worth[kept[0]]
-        enough = max(config.cutoff, SMALL) * best
-        beam = {prefix: (later[prefix][0], later[prefix][1]) for prefix in kept if worth[prefix] >= enough}
-        if best < SMALL:
-            beam = {prefix: (b / best, c / best) for prefix, (b, c) in beam.items()}
-            scale, best = scale + log(best), 1.0
+@dataclass(frozen=True, eq=False)
+class Opinion:
+    """What a language says of the characters of a reader.
 
-    is_word = {text: language.holds(text) for text in beam}
+    Args:
+        automaton: for the search; the last column of its tables is for characters that are no letters.
+        nats: what a letter is worth in each state; letter 0 is the end of a word.
+    """
 
-    def judge(text: str) -> float:
-        ends = text and language.letter_of(text[-1]) != NOT_A_LETTER
-        nats = opinions[text].nats + (_favour(opinions[text].state, 0, language, config) if ends else 0.0)
-        return log(sum(beam[text])) + nats + config.word_bonus * is_word[text]
+    automaton: Automaton
+    nats: np.ndarray
 
-    text = max(beam, key=judge)
-    score = exp(min(0.0, scale + log(sum(beam[text]))) / len(steps))
-    is_number = sum(language.letter_of(character) != NOT_A_LETTER for character in text) < 2
-    return text, score if is_word[text] or is_number else config.nonword * score
+    @property
+    def no_letter(self) -> int:
+        """The column of characters that are no letters, and of the blank."""
+        return self.nats.shape[1] - 1
+
+    def judge_ends(self, beams: Beams) -> np.ndarray:
+        """What it is worth (N,) that each prefix ends: nothing after a character that is no letter."""
+        ends_N = self.automaton.columns[beams.last] != self.no_letter
+        return np.where(ends_N, self.nats[beams.states, 0], 0.0)
+
+    def judge_letters(self, classes_V: np.ndarray) -> tuple[float, int]:
+        """What the letters of a text are worth, and their number."""
+        state, nats, num_letters = self.automaton.start, 0.0, 0
+        for column in self.automaton.columns[classes_V[classes_V > 0]].tolist():
+            nats += self.nats.item(state, column)
+            num_letters += column != self.no_letter
+            state = self.automaton.next_states.item(state, column)
+        return nats, num_letters
 
 
-class Opinion(NamedTuple):
-    """What the language says of a prefix: nats, the factor that these are, and the model's state after it."""
-
-    nats: float
-    factor: float
-    state: int
-
-    def after(self, character: str, language: LanguageModel, config: BeamConfig) -> "Opinion":
-        """That of one more character."""
-        letter = language.letter_of(character)
-        if letter == NOT_A_LETTER:
-            return self._replace(state=language.start)
-        nats = self.nats + _favour(self.state, letter, language, config)
-        factor = exp(max(-MOST_NATS, min(nats, MOST_NATS)))
-        return Opinion(nats, factor, language.next_states.item(self.state, letter))
-
-
-def _favour(state: int, letter: int, language: LanguageModel, config: BeamConfig) -> float:
-    """What one letter is worth, in nats."""
-    return config.weight * (language.log_probabilities.item(state, letter) + config.surprise)
+@lru_cache(maxsize=4)
+def _listen(language: LanguageModel, characters: str, weight: float, surprise: float) -> Opinion:
+    """The opinion of a language on the characters of a charset."""
+    no_letter = language.log_probabilities.shape[1]
+    numbers = [language.letter_of(character) for character in characters]
+    column_C = np.array([no_letter, *(no_letter if number == NOT_A_LETTER else number for number in numbers)])
+    nats_SL = (weight * (language.log_probabilities + surprise)).clip(-MOST_NATS, MOST_NATS)
+    nats_SL = np.pad(nats_SL, ((0, 0), (0, 1)))
+    next_states_SL = np.pad(language.next_states, ((0, 0), (0, 1)), constant_values=language.start)
+    return Opinion(Automaton(column_C, np.exp(nats_SL, dtype=np.float64), next_states_SL, language.start), nats_SL)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Over the last axis."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    """Over the last axis, in float32."""
+    powers = np.exp((logits - logits.max(axis=-1, keepdims=True)).astype(np.float32, copy=False))
+    powers /= powers.sum(axis=-1, keepdims=True)
+    return powers
