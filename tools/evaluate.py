@@ -23,7 +23,7 @@ from textspot.metrics import PROTOCOLS, Scores, score_files
 from textspot.metrics.error_page import build_report, find_images
 from textspot.progress import track
 from textspot.text.beam import BeamConfig
-from textspot.text.lexicon import open_lexicon
+from textspot.text.lexicon import ImageLexicons, Lexicon, open_lexicon
 
 if TYPE_CHECKING:
     from textspot.inference.spotter import Spotter
@@ -115,7 +115,7 @@ def find_complaints(given: set[str], protocols: Sequence[str]) -> list[str]:
         complaints.append("give --weights and --data to score a model, or --gt and --results to score files, not both")
     if of_files and ("images" in given) != ("report" in given):
         complaints.append("to see the errors in files give --report and --images, both or neither")
-    if "two_fold" in given and (unwanted := sorted(given & {"threshold", "lexicon", "report"})):
+    if "two_fold" in given and (unwanted := sorted(given & {"threshold", "report"})):
         complaints.append(f"--two_fold has no use for {', '.join(unwanted)}")
     if "lexicon_name" in given and "lexicon" not in given:
         complaints.append("--lexicon_name names --lexicon, which is not given")
@@ -128,9 +128,14 @@ def find_complaints(given: set[str], protocols: Sequence[str]) -> list[str]:
     return complaints
 
 
+def load_lexicon(options: Namespace) -> Lexicon | ImageLexicons | None:
+    """The lexicon that is asked for."""
+    return open_lexicon(options.lexicon, options.lexicon_name or "") if options.lexicon else None
+
+
 def score(options: Namespace, spotter: "Spotter | None") -> tuple[Scores, Iterator[np.ndarray]]:
     """The scores, and the images that were scored, each read when it is asked for."""
-    lexicon = open_lexicon(options.lexicon, options.lexicon_name or "") if options.lexicon else None
+    lexicon = load_lexicon(options)
     if spotter:
         from textspot.data.lmdb_records import Reader
         from textspot.engine.evaluate import score_dataset
@@ -177,10 +182,13 @@ def score_two_fold(options: Namespace, spotter: "Spotter") -> dict[str, float]:
     from textspot.metrics.thresholds import select_threshold, two_fold
 
     spotter.threshold = LOWEST_THRESHOLD
-    predictions, ground_truths = predict_dataset(spotter, Reader(options.data), track)
+    lexicon = load_lexicon(options)
+    predictions, ground_truths = predict_dataset(spotter, Reader(options.data), track, lexicon)
     figures: dict[str, float] = {}
     for protocol in options.protocol:
-        figures |= two_fold(protocol, predictions, ground_truths)
+        name = f"{protocol}/{lexicon.name}" if lexicon else protocol
+        folds = two_fold(protocol, predictions, ground_truths)
+        figures |= {name + key.removeprefix(protocol): value for key, value in folds.items()}
     threshold, _ = select_threshold(THRESHOLD_PROTOCOL, predictions, ground_truths)
     return {**figures, f"best threshold by {THRESHOLD_PROTOCOL}": max(threshold, LOWEST_THRESHOLD)}
 

@@ -5,6 +5,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,15 @@ from textspot.preprocess import preprocess
 from textspot.runtime.build import RuntimeConfig, build_runtime
 from textspot.runtime.protocol import Regions, Runtime
 from textspot.structures import Prediction, TextInstance
-from textspot.text.beam import BeamConfig, decode_beam
+from textspot.text.beam import BeamConfig, decode_beam, softmax
 from textspot.text.ctc import decode_best_path
 from textspot.text.language import choose_language, load_language
-from textspot.text.lexicon import Lexicon
+from textspot.text.lexicon import ImageLexicons, Lexicon
 
 ImageLike = np.ndarray | str | os.PathLike
 
 SHIPPED = Path(__file__).parents[1] / "weights"
+RAISED = 0.5  # of the threshold: a lexicon may raise a word from there
 MOST_WAITING = 32  # prepared images in memory at a time, however long the list
 
 
@@ -74,9 +76,11 @@ class Spotter:
 
     `threshold` in [0, 1] may be set; it starts as the one that was chosen on the validation images. `language` may be
     set, to a `LanguageModel` that readings in doubt lean to, as far as `beam` says, or to None; it starts as the one of
-    the weights. `lexicon` may be set, to have texts corrected by it (how: see `text.lexicon`); the
-    scores stay those of what was read. Unless `tiling` is set to False, an image that would be shrunk to less than half
-    is read tile by tile, and a warning says so. What an instance's `score` and `text_score` mean: see `TextInstance`.
+    the weights. `lexicon` may be set, to have its words preferred (how: see `text.lexicon`): one for all images, or one
+    for each by the name of its file. A word of it scores higher, the longer it is and the fewer words the lexicon has;
+    what cannot be a word of a complete one is left out. Unless `tiling` is set to False, an image that would be shrunk
+    to less than half is read tile by tile, and a warning says so. What an instance's `score` and `text_score` mean: see
+    `TextInstance`.
     """
 
     def __init__(self, runtime: Runtime, card: ModelCard):
@@ -85,7 +89,7 @@ class Spotter:
         language = card.postprocess.language
         self.language = load_language(language) if language else None
         self.beam = BeamConfig()
-        self.lexicon: Lexicon | None = None
+        self.lexicon: Lexicon | ImageLexicons | None = None
         self.tiling = True
 
     def __call__(self, images: ImageLike | Sequence[ImageLike], batch_size: int = 1) -> Prediction | list[Prediction]:
@@ -108,18 +112,24 @@ class Spotter:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, expected at least 1")
+        lexicons = [self._lexicon_of(_name(image)) for image in images]
         found: dict[int, list[tuple[Tile, list[TextInstance]]]] = defaultdict(list)
         for batch in batch_by_size(self._open_all(images), batch_size):
             pixels = np.stack([view.pixels for _, view in batch])
-            outputs = self.runtime.spot(pixels, self.threshold, self.max_regions)
+            outputs = self.runtime.spot(pixels, self.least_found, self.max_regions)
             for (number, view), regions in zip(batch, outputs, strict=True):
-                found[number].append((view.tile, self._decode(regions, view)))
+                found[number].append((view.tile, self._decode(regions, view, lexicons[number])))
         return [replace(self._merge(found[number]), name=_name(image)) for number, image in enumerate(images)]
 
     @property
     def max_regions(self) -> int:
         """At most this many regions of an image are read."""
         return self.card.postprocess.max_regions
+
+    @property
+    def least_found(self) -> float:
+        """The detector's score from which on a region is read."""
+        return self.threshold if self.lexicon is None else RAISED * self.threshold
 
     def prepare(self, image: np.ndarray) -> list[View]:
         """What the network is to see of an RGB image (H, W, 3) uint8: one view, or one for each tile and one for all.
@@ -130,9 +140,13 @@ class Spotter:
         tiles = cut_tiles(size, config.max_side) if self.tiling else [Tile(0, 0, size[1], size[0])]
         return [View(*preprocess(tile.of(image), config), tile) for tile in tiles]
 
-    def finish(self, regions: Sequence[Regions], views: Sequence[View]) -> Prediction:
-        """The prediction of an image of the regions that the runtime found in each of its views."""
-        return self._merge([(view.tile, self._decode(one, view)) for one, view in zip(regions, views, strict=True)])
+    def finish(self, regions: Sequence[Regions], views: Sequence[View], name: str = "") -> Prediction:
+        """The prediction of an image, of that name where each has a lexicon of its own, of the regions that the runtime
+        found in each of its views."""
+        lexicon = self._lexicon_of(name)
+        return self._merge(
+            [(view.tile, self._decode(one, view, lexicon)) for one, view in zip(regions, views, strict=True)]
+        )
 
     def read(self, image: np.ndarray, polygons: Sequence[np.ndarray]) -> list[tuple[str, float]]:
         """Text and `text_score` of given regions of an RGB image (H, W, 3) uint8: polygons (K, 2) in its pixels,
@@ -163,6 +177,13 @@ class Spotter:
             return decode_best_path(logits, self.card.charset)
         return decode_beam(logits, self.card.charset, self.language, self.beam)
 
+    def decode_with(self, lexicon: Lexicon, logits: np.ndarray) -> list[tuple[str | None, float]]:
+        """Text and `text_score` of each region of logits (K, T, C) as `Lexicon.read` gives them."""
+        return lexicon.read(softmax(logits), self.card.charset.characters, self.decode_text(logits))
+
+    def _lexicon_of(self, name: str) -> Lexicon | None:
+        return None if self.lexicon is None else self.lexicon.of(name)
+
     def _open_all(self, images: Sequence[ImageLike]) -> Iterator[tuple[int, View]]:
         """The views of the images, each with its image's number; tiles are announced."""
         opened = prefetch(self._open, images) if len(images) > 1 else map(self._open, images)
@@ -178,7 +199,7 @@ class Spotter:
     def _open(self, image: ImageLike) -> list[View]:
         return self.prepare(image if isinstance(image, np.ndarray) else read_image(image))
 
-    def _decode(self, regions: Regions, view: View) -> list[TextInstance]:
+    def _decode(self, regions: Regions, view: View, lexicon: Lexicon | None) -> list[TextInstance]:
         """Text instances of a view's regions, in pixels of the image."""
         tile = view.tile
         instances = decode_instances(
@@ -186,9 +207,10 @@ class Spotter:
             regions.scores,
             regions.text_logits,
             tile.size,
-            self.decode_text,
+            partial(self.decode_with, lexicon) if lexicon else self.decode_text,
             self.threshold,
             self.card.postprocess,
+            self.least_found,
         )
         corner = np.array([tile.left, tile.top], dtype=np.float32)
         return [replace(instance, polygon=instance.polygon + corner) for instance in instances]
@@ -197,10 +219,7 @@ class Spotter:
         """The prediction of an image of what was found in its tiles."""
         size = max(tile.bottom for tile, _ in found), max(tile.right for tile, _ in found)
         instances = found[0][1] if len(found) == 1 else merge_tiles(found, self.card.postprocess.max_overlap)
-        prediction = Prediction(tuple(instances), size)
-        if self.lexicon is None:
-            return prediction
-        return prediction.with_texts(self.lexicon.correct([instance.text for instance in prediction]))
+        return Prediction(tuple(instances), size)
 
 
 def batch_by_size(views: Iterable[tuple[int, View]], batch_size: int) -> Iterator[list[tuple[int, View]]]:
