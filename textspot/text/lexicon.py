@@ -65,10 +65,14 @@ class Lexicon:
 
         The score of a word is the T-th root of what counts for it, and more than 1 where the list makes up for doubts.
         The reading stays if its own score is higher; a text that spells a word becomes that word. With a complete
-        lexicon a text that is like a dictionary word is no choice: it is None where no word is near.
+        lexicon a text that is like a dictionary word is no choice: it becomes the best word, which may be what `find`
+        gives, or None.
         """
         num_steps = probability_RTC.shape[1]
-        matches = self._tree.find(probability_RTC, characters, [text for text, _ in readings])
+        texts = [text for text, _ in readings]
+        near = self.find_all(texts) if self.complete else texts  # among many words that takes milliseconds for each
+        hints = [[text, word or ""] for text, word in zip(texts, near, strict=True)]
+        matches = self._tree.find(probability_RTC, characters, hints)
         return [
             self._choose(*reading, match, num_steps) if reading[0] else reading
             for reading, match in zip(readings, matches, strict=True)

@@ -48,22 +48,22 @@ class WordTree:
     places: np.ndarray
 
     def find(
-        self, probability_RTC: np.ndarray, characters: str, readings: Sequence[str]
+        self, probability_RTC: np.ndarray, characters: str, hints: Sequence[Iterable[str]]
     ) -> list[tuple[str, float] | None]:
         """For each region of probabilities (R, T, C), of a blank and the characters, the most probable spelling and the
-        logarithm of the probability of its alignments; None if none is near. What a reading spells is always near."""
+        logarithm of the probability of its alignments; None if none is near. Hints are texts for each region that are
+        near whatever the search finds, if they are in the list."""
         probability_RTL = probability_RTC @ _merge_classes(characters, self.letters)
         near = self._search(probability_RTL)
-        for found, reading in zip(near, map(spell, readings), strict=True):
-            if reading in self._known and reading not in found:
-                found.append(reading)
+        for found, texts in zip(near, hints, strict=True):
+            found += {spelling for spelling in map(spell, texts) if spelling in self._known}.difference(found)
         regions = [region for region, found in enumerate(near) for _ in found]
-        texts = [spelling for found in near for spelling in found]
+        spellings = [spelling for found in near for spelling in found]
         best: list[tuple[str, float] | None] = [None] * len(near)
-        if texts:
-            likelihoods = log_likelihoods(probability_RTL[regions], self._encode(texts)).tolist()
-            for likelihood, text, region in sorted(zip(likelihoods, texts, regions, strict=True)):
-                best[region] = text, likelihood
+        if spellings:
+            likelihoods = log_likelihoods(probability_RTL[regions], self._encode(spellings)).tolist()
+            for likelihood, spelling, region in sorted(zip(likelihoods, spellings, regions, strict=True)):
+                best[region] = spelling, likelihood
         return best
 
     def _search(self, probability_RTL: np.ndarray) -> list[list[str]]:
