@@ -63,7 +63,7 @@ def build_parser() -> ArgumentParser:
     parser.add_argument(
         "--lexicon",
         type=Path,
-        help="correct what was read by the words of a file, one per line, or of a folder of voc_img_<number>.txt, one "
+        help="prefer the words of a file, one per line, or of a folder of voc_img_<number>.txt, one "
         "file for each image",
     )
     parser.add_argument(

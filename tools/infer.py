@@ -52,7 +52,7 @@ class Settings:
         language: what readings in doubt lean to: `english`, a file of words, one per line, or `none`; without it, what
             the weights say.
         beam: how far readings lean to the language.
-        lexicon: a file of words, one per line; a text that is near one of them becomes that word.
+        lexicon: a file of words, one per line; a text becomes one of them where the image makes that more probable.
         runtime: `pytorch` runs weights, `onnxruntime` and `openvino` run an .onnx file; `auto` takes PyTorch for
             weights and ONNX Runtime for an .onnx file.
         device: `auto` takes a GPU if there is one; or `cpu`, or `cuda:0`.

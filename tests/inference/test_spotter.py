@@ -118,7 +118,7 @@ def test_each_image_may_have_a_lexicon_of_its_own(spotter, tmp_path):
     longest = max(texts(spotter(image)), key=len)
     files = [tmp_path / "img_1.png", tmp_path / "img_2.png"]
     for file in files:
-        Image.fromarray(image).save(file)
+        cv2.imwrite(str(file), image[..., ::-1])
     own, other = Lexicon((longest.lower(),), "strong"), Lexicon(("SOMETHING",), "strong")
     spotter.lexicon = ImageLexicons({"1": own, "2": other}, "strong")
     assert [longest.lower() in texts(found) for found in spotter([*files])] == [True, False]

@@ -28,7 +28,8 @@ from textspot.text.lexicon import ImageLexicons, Lexicon
 ImageLike = np.ndarray | str | os.PathLike
 
 SHIPPED = Path(__file__).parents[1] / "weights"
-RAISED = 0.5  # of the threshold: a lexicon may raise a word from there
+RAISED = 0.5  # of the threshold: a lexicon may raise a word from there,
+LEAST_RAISED = 0.15  # but not from below, where nearly nothing is text
 MOST_WAITING = 32  # prepared images in memory at a time, however long the list
 
 
@@ -129,7 +130,9 @@ class Spotter:
     @property
     def least_found(self) -> float:
         """The detector's score from which on a region is read."""
-        return self.threshold if self.lexicon is None else RAISED * self.threshold
+        if self.lexicon is None:
+            return self.threshold
+        return min(self.threshold, max(RAISED * self.threshold, LEAST_RAISED))
 
     def prepare(self, image: np.ndarray) -> list[View]:
         """What the network is to see of an RGB image (H, W, 3) uint8: one view, or one for each tile and one for all.
