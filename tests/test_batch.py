@@ -98,7 +98,7 @@ def test_what_was_dropped_is_added_up():
 def test_moving_a_batch_moves_every_tensor():
     batch = collate([build_example([[1, 2]])]).to(torch.device("meta"))
     tensors = [value for value in (*vars(batch).values(), *batch.targets) if isinstance(value, torch.Tensor)]
-    assert len(tensors) == 10
+    assert len(tensors) == 12
     assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert batch.dropped == {}
 

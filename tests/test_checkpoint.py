@@ -1,15 +1,20 @@
+import contextlib
 import dataclasses
 import errno
 import json
+import math
 import os
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_spotter import TINY_RECIPE, build_tiny_network, save_tiny_spotter
 
+from textspot import file_checksum
 from textspot.atomic_file import WriteError
 from textspot.checkpoint import load_mean, load_model, load_weights, save_model
+from textspot.engine.state import TrainerState
 from textspot.model_card import CheckpointError, ModelCard
 from textspot.models.choice import Choice
 from textspot.models.torchvision_backbones import ImageNetConfig
@@ -23,8 +28,8 @@ def weights(tmp_path):
 
 
 def rewrite(path, **changes):
-    """Save the file again with other metadata; None takes a key away."""
-    metadata = _metadata(path) | changes
+    """Save the file again, without a checksum, with other metadata; None takes a key away."""
+    metadata = _metadata(path) | {"checksum": None} | changes
     tensors = load_file(path)
     save_file(tensors, path, {key: value for key, value in metadata.items() if value is not None})
 
@@ -216,3 +221,103 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "run").write_text("a file where the folder should be")
     with pytest.raises(WriteError, match=r"run/last/model\.safetensors: could not be written"):
         save_model(tmp_path / "run" / "last" / "model.safetensors", {}, ModelCard(TINY_RECIPE.to_dict()))
+
+
+def flip_each(path, num_flips, load, seed=0):
+    """Flip one bit of a file at a time; how many of the files loaded as if nothing had happened."""
+    data, loaded = path.read_bytes(), 0
+    rng = np.random.default_rng(seed)
+    for place, bit in zip(rng.integers(len(data), size=num_flips), rng.integers(8, size=num_flips), strict=True):
+        damaged = bytearray(data)
+        damaged[place] ^= 1 << bit
+        path.write_bytes(damaged)
+        with contextlib.suppress(CheckpointError):
+            load()
+            loaded += 1
+    path.write_bytes(data)
+    load()
+    return loaded
+
+
+def test_every_flipped_bit_of_weights_is_noticed(weights):
+    assert flip_each(weights, 200, lambda: load_model(weights)) == 0
+
+
+def test_every_flipped_bit_of_a_header_is_noticed(weights):
+    length = int.from_bytes(weights.read_bytes()[:8], "little") + 8
+    data = weights.read_bytes()
+    for place in range(0, length, 7):
+        damaged = bytearray(data)
+        damaged[place] ^= 1 << (place % 8)
+        weights.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=r"model\.safetensors: "):
+            load_model(weights)
+
+
+def test_every_flipped_bit_of_a_trainers_state_is_noticed(tmp_path):
+    state = TrainerState.build(TINY_RECIPE, torch.device("cpu"))
+    path = tmp_path / "trainer.pt"
+    state.save(path, TINY_RECIPE)
+    assert torch.load(path, weights_only=True)["progress"]["step"] == 0  # torch itself still reads it
+    assert flip_each(path, 200, lambda: state.restore(path, TINY_RECIPE)) == 0
+    data = path.read_bytes()
+    for place in range(len(data) - 110, len(data)):  # where the checksum stands
+        path.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
+        with pytest.raises(CheckpointError, match=r"trainer\.pt: cannot be read"):
+            state.restore(path, TINY_RECIPE)
+
+
+def test_files_from_before_there_were_checksums_still_load(weights, tmp_path):
+    rewrite(weights)
+    load_model(weights)
+    values = {"recipe": {}, "progress": {}, "world_size": 1}
+    torch.save(values, tmp_path / "trainer.pt")
+    file_checksum.check_zip(tmp_path / "trainer.pt")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_refused(weights, value):
+    tensors = load_model(weights)[0].state_dict() | {"recognizer.classifier.bias": torch.full((11,), value)}
+    save_model(weights, tensors, load_model(weights)[1])
+    with pytest.raises(CheckpointError, match=r"recognizer\.classifier\.bias .*hold values that are not finite"):
+        load_model(weights)
+
+
+def test_a_file_without_room_for_a_checksum_cannot_be_sealed(tmp_path):
+    (tmp_path / "a").write_bytes(b"PK")
+    for seal in (file_checksum.seal, file_checksum.seal_zip):
+        with pytest.raises((ValueError, OSError)):
+            seal(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"context_layers": 10**9}, r"model\.recognizer\.context_layers is 1000000000, expected at most \d+"),
+        ({"blocks": [0, 0, 10**9]}, r"model\.recognizer\.blocks is 1000000000"),
+        ({"widths": [8, 8, 16, 10**12]}, r"model\.recognizer\.widths is 1000000000000"),
+        ({"widths": [8] * 1000}, r"model\.recognizer\.widths holds 1000 values, expected at most 64"),
+    ],
+)
+def test_a_network_that_no_memory_holds_is_refused_before_it_is_built(weights, changes, words):
+    model = TINY_RECIPE.to_dict()["model"]
+    rewrite(weights, recipe=changed_recipe("model", recognizer=model["recognizer"] | changes))
+    with pytest.raises(CheckpointError, match=words):
+        load_model(weights)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("recipe", "[" * 100_000, "its metadata cannot be used"),
+        ("threshold", "NaN", "the score threshold is nan"),
+        ("recipe", changed_recipe("preprocess", max_side=1), "preprocess.max_side is 1, expected 32 to 16384"),
+        ("recipe", changed_recipe("preprocess", max_side=10**9), "preprocess.max_side is 1000000000"),
+        ("recipe", changed_recipe("preprocess", mean=[float("nan")] * 3), "preprocess.mean is"),
+        ("recipe", changed_recipe("preprocess", std=[float("inf")] * 3), "preprocess.std is"),
+    ],
+)
+def test_absurd_metadata_is_refused_with_its_key(weights, key, value, words):
+    rewrite(weights, **{key: value})
+    with pytest.raises(CheckpointError, match=words):
+        load_model(weights)

@@ -16,28 +16,57 @@ PACKAGE = ROOT / "textspot"
 
 LEVELS = {
     0: (
-        *("__version__", "structures", "geometry", "text", "image_files", "progress", "command_line"),
-        *("atomic_file", "schedule", "older_recipes"),
+        *(
+            "__version__",
+            "structures",
+            "layout",
+            "drawing",
+            "geometry",
+            "text",
+            "progress",
+            "extras",
+            "shipped_files",
+            "option_help",
+        ),
+        *(
+            "bounded_process",
+            "image_decoding",
+            "image_process",
+            "image_files",
+            "image_folders",
+            "image_pages",
+            "downloads",
+        ),
+        *("atomic_file", "file_checksum", "schedule", "ranges", "older_recipes", "telemetry"),
     ),
-    1: ("batch", "device"),
-    2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant"),
+    1: ("batch", "device", "outputs"),
+    2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant", "prelabel"),
     3: ("recipe", "recipe_parser", "model_card", "checkpoint"),
     4: ("runtime",),
     5: ("inference",),
     6: ("engine", "benchmark"),
     7: ("compression",),
+    8: ("cli",),
+    9: ("__main__",),
 }
 NEIGHBOURS = {  # a checkpoint holds the other two
     ("checkpoint", "recipe"),
     ("checkpoint", "model_card"),
     ("recipe", "recipe_parser"),
 }
+# Each knows those before it.
+IMAGES = ("extras", "bounded_process", "image_decoding", "image_process", "image_files", "image_pages", "image_folders")
+NEIGHBOURS |= {(room, other) for number, room in enumerate(IMAGES) for other in IMAGES[:number]}
+# What a prediction says about itself: its lines, and how it looks.
+NEIGHBOURS |= {("layout", "geometry")}
+NEIGHBOURS |= {("structures", other) for other in ("layout", "drawing", "geometry", "extras", "image_files")}
 LEVEL = {module: level for level, modules in LEVELS.items() for module in modules}
 
 # Scoring somebody's result files needs no GPU stack, nor does running an exported network.
 WITHOUT_TORCH = (
-    *("structures", "geometry", "text", "image_files", "progress"),
+    *("structures", "geometry", "text", "image_files", "image_folders", "image_pages", "downloads", "progress"),
     *("metrics", "preprocess", "postprocess", "model_card", "visualize", "inference"),
+    *("layout", "drawing", "outputs"),
 )
 
 FILES = [
@@ -72,7 +101,7 @@ def complaints_about(file: Path) -> list[str]:
             found.append(f"{where}: nobody imports these")
         elif name.startswith("textspot."):
             other = name.split(".")[1]
-            allowed = other == room or (room, other) in NEIGHBOURS or LEVEL.get(other, 9) < LEVEL[room]
+            allowed = other == room or (room, other) in NEIGHBOURS or LEVEL.get(other, 10) < LEVEL[room]
             if not allowed:
                 found.append(f"{where}: {room} is at level {LEVEL[room]}, {other} at {LEVEL.get(other)}")
     return found

@@ -65,7 +65,7 @@ def test_thin_strokes_are_averaged_and_not_skipped():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"max_side": 0}, "preprocess.max_side is 0, expected at least 1"),
+        ({"max_side": 0}, "preprocess.max_side is 0, expected 32 to 16384"),
         ({"std": (1.0, 0.0, 1.0)}, r"preprocess.std is \(1.0, 0.0, 1.0\), expected values above 0"),
     ],
 )

@@ -22,6 +22,7 @@ from textspot.losses import SpottingLoss
 from textspot.models.choice import Choice
 from textspot.models.crnn import RecurrentConfig, RecurrentRecognizer
 from textspot.models.neck import NeckConfig
+from textspot.models.refinement import PatchRefinementConfig
 from textspot.models.rfcn_head import RfcnConfig, RfcnHead
 from textspot.models.spotting_network import PARTS, ModelConfig
 from textspot.models.text_pooling import ProportionalRoiConfig, ProportionalTextPooling
@@ -37,10 +38,11 @@ from textspot.recipe import (
     read_command_line,
     recipe_from_dict,
 )
+from textspot.shipped_files import shipped_recipes
 from textspot.structures import Sample
 from textspot.text.charset import TextConfig
 
-CONFIGS = sorted(Path(__file__).parents[1].glob("configs/*.yaml"))
+SHIPPED = shipped_recipes()
 LEAST = {"data": {"train": [{"path": "data/train"}], "validation": {"path": "data/val"}}}
 EVERYTHING = Recipe(
     data=DataConfig(
@@ -67,9 +69,13 @@ EVERYTHING = Recipe(
         Choice("proportional", ProportionalRoiConfig(8, 32, 0.2, (1,), 12.0, 16)),
         Choice("crnn", RecurrentConfig((8, 8, 8, 8), (1, 0, 2), 1, 3, 2)),
         Choice("rfcn", RfcnConfig((8.0, 20.0), (0.5,), 50)),
+        Choice("patch", PatchRefinementConfig(0.4, 0.2, (8, 16, 24))),
         shared=False,
     ),
-    loss={"det/score": 2.0, "det/geometry": 0.5, "rpn/score": 3.0, "rpn/geometry": 4.0, "rec/ctc": 0.0},
+    loss={
+        **{"det/score": 2.0, "det/geometry": 0.5, "rpn/score": 3.0, "rpn/geometry": 4.0},
+        **{"det/refinement": 5.0, "rec/ctc": 0.0},
+    },
     preprocess=PreprocessConfig(640, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0)),
     postprocess=PostprocessConfig(20, 0.5, 4, 1.0, "english"),
     train=TrainConfig(steps=3, batch_size=2, accumulation=2, learning_rate=7e-4, precision="float32", compile=True),
@@ -140,7 +146,7 @@ def test_to_yaml_and_back(tmp_path):
         ("train.steps", 0, "train.steps is 0, expected at least 1"),
         ("train.batch_size", -1, "train.batch_size is -1"),
         ("train.backbone_learning_rate", -1.0, "train.backbone_learning_rate is -1.0"),
-        ("train.predicted_regions", 1.5, r"train.predicted_regions is 1.5, expected a share in \[0, 1\]"),
+        ("train.predicted_regions", 1.5, r"train.predicted_regions is 1.5, expected a value in \[0, 1\]"),
         ("train.predicted_regions_from", -1, "train.predicted_regions_from is -1"),
         ("train.reinitialize", ["trunk"], "train.reinitialize"),
         ("seed", -1, "seed is -1, expected at least 0"),
@@ -210,6 +216,20 @@ def test_later_files_and_options_override_earlier_ones(tmp_path):
     assert recipe.data.train[0].path == "data/train"
 
 
+def test_a_later_file_that_chooses_a_kind_replaces_what_earlier_ones_say_of_others(tmp_path, capsys):
+    recognizer = {"kind": "crnn", "crnn": {"context_layers": 1}}
+    first = write_recipe(tmp_path, "first.yaml", LEAST | {"model": {"recognizer": recognizer}})
+    second = write_recipe(tmp_path, "second.yaml", {"model": {"recognizer": {"kind": "fcr"}}})
+    third = write_recipe(tmp_path, "third.yaml", {"model": {"recognizer": {"crnn": {"context_layers": 3}}}})
+    chosen = read_command_line(["--config", first, "--config", second]).model.recognizer
+    assert chosen == ModelConfig().recognizer
+    chosen = read_command_line(["--config", first, "--config", third]).model.recognizer
+    assert (chosen.kind, chosen.settings.context_layers) == ("crnn", 3)
+    with pytest.raises(SystemExit, match="2"):
+        read_command_line(["--config", first, "--config", second, "--config", third])
+    assert "crnn.context_layers is a setting of crnn, and model.recognizer.kind is fcr" in capsys.readouterr().err
+
+
 def test_a_wrong_option_ends_the_program_with_a_short_message(tmp_path, capsys):
     file = write_recipe(tmp_path, "recipe.yaml", LEAST)
     with pytest.raises(SystemExit, match="2"):
@@ -242,7 +262,7 @@ def test_help_explains_every_key(capsys):
         for key in dataclasses.fields(config):
             if dataclasses.is_dataclass(kinds[key.name]):
                 continue  # a heading, with the keys below it
-            assert " ".join(meanings[key.name].split()) in words, f"{config.__name__}.{key.name}"
+            assert " ".join(meanings[key.name].split()).rstrip(".") in words, f"{config.__name__}.{key.name}"
 
 
 def test_an_error_names_the_file_it_stands_in(tmp_path, capsys):
@@ -258,10 +278,19 @@ def test_an_error_names_the_file_it_stands_in(tmp_path, capsys):
         assert "good.yaml" not in message
 
 
-@pytest.mark.parametrize("config", CONFIGS or [pytest.param(None, marks=pytest.mark.skip("no recipes in configs/"))])
-def test_every_recipe_that_ships_is_one(config):
-    recipe = read_command_line(["--config", str(config)])
-    assert recipe_from_dict(recipe.to_dict(), config.name) == recipe
+def read_shipped(name: str) -> Recipe:
+    """The recipe of the command on the first line of a file that ships, which ends in its name."""
+    first = SHIPPED[name].read_text(encoding="utf-8").splitlines()[0]
+    command = first.removeprefix("# textspot train ").split()
+    assert command[-2:] == ["--config", name], first
+    return read_command_line(command)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_recipe_that_ships_is_one(name):
+    recipe = read_shipped(name)
+    assert recipe_from_dict(recipe.to_dict(), name) == recipe
+    assert recipe.run.removeprefix("runs/") in (name, "mine_tuned")
     assert build_charset(recipe).num_classes > 10
     assert recipe.train.warmup_steps < recipe.train.steps
 
@@ -270,8 +299,10 @@ def test_the_sources_on_the_page_about_data_are_some():
     page = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
     (recipe,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
     data = recipe_from_dict(yaml.safe_load(recipe), "data.md").data
-    assert [source.weight for source in data.train] == [5, 3, 2]
+    assert [source.weight for source in data.train] == [5, 3, 2, 1, 1, 4]
+    assert [source.trains for source in data.train] == ["both", "both", "both", "detector", "recognizer", "recognizer"]
     assert data.train[2].stream.renderer.layout == "sheet"
+    assert (data.train[5].mosaic.seed, data.train[5].least_score) == (3, 0.95)
     assert all(f"`{key.name}`" in page for key in dataclasses.fields(TransformConfig) if key.name != "border")
 
 
@@ -287,10 +318,16 @@ class TwoSamples:
         return Sample(image, words, ("A7", "AB")[: len(words)], np.zeros(len(words), dtype=bool))
 
 
-@pytest.mark.parametrize("config", [pytest.param(config, id=config.stem) for config in CONFIGS])
-def test_every_recipe_that_ships_takes_a_step(config):
+def test_a_part_of_a_recipe_says_that_it_is_one(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        read_command_line(["--config", "rfcn_crnn"])
+    assert "its first line says behind which" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_recipe_that_ships_takes_a_step(name):
     """On smaller images: every weight takes part and gets a finite gradient."""
-    recipe = read_command_line(["--config", str(config)])
+    recipe = read_shipped(name)
     recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, image_size=(64, 96)))
     stream = build_training_stream(recipe, [TwoSamples()] * len(recipe.data.train))
     batch = collate([stream[position] for position in range(3)])
@@ -320,3 +357,10 @@ def test_the_network_is_built_from_the_recipe():
     assert (network.roi.height, network.roi.width) == (8, 32)
     assert network.normalize.mean.flatten().tolist() == [1, 2, 3]
     assert network.normalize.std.flatten().tolist() == [4, 5, 6]
+
+
+@pytest.mark.parametrize("key", ["learning_rate", "weight_decay", "clip_norm", "ema_decay"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_is_none_is_refused(key: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"train.{key} is {value}, expected a finite number"):
+        TrainConfig(**{key: value})

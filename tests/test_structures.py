@@ -1,8 +1,11 @@
 import json
+import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from textspot.extras import MissingExtraError
 from textspot.geometry import box_to_quad
 from textspot.structures import Prediction, Sample, TextInstance
 
@@ -92,3 +95,83 @@ def test_a_prediction_is_a_sequence_and_plain_values():
 
 def test_an_image_without_text_has_an_empty_prediction():
     assert Prediction((), (20, 30)).to_dict() == {"image": "", "width": 30, "height": 20, "instances": []}
+
+
+def words(*texts, **options):
+    """A prediction of words, each on a line of its own."""
+    instances = [TextInstance(QUAD + np.float32([0, 9 * row]), text, 0.9) for row, text in enumerate(texts)]
+    return Prediction(tuple(instances), (60, 90), **options)
+
+
+def test_lines_and_text_are_in_reading_order_and_hold_what_was_read():
+    first, second = (TextInstance(QUAD + np.float32([12 * x, 0]), text, 0.5) for x, text in enumerate(["one", "two"]))
+    unread = TextInstance(QUAD + 20, "", 0.9)
+    prediction = Prediction((unread, second, first), (60, 90))
+    [[line]] = prediction.paragraphs()
+    assert list(line) == [first, second]
+    assert (line.text, prediction.text, len(prediction.lines())) == ("one two", "one two", 1)
+    np.testing.assert_array_equal(line.polygon, [[2, 3], [12, 3], [14, 3], [24, 3], [24, 9], [14, 9], [12, 9], [2, 9]])
+
+
+def test_nothing_found_has_no_lines_and_no_text():
+    pytest.importorskip("pandas")
+    empty = Prediction((), (60, 90))
+    assert (empty.lines(), empty.paragraphs(), empty.text) == ((), (), "")
+    assert repr(empty) == "<Prediction image: 0 found: ''>"
+    assert list(empty.to_dataframe().columns)[:3] == ["image", "page", "paragraph"]
+
+
+def test_paragraphs_are_parted_by_a_blank_line():
+    far = TextInstance(QUAD + np.float32([0, 45]), "far", 0.9)
+    prediction = Prediction((*words("Open", "daily"), far), (60, 90))
+    assert prediction.text == "Open\ndaily\n\nfar"
+
+
+def test_objects_show_themselves_in_few_words():
+    prediction = words("exit", name="a.jpg", page=3)
+    assert repr(prediction) == "<Prediction a.jpg page 3: 1 found: 'exit'>"
+    assert repr(prediction[0]) == "TextInstance('exit', score=0.90, at=(7, 6))"
+    assert repr(prediction.lines()) == "(Line('exit'),)"
+    assert repr(prediction.paragraphs()) == "(Paragraph('exit'),)"
+    assert len(repr(words("w" * 900))) < 120
+    assert prediction._repr_html_().count("<polygon") == 1
+
+
+def test_plot_takes_an_array_a_pillow_image_a_path_or_nothing(tmp_path):
+    image = np.full((60, 90, 3), 80, dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    prediction = words("exit", name=str(tmp_path / "a.png"))
+    drawn = [prediction.plot(given) for given in (image, Image.fromarray(image), tmp_path / "a.png", None)]
+    assert all(isinstance(picture, Image.Image) for picture in drawn)
+    assert len({picture.tobytes() for picture in drawn}) == 1
+    assert drawn[0].tobytes() != image.tobytes()
+    assert (image == 80).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"), [({}, "no file"), ({"name": "absent.jpg"}, "absent.jpg"), ({"page": 2}, "page 2 of ")]
+)
+def test_plot_without_pixels_says_what_to_give(options, kept):
+    with pytest.raises(ValueError, match=rf"the prediction is of {kept}.*plot\(image\)"):
+        words("exit", **options).plot()
+
+
+def test_plot_refuses_an_image_of_another_size():
+    with pytest.raises(ValueError, match=r"the image is \(9, 9\) high and wide, the prediction was made on \(60, 90\)"):
+        words("exit").plot(np.zeros((9, 9, 3), np.uint8))
+
+
+def test_a_table_has_a_row_for_each_word():
+    pytest.importorskip("pandas")
+    table = words("exit", "only", name="a.jpg").to_dataframe()
+    assert table[["image", "paragraph", "line", "word", "text", "score"]].to_numpy().tolist() == [
+        ["a.jpg", 1, 1, 1, "exit", 0.9],
+        ["a.jpg", 1, 2, 1, "only", 0.9],
+    ]
+    assert table[["left", "top", "right", "bottom"]].to_numpy()[1].tolist() == [2, 12, 12, 18]
+
+
+def test_without_pandas_the_error_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingExtraError, match="pandas is not installed: pip install pandas"):
+        words("exit").to_dataframe()

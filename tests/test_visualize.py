@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from textspot.drawing.page import FOUND
 from textspot.geometry import box_to_quad
 from textspot.structures import Prediction, Sample, TextInstance
-from textspot.visualize import ANNOTATED, FOUND, IGNORED, LABEL_WIDTH, draw_prediction, draw_regions, draw_sample
+from textspot.visualize import ANNOTATED, IGNORED, LABEL_WIDTH, draw_prediction, draw_regions, draw_sample
 
 BLACK = np.zeros((60, 200, 3), dtype=np.uint8)
 

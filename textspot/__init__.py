@@ -3,6 +3,8 @@
 import os
 from typing import TYPE_CHECKING
 
+from textspot.telemetry import switch_off
+
 if TYPE_CHECKING:
     from textspot.inference.spotter import Spotter
     from textspot.runtime.build import RuntimeName
@@ -10,22 +12,32 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+switch_off()  # before anything that would call home is imported
+
 
 def load(
     path: str | os.PathLike,
-    device: str = "cpu",
+    device: str = "auto",
     *,
     runtime: "RuntimeName" = "auto",
     precision: "Precision" = "float32",
     compile: bool = False,
     num_threads: int = 0,
+    max_regions: int | None = 1000,
 ) -> "Spotter":
     """The spotter of shipped weights (`spotter-s`), a `model.safetensors`, a run's folder, or an `.onnx` file; see
     `textspot.inference.spotter.load`, and `textspot.runtime.build.RuntimeConfig` for the options.
 
-    What it takes is imported here, not with the package: scoring result files needs no PyTorch, nor does an `.onnx`.
+    Of an image at most `max_regions` are read; None takes as many as the weights say. What it takes is imported here,
+    not with the package: scoring result files needs no PyTorch, nor does an `.onnx`. Where a package is missing, the
+    error (`textspot.extras.MissingExtraError`) holds the line that installs it.
     """
+    from textspot.extras import name_extras
     from textspot.inference.spotter import load as load_spotter
     from textspot.runtime.build import RuntimeConfig
 
-    return load_spotter(path, RuntimeConfig(runtime, device, precision, compile, num_threads))
+    with name_extras():
+        spotter = load_spotter(path, RuntimeConfig(runtime, device, precision, compile, num_threads))
+    if max_regions is not None:
+        spotter.max_regions = max_regions
+    return spotter

@@ -25,12 +25,13 @@ class Labeler:
         outline: makes of a polygon (K, 2) px the ribbon (2, 4, 2) that is found and read.
         draw: makes of all ribbons of an image, their ignore flags (N,) and its size (height, width) in pixels what
             the detector learns: a named tuple of arrays with one dimension or more.
-        draw_nothing: makes of the size of an image what the detector learns nothing from.
+        draw_nothing: makes of the size of an image what the detector learns nothing from; without it, no source may
+            train the recogniser alone.
     """
 
     outline: Callable[[np.ndarray], np.ndarray]
     draw: Callable[[Sequence[np.ndarray], np.ndarray, tuple[int, int]], Targets]
-    draw_nothing: Callable[[tuple[int, int]], Targets]
+    draw_nothing: Callable[[tuple[int, int]], Targets] | None = None
 
 
 @dataclass(frozen=True)

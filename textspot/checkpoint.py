@@ -6,13 +6,14 @@ The metadata of the file is a `ModelCard`; the tensors are the weights as they a
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from textspot import file_checksum
 from textspot.atomic_file import write_atomically
 from textspot.model_card import ANOTHER_VERSION, MODEL_FILE, CheckpointError, ModelCard
 from textspot.models.spotting_network import SpottingNetwork
@@ -22,6 +23,7 @@ from textspot.quant.layers import quantized_layers
 from textspot.quant.storage import FORMAT as QUANTIZED
 from textspot.recipe import build_spotting_network, network_recipe_from_dict
 
+MOST_WIDTH, MOST_VALUES = 16384, 64  # numbers in the description of a network, and how many stand in one list
 MOST_COMPLAINTS = 10  # shown of tensors that do not fit; another backbone would name hundreds
 
 
@@ -33,7 +35,12 @@ def save_model(path: Path, tensors: dict[str, torch.Tensor], card: ModelCard, ha
     """
     kept = {name: tensor.half() if half and _is_weight(name, tensor) else tensor for name, tensor in tensors.items()}
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in kept.items()}
-    write_atomically(path, lambda temporary: save_file(contiguous, temporary, card.to_metadata()))
+
+    def write(temporary: Path) -> None:
+        save_file(contiguous, temporary, card.to_metadata())
+        file_checksum.seal(temporary)
+
+    write_atomically(path, write)
 
 
 def _is_weight(name: str, tensor: torch.Tensor) -> bool:
@@ -50,6 +57,7 @@ def load_model(path: Path) -> tuple[SpottingNetwork, ModelCard]:
     tensors, metadata = _read_safetensors(path)
     card = ModelCard.from_metadata(metadata, str(path))
     try:
+        refuse_absurd(card.recipe.get("model"), len(tensors))
         network = build_spotting_network(network_recipe_from_dict(card.recipe, "recipe"))
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{path}: its metadata cannot be used ({error}): {ANOTHER_VERSION}") from error
@@ -57,6 +65,24 @@ def load_model(path: Path) -> tuple[SpottingNetwork, ModelCard]:
         return _load_quantized(path, network), card
     load_weights(network, {name: _to_float32(tensor) for name, tensor in tensors.items()}, str(path))
     return network.eval(), card
+
+
+def refuse_absurd(values: Any, num_tensors: int, key: str = "model") -> None:
+    """A ValueError that names the key of a network's description that asks for more than a file of so many tensors can
+    hold: to build it would take all memory, or for ever."""
+    if isinstance(values, dict):
+        for name, value in values.items():
+            refuse_absurd(value, num_tensors, f"{key}.{name}")
+    elif isinstance(values, list):
+        if len(values) > MOST_VALUES:
+            raise ValueError(f"{key} holds {len(values)} values, expected at most {MOST_VALUES}")
+        for value in values:
+            refuse_absurd(value, num_tensors, key)
+    elif isinstance(values, int | float) and not isinstance(values, bool):
+        counts_layers = any(word in key.rpartition(".")[2] for word in ("blocks", "layers", "depth"))
+        most = min(num_tensors, MOST_WIDTH) if counts_layers else MOST_WIDTH
+        if not abs(values) <= most:
+            raise ValueError(f"{key} is {values}, expected at most {most}")
 
 
 def load_mean(paths: Sequence[Path]) -> tuple[SpottingNetwork, ModelCard]:
@@ -89,7 +115,12 @@ def load_mean(paths: Sequence[Path]) -> tuple[SpottingNetwork, ModelCard]:
 
 def save_quantized(path: Path, network: nn.Module, card: ModelCard) -> None:
     """Write a frozen quantised spotting network, its weights packed at their bits, and its card."""
-    write_atomically(path, lambda temporary: quant_storage.save(network, temporary, card.to_metadata()))
+
+    def write(temporary: Path) -> None:
+        quant_storage.save(network, temporary, card.to_metadata())
+        file_checksum.seal(temporary)
+
+    write_atomically(path, write)
 
 
 def _load_quantized(path: Path, network: SpottingNetwork) -> SpottingNetwork:
@@ -108,12 +139,22 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
         raise CheckpointError(f"{path}: no such file; expected the {MODEL_FILE} of a training run")
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            metadata = file.metadata() or {}
+            file_checksum.check(path, sealed="checksum" in metadata)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}: copy it again, or take an earlier one") from error
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path}: cut short, or not a safetensors file ({error}); expected the {MODEL_FILE} of a training run, "
             "copied completely"
         ) from error
+    if broken := [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]:
+        raise CheckpointError(
+            f"{path}: {broken[0]} and {len(broken) - 1} more tensors hold values that are not finite: such weights "
+            "find nothing; take an earlier checkpoint, and train with a lower learning rate"
+        )
+    return tensors, metadata
 
 
 def load_weights(network: SpottingNetwork, tensors: dict[str, torch.Tensor], source: str) -> None:

@@ -1,20 +1,30 @@
 """Encoded images to arrays: the one decoder that data sets, validation and inference share."""
 
-import io
 import os
+import re
+import stat
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".ppm", ".pgm", ".avif"}
-MAX_PIXELS = 80_000_000  # 240 MB decoded; a small file can claim far more and take the machine's memory
+from textspot.image_decoding import ImageError as ImageError
+from textspot.image_decoding import decode_by_pillow, open_image, orientation, turn_upright
+from textspot.image_decoding import upright_size as upright_size
+from textspot.image_process import decode_in_process
 
-# What OpenCV decodes to the same pixels as Pillow in half the time; other modes hold transparency, inks or a palette.
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".gif"}
+IMAGE_SUFFIXES |= {".jp2", ".j2k", ".j2c", ".jpf", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".avif"}
+MAX_FILE_BYTES = 512 << 20  # of an encoded image
+MAX_SCANS = 64  # of a JPEG, which usually has up to a dozen: each goes over all pixels, however few bytes it takes
+
+# Decoded in this process: what these take is known from their headers. All others go to a process that bounds itself.
+_BOUNDED = ("JPEG", "MPO", "PNG")
+
+# What OpenCV decodes to the same pixels as Pillow in less time; other modes hold transparency, inks or a palette.
+_BY_OPENCV = (*_BOUNDED, "WEBP")
 _PLAIN_MODES = ("RGB", "L")
-
-_LIKELY = ("JPEG", "PNG", "WEBP")  # asked first: Pillow asks forty others before WebP, which takes 0.1 ms
 
 # JPEG keeps blocks of 8 x 8 pixels, which can be decoded to 4 x 4, 2 x 2 or 1 in less than half the time.
 _REDUCED = {
@@ -24,20 +34,19 @@ _REDUCED = {
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
 
-_EXIF_ORIENTATION = 0x0112
-_FIRST_TURNED = 5  # orientations from here on exchange width and height
-
-
-class ImageError(ValueError):
-    """An image that cannot be decoded; the message names it."""
+_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
+_START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
+_PNG_ORIENTATION = (b"eXIf", b"exif", b"com.adobe.xmp")  # chunks that may hold one, and may stand behind the pixels
 
 
 def decode_image(data: bytes, name: str = "image") -> np.ndarray:
     """Decode a file's bytes to an image (H, W, 3) uint8 RGB, upright as its EXIF orientation says.
 
-    Grey, palette, 16-bit (scaled to 8) and CMYK images become RGB, transparency is laid over white, and of several
-    frames or pages the first one counts. Bytes that are no image, are cut short or claim more than `MAX_PIXELS` pixels
-    are an `ImageError` that begins with `name`.
+    Grey, palette, 16-bit (scaled to 8) and CMYK images become RGB. Transparency is laid over white, or over black or
+    grey if more of the visible pixels stand out from that, as white letters do. Of several frames or pages the first
+    one counts; of a TIFF a warning says so. Only the formats in `image_decoding.FORMATS` are read, by content. Bytes
+    that are no such image, are cut short, claim more than `MAX_PIXELS` pixels or take too much time or memory are an
+    `ImageError` that begins with `name`.
     """
     return decode_reduced(data, name, None)[0]
 
@@ -48,47 +57,47 @@ def decode_reduced(data: bytes, name: str, least_side: int | None) -> tuple[np.n
     That is the largest one that leaves the longer side `least_side` pixels. It divides both sides without remainder, so
     that coordinates are divided exactly, whatever the orientation.
     """
-    if not data:
-        raise ImageError(f"{name}: the file is empty")
-    try:
-        with _open(data) as header:
-            _refuse_huge(header.size, name)
-            if header.mode in _PLAIN_MODES and not header.has_transparency_data:
-                divisor = _choose_divisor(header, least_side)
-                flags = cv2.IMREAD_COLOR_RGB | _REDUCED[divisor]
-                image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
-                if image is not None:
-                    return image, divisor
-            return _decode_with_pillow(header, name), 1
-    except ImageError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"{name}: {error}; at most {MAX_PIXELS} pixels are read: scale it down or cut it") from error
-    except (OSError, SyntaxError, EOFError, ValueError, cv2.error) as error:  # what Pillow's readers raise on bad bytes
-        raise ImageError(f"{name}: cannot be decoded as an image ({error})") from error
-
-
-def _open(data: bytes) -> Image.Image:
-    try:
-        return Image.open(io.BytesIO(data), formats=_LIKELY)
-    except UnidentifiedImageError:
-        return Image.open(io.BytesIO(data))
+    with open_image(data, name) as header:
+        _refuse_scans(header, data, name)
+        try:
+            divisor = _choose_divisor(header, least_side)
+            pixels = _decode_by_opencv(header, data, divisor)
+            if pixels is not None:
+                return pixels, divisor
+            pixels = decode_by_pillow(header, name) if header.format in _BOUNDED else decode_in_process(data, name)
+            return pixels, 1
+        except ImageError:
+            raise
+        except Exception as error:  # on damaged bytes Pillow's decoders raise anything
+            raise ImageError(f"{name}: cannot be decoded as an image ({error})") from error
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
-    """Read a file to an image (H, W, 3) uint8 RGB; see `decode_image`. A missing file is a FileNotFoundError."""
-    return decode_image(Path(path).read_bytes(), name=os.fspath(path))
+    """Read a file to an image (H, W, 3) uint8 RGB; see `decode_image` and `read_file`."""
+    return decode_image(read_file(path), name=os.fspath(path))
 
 
-def upright_size(data: bytes, name: str) -> tuple[int, int]:
-    """(height, width) of an encoded image as `decode_image` shows it, from its header alone; else an `ImageError`."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            width, height = image.size
-            turned = image.getexif().get(_EXIF_ORIENTATION, 1) >= _FIRST_TURNED
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{name}: is no image that can be read ({error})") from error
-    return (width, height) if turned else (height, width)
+def read_file(path: str | os.PathLike) -> bytes:
+    """The bytes of an image file. A missing file is a FileNotFoundError, one that is no regular file or of more than
+    `MAX_FILE_BYTES` an `ImageError`."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageError(f"{os.fspath(path)}: a folder, a pipe or a device, expected an image file")
+    if status.st_size > MAX_FILE_BYTES:
+        raise ImageError(f"{os.fspath(path)}: {status.st_size} bytes, at most {MAX_FILE_BYTES} are read")
+    return Path(path).read_bytes()
+
+
+def _decode_by_opencv(header: Image.Image, data: bytes, divisor: int) -> np.ndarray | None:
+    """The pixels, upright; None for what only Pillow decodes."""
+    is_png = header.format == "PNG"
+    if header.format not in _BY_OPENCV or header.mode not in _PLAIN_MODES or header.has_transparency_data:
+        return None
+    if is_png and any(mark in data for mark in _PNG_ORIENTATION):
+        return None
+    flags = cv2.IMREAD_COLOR_RGB | _REDUCED[divisor] | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
+    return pixels if pixels is None or is_png else turn_upright(pixels, orientation(header))
 
 
 def _choose_divisor(header: Image.Image, least_side: int | None) -> int:
@@ -98,23 +107,19 @@ def _choose_divisor(header: Image.Image, least_side: int | None) -> int:
     return max(d for d in _REDUCED if d == 1 or (longest >= d * least_side and not any(side % d for side in sides)))
 
 
-def _refuse_huge(size: tuple[int, int], name: str) -> None:
-    width, height = size
-    if width * height > MAX_PIXELS:
-        raise ImageError(
-            f"{name}: {width} x {height} pixels, at most {MAX_PIXELS} are read: scale it down or cut it into pieces"
-        )
+def _refuse_scans(header: Image.Image, data: bytes, name: str) -> None:
+    if header.format not in ("JPEG", "MPO") or data.count(b"\xff" + _START_OF_SCAN) <= MAX_SCANS:
+        return  # though thumbnails are counted too
+    if (scans := count_scans(data)) > MAX_SCANS:
+        raise ImageError(f"{name}: a JPEG of {scans} scans, at most {MAX_SCANS} are read: save it anew")
 
 
-def _decode_with_pillow(image: Image.Image, name: str) -> np.ndarray:
-    image.load()
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode in ("I", "F"):
-        raise ImageError(f"{name}: holds 32-bit pixels without a stated range: convert it to 8 or 16 bits")
-    if upright.mode.startswith("I;16"):  # Pillow itself would cut the values off at 255
-        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-    if upright.has_transparency_data:
-        upright = upright.convert("RGBA")
-        white = Image.new("RGBA", upright.size, "white")
-        upright = Image.alpha_composite(white, upright)
-    return np.array(upright.convert("RGB"))  # a copy: views of Pillow images cannot be written to
+def count_scans(data: bytes) -> int:
+    """How often the first image of a JPEG file goes over its pixels."""
+    scans, place = 0, 2
+    while found := _JPEG_MARKER.search(data, place):
+        if found[1] == _END_OF_IMAGE:
+            break
+        scans += found[1] == _START_OF_SCAN
+        place = found.end() + int.from_bytes(data[found.end() : found.end() + 2])
+    return scans

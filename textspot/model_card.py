@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
+from textspot.file_checksum import BLANK
 from textspot.postprocess import PostprocessConfig
 from textspot.preprocess import PreprocessConfig
 from textspot.text.charset import Charset, TextConfig
@@ -63,8 +64,9 @@ class ModelCard:
         return config(**values)
 
     def to_metadata(self) -> dict[str, str]:
-        """As the strings by name that file formats keep beside weights."""
-        return {"format": FORMAT} | {key: json.dumps(getattr(self, key)) for key in KEYS}
+        """As the strings by name that file formats keep beside weights, with room for a checksum, which `seal` of
+        `file_checksum` fills in."""
+        return {"format": FORMAT, "checksum": BLANK} | {key: json.dumps(getattr(self, key)) for key in KEYS}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], source: str) -> "ModelCard":
@@ -78,7 +80,7 @@ class ModelCard:
             return cls(*(json.loads(metadata[key]) for key in KEYS))
         except KeyError as error:
             raise CheckpointError(f"{source}: its metadata lacks {error}: {ANOTHER_VERSION}") from error
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{source}: its metadata cannot be used ({error}): {ANOTHER_VERSION}") from error
 
     def for_use(self) -> "ModelCard":

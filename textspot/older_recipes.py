@@ -40,9 +40,20 @@ def modernize(recipe: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(values.get("loss"), Mapping):
         two_stages = _kind(values, "detector") == "rfcn"
         values["loss"] = _modernize_loss(values["loss"], two_stages)
+    if isinstance(values.get("data"), Mapping):
+        values["data"] = _modernize_data(values["data"])
+    if isinstance(values.get("train"), Mapping) and not values["train"].get("predicted_regions"):
+        values["train"] = {
+            key: value for key, value in values["train"].items() if key != "predicted_regions_from" or _is_wrong(value)
+        }
     if isinstance(values.get("model"), Mapping):
         values["model"] = {name: _modernize_part(name, part) for name, part in values["model"].items()}
     return values
+
+
+def _is_wrong(step: Any) -> bool:
+    """Whether it never was a step."""
+    return not isinstance(step, int) or step < 0
 
 
 def _kind(recipe: Mapping[str, Any], part: str) -> str:
@@ -66,3 +77,15 @@ def _modernize_loss(weights: Mapping[str, Any], two_stages: bool) -> dict[str, A
         if name != "proposals" or two_stages:
             modern |= dict.fromkeys(LOSS_TERMS.get(name, (name,)), weight)
     return modern
+
+
+def _modernize_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(data.get("train"), list | tuple):
+        return dict(data)
+    return dict(data) | {"train": [_modernize_source(source) for source in data["train"]]}
+
+
+def _modernize_source(source: Any) -> Any:
+    if isinstance(source, Mapping) and source.get("trains") == "reader":
+        return dict(source) | {"trains": "recognizer"}
+    return source

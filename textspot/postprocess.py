@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 import shapely
 
 from textspot.geometry import bernstein, ribbon_to_polygon
+from textspot.ranges import NonNegative, PositiveInt, Range, Share, check_ranges
 from textspot.structures import TextInstance
 from textspot.text.language import list_languages
 
@@ -19,34 +21,27 @@ class PostprocessConfig:
     """From regions to text instances.
 
     Args:
-        max_regions: at most this many regions are read in an image, the best ones.
-        max_overlap: of two regions whose polygons' IoU is larger, the one with the lower score goes.
+        max_regions: most regions that are read in an image, the best ones.
+        max_overlap: greatest IoU of two regions' polygons; beyond it the one with the lower score goes.
         points_per_edge: vertices of a polygon's upper and lower edge; 2 gives quads.
-        text_power: how much the reader has a say in an instance's score: it is the detector's times `text_score` to
-            this power; 0 leaves it to the detector. What is read with doubt is more often no text, or not that text.
-        language: a language that ships, such as `english`, to whose words readings in doubt lean; null takes the most
-            probable characters, whatever they spell.
+        text_power: exponent of the recogniser's confidence in the score: an instance scores the detector's score times
+            `text_score` to this power. 0 uses the detector's score alone.
+        language: language whose words are preferred when the recogniser is unsure, such as `english`; null prefers
+            none.
     """
 
-    max_regions: int = 100
-    max_overlap: float = 0.3
-    points_per_edge: int = 2
-    text_power: float = 4.0
+    max_regions: PositiveInt = 100
+    max_overlap: Share = 0.3
+    points_per_edge: Annotated[int, Range(2)] = 2
+    text_power: NonNegative = 4.0
     language: str | None = None
 
     def __post_init__(self) -> None:
-        if self.max_regions < 1:
-            raise ValueError(f"postprocess.max_regions is {self.max_regions}, expected at least 1")
-        if not 0 <= self.max_overlap <= 1:
-            raise ValueError(f"postprocess.max_overlap is {self.max_overlap}, expected a value in [0, 1]")
-        if self.points_per_edge < 2:
-            raise ValueError(f"postprocess.points_per_edge is {self.points_per_edge}, expected at least 2")
+        check_ranges(self, "postprocess.")
         if self.language is not None and self.language not in list_languages():
             raise ValueError(
                 f"postprocess.language is {self.language!r}, expected null or one of {', '.join(list_languages())}"
             )
-        if self.text_power < 0:
-            raise ValueError(f"postprocess.text_power is {self.text_power}, expected at least 0")
 
 
 def decode_instances(
@@ -68,7 +63,7 @@ def decode_instances(
     border, as annotations do.
     """
     least_found = threshold if least_found is None else least_found
-    kept = (scores >= least_found) & (scores > 0)  # slots beyond the last peak have score 0; the reader raises none
+    kept = (scores >= least_found) & (scores > 0)  # slots beyond the last peak have score 0; no text raises one
     kept &= _centers_inside(ribbons, size)
     texts = decode_text(text_logits[kept])
     instances = [

@@ -1,11 +1,13 @@
 """The one preprocessing that training, validation, inference and export share; it travels in the checkpoint."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 MULTIPLE = 32  # the coarsest stride of the network
+MOST_SIDE = 16384  # pixels; a batch of one then takes gigabytes
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,12 @@ class PreprocessConfig:
     std: tuple[float, float, float] = (58.4, 57.1, 57.4)
 
     def __post_init__(self) -> None:
-        if self.max_side < 1:
-            raise ValueError(f"preprocess.max_side is {self.max_side}, expected at least 1")
-        if min(self.std) <= 0:
+        if not MULTIPLE <= self.max_side <= MOST_SIDE:
+            raise ValueError(f"preprocess.max_side is {self.max_side}, expected {MULTIPLE} to {MOST_SIDE}")
+        if not 0 < min(self.std) <= max(self.std) < math.inf:
             raise ValueError(f"preprocess.std is {self.std}, expected values above 0")
+        if not all(0 <= value <= 255 for value in self.mean):
+            raise ValueError(f"preprocess.mean is {self.mean}, expected values from 0 to 255")
 
 
 def preprocess(image: np.ndarray, config: PreprocessConfig) -> tuple[np.ndarray, np.ndarray]:

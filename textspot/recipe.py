@@ -8,16 +8,18 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
-from jsonargparse import ArgumentError
+from jsonargparse import ArgumentError, ArgumentParser
 
 from textspot.data.dataset import DataConfig, TrainingStream
 from textspot.data.mixture import TrainingSource
 from textspot.losses import READER_TERM
-from textspot.models.spotting_network import DETECTORS, PARTS, REFINEMENTS, ModelConfig, SpottingNetwork, build_network
+from textspot.models.spotting_network import DETECTORS, PARTS, ModelConfig, SpottingNetwork, build_network
 from textspot.older_recipes import modernize
 from textspot.postprocess import PostprocessConfig
 from textspot.preprocess import PreprocessConfig
-from textspot.recipe_parser import build_parser, instantiate
+from textspot.ranges import NonNegative, NonNegativeInt, PositiveInt, Share, check_ranges
+from textspot.recipe_parser import DESCRIPTION, build_parser, instantiate
+from textspot.shipped_files import find_recipe
 from textspot.text.charset import Charset, TextConfig
 
 AnyRecipe = TypeVar("AnyRecipe", "Recipe", "NetworkRecipe")
@@ -28,30 +30,30 @@ class TrainConfig:
     """The training loop. A step is one update of the weights.
 
     Args:
-        steps: how many.
+        steps: number of steps.
         batch_size: images per forward pass and process.
-        accumulation: forward passes per step; each is divided by its own denominators, then they are averaged.
-        learning_rate: of AdamW, at its peak.
-        weight_decay: of AdamW; not on biases and normalisation.
+        accumulation: forward passes per step, whose losses are averaged.
+        learning_rate: peak learning rate of AdamW.
+        weight_decay: weight decay of AdamW; not on biases and normalisation.
         warmup_steps: the learning rate rises linearly over these, then falls as a cosine.
-        final_learning_rate: what it falls to, as a share of the peak.
+        final_learning_rate: share of the peak to which the learning rate falls.
         clip_norm: the gradient is scaled down to this norm.
-        ema_decay: of the moving average of the weights, which is what is evaluated and kept. It starts lower, so that
-            random weights are soon forgotten; with `init_from` it does not, so that given ones are not.
+        ema_decay: decay of the moving average of the weights; the averaged weights are evaluated and kept. A run from
+            random weights ramps the decay up; no ramp-up when fine-tuning (`init_from`).
         precision: `bf16` computes the convolutions in bfloat16; losses and coordinates stay in float32.
         compile: compile the network with torch.compile.
         device: `auto` takes a GPU if there is one.
-        init_from: a new run starts from these weights: a model.safetensors or a run's folder. Classes of characters
-            that both charsets hold are taken over; anything else that does not fit is an error. A run that has a
-            checkpoint goes on from that instead.
-        reinitialize: parts of the network that begin anew instead; `reading_trunk` is what a recogniser that shares
-            nothing has.
+        init_from: weights that a new run starts from: a model.safetensors, a run's folder, or a name that ships.
+            Classes of characters that both charsets hold are taken over; anything else that does not fit is an error.
+            Once the run has a checkpoint, it resumes from that instead.
+        reinitialize: parts of the network that start from random weights in spite of `init_from`; `reading_trunk` is
+            the backbone and neck of a recogniser that shares none.
         freeze_statistics: the backbone's BatchNorm keeps the statistics of `init_from`.
         backbone_learning_rate: the learning rate of the backbone, as a share of that of the rest.
-        predicted_regions: share of the words that are read in training where the network detects them, if it does, and
-            not where they are annotated.
-        unrefined_regions: share of the words that are read in training without the refinement.
-        predicted_regions_from: the step at which that begins.
+        predicted_regions: share of the training words that are read in the region that the network detects instead of
+            the annotated one, if it detects them.
+        unrefined_regions: share of the training words that are read without the refinement.
+        predicted_regions_from: first step at which predicted regions are read.
         num_threads: CPU threads of the training process; 0 leaves it to torch. Exact resume needs the same number.
         log_every: steps between two lines of the log.
         evaluate_every: steps between two evaluations on the validation images.
@@ -61,54 +63,39 @@ class TrainConfig:
             each takes about as long as a step. 0 for none.
     """
 
-    steps: int = 1000
-    batch_size: int = 8
-    accumulation: int = 1
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    warmup_steps: int = 100
-    final_learning_rate: float = 0.02
-    clip_norm: float = 5.0
-    ema_decay: float = 0.998
+    steps: PositiveInt = 1000
+    batch_size: PositiveInt = 8
+    accumulation: PositiveInt = 1
+    learning_rate: NonNegative = 1e-3
+    weight_decay: NonNegative = 0.01
+    warmup_steps: NonNegativeInt = 100
+    final_learning_rate: Share = 0.02
+    clip_norm: NonNegative = 5.0
+    ema_decay: Share = 0.998
     precision: Literal["float32", "bf16"] = "bf16"
     compile: bool = False
     device: str = "auto"
     init_from: str | None = None
     reinitialize: tuple[Literal["backbone", "neck", "detector", "recognizer", "reading_trunk"], ...] = ()
     freeze_statistics: bool = False
-    backbone_learning_rate: float = 1.0
-    predicted_regions: float = 0.0
-    predicted_regions_from: int = 0
-    unrefined_regions: float = 0.25
-    num_threads: int = 0
-    log_every: int = 10
-    evaluate_every: int = 500
-    save_every: int = 250
-    picture_every: int = 500
-    doctor_every: int = 100
+    backbone_learning_rate: NonNegative = 1.0
+    predicted_regions: Share = 0.0
+    predicted_regions_from: NonNegativeInt = 0
+    unrefined_regions: Share = 0.25
+    num_threads: NonNegativeInt = 0
+    log_every: PositiveInt = 10
+    evaluate_every: PositiveInt = 500
+    save_every: PositiveInt = 250
+    picture_every: PositiveInt = 500
+    doctor_every: NonNegativeInt = 100
 
     def __post_init__(self) -> None:
-        for name in ("num_threads", "doctor_every", "backbone_learning_rate", "predicted_regions_from"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"train.{name} is {getattr(self, name)}, expected at least 0")
-        if not 0 <= self.predicted_regions <= 1:
-            raise ValueError(f"train.predicted_regions is {self.predicted_regions}, expected a share in [0, 1]")
+        check_ranges(self, "train.")
         if self.predicted_regions_from and not self.predicted_regions:
             raise ValueError("train.predicted_regions_from says when that begins: set train.predicted_regions too")
         for name in ("reinitialize", "freeze_statistics"):
             if getattr(self, name) and self.init_from is None:
                 raise ValueError(f"train.{name} says what becomes of given weights: set train.init_from too")
-        for name in (
-            "steps",
-            "batch_size",
-            "accumulation",
-            "log_every",
-            "evaluate_every",
-            "save_every",
-            "picture_every",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"train.{name} is {getattr(self, name)}, expected at least 1")
 
 
 @dataclass(frozen=True)
@@ -116,21 +103,21 @@ class Recipe:
     """Everything a run is made of.
 
     Args:
-        data: what is learned from.
+        data: training and validation images.
         run: folder of the run: checkpoints, logs, pictures.
-        seed: of everything random.
+        seed: seed of everything random.
         text: charset and normalisation.
         model: the network.
         loss: weight of a loss term, by its name in the log. A term whose weight is 0 trains nothing and is absent from
             the log.
-        preprocess: from an image to the network's input.
-        postprocess: from the network's output to text instances.
+        preprocess: way from an image to the network's input.
+        postprocess: way from the network's output to text instances.
         train: the loop.
     """
 
     data: DataConfig
     run: str = "runs/spotter"
-    seed: int = 0
+    seed: NonNegativeInt = 0
     text: TextConfig = field(default_factory=TextConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: dict[str, float] = field(default_factory=dict)
@@ -139,12 +126,11 @@ class Recipe:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}, expected at least 0")
+        check_ranges(self, "")
         if self.model.shared and "reading_trunk" in self.train.reinitialize:
             raise ValueError("train.reinitialize names reading_trunk, which a network with model.shared: true has not")
         detector, refinement = self.model.detector.kind, self.model.refinement.kind
-        weights = {**DETECTORS[detector].loss_weights, **REFINEMENTS[refinement].loss_weights, READER_TERM: 1.0}
+        weights = {**self.model.loss_weights, READER_TERM: 1.0}
         unknown = [f"loss.{term}" for term in self.loss if term not in weights]
         if unknown:
             raise ValueError(
@@ -167,7 +153,7 @@ class NetworkRecipe:
     Args:
         text: charset and normalisation.
         model: the network.
-        preprocess: from an image to the network's input.
+        preprocess: way from an image to the network's input.
     """
 
     text: TextConfig
@@ -205,37 +191,55 @@ def build_training_stream(recipe: Recipe, sources: Sequence[TrainingSource]) -> 
     )
 
 
-def read_command_line(arguments: Sequence[str] | None = None) -> Recipe:
-    """The recipe of a command line: `--config FILE` (several merge in order) and one dotted option per key.
+def read_command_line(
+    arguments: Sequence[str] | None = None, prog: str | None = None, description: str = DESCRIPTION
+) -> Recipe:
+    """The recipe of a command line: `--config FILE`, or the name of a recipe that ships (several merge in order), and
+    one dotted option per key.
 
     An unknown key, a wrong type or a value outside its choices ends the program with a message that names it, and the
-    file it stands in.
+    file it stands in. `prog` and `description` are what the help says of the program.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    arguments = find_recipes(sys.argv[1:] if arguments is None else arguments)
+    parser = build_parser(Recipe, prog, description)
     try:
-        return _parse(arguments)
+        return _parse(parser, arguments)
     except (ArgumentError, ValueError) as error:
-        message = str(error)
-    parser = build_parser(Recipe)
+        message = _name_file(parser, arguments, str(error))
     parser.exit_on_error = True
-    parser.error(_name_file(arguments, message))
+    parser.error(message)
 
 
-def _parse(arguments: list[str]) -> Recipe:
-    parser = build_parser(Recipe)
+def find_recipes(arguments: Sequence[str]) -> list[str]:
+    """The arguments with the file behind each `--config` in place of the name of a recipe that ships."""
+    found = []
+    for before, argument in pairwise(["", *arguments]):
+        option, equals, value = argument.partition("=")
+        if before == "--config":
+            argument = find_recipe(argument)
+        elif option == "--config" and equals:
+            argument = f"--config={find_recipe(value)}"
+        found.append(argument)
+    return found
+
+
+def _parse(parser: ArgumentParser, arguments: list[str]) -> Recipe:
     return Recipe(**instantiate(parser, parser.parse_args(arguments), parser.parse_args(arguments, defaults=False)))
 
 
-def _name_file(arguments: list[str], message: str) -> str:
+_BASE_MISSING = "; a file that changes another recipe comes behind it, and its first line says behind which"
+
+
+def _name_file(parser: ArgumentParser, arguments: list[str], message: str) -> str:
     """The message, behind the name of the configuration file that gives the very same one by itself."""
     joined = " ".join(arguments).replace("--config=", "--config ").split()
     for option, file in pairwise(joined):
         if option == "--config":
             try:
-                _parse(["--config", file])
+                _parse(parser, ["--config", file])
             except (ArgumentError, ValueError) as error:
                 if str(error) == message and file not in message:
-                    return f"{file}: {message}"
+                    return f"{file}: {message}{_BASE_MISSING if 'required' in message else ''}"
     return message
 
 

@@ -3,14 +3,13 @@
 Which kinds there are is looked up when the parser is built, so kinds may come from outside the package.
 """
 
-import argparse
 import dataclasses
 import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 import docstring_parser
-from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
 
 from textspot.data.dataset import SourceConfig
 from textspot.data.mosaic import MosaicConfig
@@ -20,23 +19,45 @@ from textspot.data.synthetic.words import WordConfig
 from textspot.losses import READER_TERM
 from textspot.models.choice import Choice
 from textspot.models.spotting_network import DETECTORS, PARTS, REFINEMENTS, ModelConfig
+from textspot.option_help import OptionHelp, hide_group_files
+from textspot.shipped_files import shipped_recipes
+
+DESCRIPTION = "The recipe of a joint text spotter: a YAML file, and any key of it as an option."
 
 
-def build_parser(config: type) -> ArgumentParser:
-    """The parser of a dataclass that has a field `model` and may have a field `loss`; it raises, and never exits."""
+class RecipeFile(ActionConfigFile):
+    """The option that names a recipe. One that chooses a kind takes the place of what files before it say of the other
+    kinds of that part."""
+
+    def __call__(self, parser, cfg, values, option_string=None) -> None:
+        alone = Namespace({self.dest: []})
+        super().__call__(parser, alone, values, option_string)
+        for part, kinds in PARTS.items():
+            if kind := alone.get(f"model.{part}.kind"):
+                for other in kinds.keys() - {kind}:
+                    cfg.pop(f"model.{part}.{other}", None)
+        super().__call__(parser, cfg, values, option_string)
+
+
+def build_parser(config: type, prog: str | None = None, description: str = DESCRIPTION) -> ArgumentParser:
+    """The parser of a dataclass that has a field `model` and may have a field `loss`; it raises, and never exits.
+    `prog` and `description` are what the help says of the program."""
     parser = ArgumentParser(
-        description="The recipe of a joint text spotter: a YAML file, and any key of it as an option.",
+        prog=prog,
+        description=description,
         usage="%(prog)s --config FILE [--KEY VALUE ...]",  # of some hundred keys; --help lists them below
         epilog=_explain_lists(),
-        formatter_class=_HelpFormatter,
+        formatter_class=OptionHelp,
         exit_on_error=False,
     )
-    parser.add_argument("--config", action="config", help="YAML file of a recipe; later files and options override it")
+    what = f"YAML file of a recipe, or one of {', '.join(shipped_recipes())}; later files and options override it"
+    parser.add_argument("--config", action=RecipeFile, help=what)
     parser.add_class_arguments(config, as_group=True, skip={"model", "loss"})
     add_model(parser)
     if "loss" in {key.name for key in dataclasses.fields(config)}:
         for term, weight in {READER_TERM: 1.0, **_all_network_terms()}.items():
             parser.add_argument(f"--loss.{term}", type=float, default=weight, help=_explain(config)["loss"])
+    hide_group_files(parser)
     return parser
 
 
@@ -93,10 +114,6 @@ def _all_network_terms() -> dict[str, float]:
 def _choose(part: str, sections: Mapping[str, Any]) -> Choice:
     kind = sections["kind"]
     return Choice(kind, sections[kind]) if kind in sections else Choice(kind, PARTS[part][kind].Config())
-
-
-class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the lines of the epilog."""
 
 
 def _explain(config: type) -> dict[str, str]:

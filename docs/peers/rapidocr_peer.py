@@ -64,11 +64,11 @@ def read_whole(engine: RapidOCR, path: str) -> list[tuple[list[list[float]], str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--engine", choices=["onnxruntime", "openvino"], default="onnxruntime")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--num_threads", type=int, default=2)
     parser.add_argument("--words", action="store_true", help="each image shows one word and nothing else")
     options = parser.parse_args()
     read = read_whole if options.words else read_lines
-    engine = build_engine(options.engine, options.threads)
+    engine = build_engine(options.engine, options.num_threads)
     for line in sys.stdin:
         instances = [
             {"polygon": polygon, "text": word, "score": min(1.0, float(score))}

@@ -18,6 +18,7 @@ from textspot.compression.compare import (
     Judges,
     Result,
     Variant,
+    check_template,
     count_multiplications,
     read_beside,
     read_variants,
@@ -26,12 +27,14 @@ from textspot.compression.engine import EngineTiming
 from textspot.compression.judge import Judgement
 from textspot.compression.plot import plot_changes
 from textspot.compression.report import compare_folders, compare_methods, to_markdown
-from textspot.compression.spotter import SpotterQuantConfig, float_layers, quantize_spotter
+from textspot.compression.spotter import SpotterQuantConfig, default_layer, float_layers, quantize_spotter
 from textspot.compression.toolkits import TOOLKITS, run_toolkit
 from textspot.data.lmdb_records import Reader
 from textspot.quant import build_method
+from textspot.quant.affine import QuantizerConfig
 from textspot.quant.correction import CorrectionConfig
 from textspot.quant.layers import LayerConfig
+from textspot.quant.smoothing import SmoothingConfig
 from textspot.runtime.export import export_onnx
 
 DETECTION, END_TO_END = "icdar2015/detection_iou", "icdar2015/end_to_end"
@@ -161,6 +164,23 @@ def test_a_variant_changes_of_its_template_bits_and_kinds_only():
     assert (layer.weight.bits, layer.activation.bits, layer.smoothing.kind) == (4, 6, "aser")
     assert layer.correction == CorrectionConfig("whitened", rank=5, budget=0.3)
     assert Variant("rtn", 8, 8).layer(layer).correction.kind == "none"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"weight": QuantizerConfig(4)}, "layer.weight.bits: bits and methods say that"),
+        ({"activation": None}, "layer.activation:"),
+        ({"activation": QuantizerConfig(6)}, "layer.activation.bits:"),
+        ({"smoothing": SmoothingConfig("smoothquant")}, "layer.smoothing.kind:"),
+        ({"correction": CorrectionConfig("diagonal", 3)}, "layer.correction.kind:"),
+    ],
+)
+def test_what_every_variant_decides_is_not_for_the_template_to_say(changes, words):
+    check_template(default_layer())
+    check_template(replace(default_layer(), correction=CorrectionConfig(rank=3)))
+    with pytest.raises(ValueError, match=words):
+        check_template(replace(default_layer(), **changes))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from textspot.quant.sensitivity import measure_layers
 
 @pytest.fixture(scope="module")
 def useless_reader(learned, images):
-    """Two bits for the reader, eight for all others."""
+    """Two bits for the recogniser, eight for all others."""
     overrides = {"recognizer.*": build_method("rtn", 2, 2)}
     return quantize_spotter(learned[0], learned[1], SpotterQuantConfig(overrides=overrides, keep_float=()), images)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from textspot.batch import Labeler
 from textspot.data.annotation import Instance
 from textspot.data.dataset import DataConfig, SourceConfig, TrainingStream, jitter_ends, jitter_ribbon
 from textspot.data.lmdb_records import DamagedRecordError, Reader, Writer
@@ -22,7 +23,7 @@ from textspot.data.transforms import TransformConfig
 from textspot.geometry import box_to_quad, quad_to_ribbon, ribbon_size
 from textspot.models.choice import Choice
 from textspot.models.rfcn_head import RfcnConfig, RfcnHead
-from textspot.models.ribbon_head import RibbonHead
+from textspot.models.ribbon_head import RibbonHead, draw_targets, fit_ribbon
 from textspot.models.spotting_network import ModelConfig
 from textspot.models.text_pooling import ProportionalRoiConfig
 from textspot.structures import Sample
@@ -102,14 +103,17 @@ def equal(one, other) -> bool:
         ({"train": (SourceConfig("a"), SourceConfig())}, r"data.train\[1\] is made of either the path of an LMDB"),
         ({"train": (SourceConfig("a", stream=StreamConfig()),)}, r"data.train\[0\] .* or a stream"),
         ({"train": (SourceConfig(draw=DrawConfig(), stream=StreamConfig()),)}, r"data.train\[0\] .* or a stream"),
-        ({"train": (SourceConfig("a", mosaic=MosaicConfig()),)}, r"data.train\[0\].trains is both: a mosaic shows the"),
         (
-            {"train": (SourceConfig(stream=STREAM, mosaic=MosaicConfig(), trains="reader"),)},
+            {"train": (SourceConfig("a", mosaic=MosaicConfig()),)},
+            r"data.train\[0\].trains is both: a mosaic would mislead",
+        ),
+        (
+            {"train": (SourceConfig(stream=STREAM, mosaic=MosaicConfig(), trains="recognizer"),)},
             r"data.train\[0\] is a stream: mosaic and least_score say",
         ),
         ({"train": (SourceConfig(stream=STREAM, least_score=0.5),)}, r"data.train\[0\] is a stream"),
         ({"train": (SourceConfig("a", least_score=1.5),)}, r"data.train\[0\].least_score is 1.5, expected a value in"),
-        ({"validation": SourceConfig("a", trains="reader")}, "data.validation.trains has no effect"),
+        ({"validation": SourceConfig("a", trains="recognizer")}, "data.validation.trains has no effect"),
         ({"validation": SourceConfig("a", mosaic=MosaicConfig())}, "data.validation.mosaic has no effect"),
         ({"validation": SourceConfig("a", least_score=0.9)}, "data.validation.least_score has no effect"),
         ({"max_regions": -1}, "data.max_regions is -1, expected at least 0"),
@@ -188,7 +192,7 @@ def test_a_source_may_train_one_head_alone():
     """A word that the charset lacks is counted where the reader learns, and only there."""
     sample, other = draw_sample(7, ("abc", "xyz")), draw_sample(9, ("abc",))
     examples = {}
-    for trains in ("both", "detector", "reader"):
+    for trains in ("both", "detector", "recognizer"):
         config = replace(CONFIG, train=(SourceConfig("a", trains=trains), SourceConfig("b")))
         stream = mix([Samples([sample]), Samples([other])], config)
         position = next(position for position in range(50) if read_number(stream[position]) == 7)
@@ -210,9 +214,9 @@ def test_a_mosaic_is_one_of_the_sources(tmp_path):
         writer.add("a.png", image, [Instance(tuple(map(tuple, (QUAD / 2).tolist())), "ab")])
     layout = MosaicConfig(2, size=SIZE, text_height=(8.0, 8.0))
     mosaic = Mosaic(Reader(tmp_path / "crops"), layout)
-    config = replace(CONFIG, train=(SourceConfig("a", 2.0), SourceConfig("b", mosaic=layout, trains="reader")))
+    config = replace(CONFIG, train=(SourceConfig("a", 2.0), SourceConfig("b", mosaic=layout, trains="recognizer")))
     stream = mix([Samples([draw_sample(7, ("c",))]), mosaic], config)
-    laid = [stream[position] for position in range(30) if stream.trains(position) == "reader"]
+    laid = [stream[position] for position in range(30) if stream.trains(position) == "recognizer"]
     assert 4 < len(laid) < 16
     for number, example in enumerate(laid):
         expected = mosaic.sample(number, Counter())
@@ -447,3 +451,18 @@ def test_batches_do_not_depend_on_the_number_of_workers(context, num_workers, tm
         for value, shared_value in zip(*leaves, strict=True):
             same = torch.equal(value, shared_value) if isinstance(value, torch.Tensor) else value == shared_value
             assert same
+
+
+def test_a_detector_that_cannot_leave_an_image_out():
+    samples = Samples([Sample(np.zeros((96, 160, 3), np.uint8), [], [], np.zeros(0, bool))])
+    source = replace(CONFIG.train[0], trains="recognizer")
+    with pytest.raises(ValueError, match="this detector cannot leave an image out: its labeler has no draw_nothing"):
+        TrainingStream(
+            [samples],
+            replace(CONFIG, train=(source,)),
+            TextConfig(),
+            0,
+            80,
+            lambda _: 32,
+            Labeler(fit_ribbon, draw_targets),
+        )

@@ -1,5 +1,6 @@
 """Annotation formats: what a line means, and what the complaint about a bad one says."""
 
+import contextlib
 import dataclasses
 import functools
 import io
@@ -7,13 +8,15 @@ import json
 import math
 import random
 import re
-import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from textspot import bounded_process
+from textspot.data import mat_process
 from textspot.data.annotation import MOST_SURE, AnnotatedImage, Instance
 from textspot.data.card import load_card
 from textspot.data.formats import (
@@ -345,12 +348,16 @@ def test_label_studio_transcripts() -> None:
     assert len(parse_task(rectangle(), *others, rectangle(id="s")).instances) == 2
 
 
+UPLOADED = tuple(f"{folders}1a2b3c4d-door 1.jpg" for folders in ("data/upload/3/", "upload/3/", "3/", ""))
+UPLOADED += ("door 1.jpg",)
+
+
 @pytest.mark.parametrize(
     ("address", "names"),
     [
-        ("/data/upload/3/1a2b3c4d-door%201.jpg", ("1a2b3c4d-door 1.jpg", "door 1.jpg")),
-        ("/data/local-files/?d=photos/door%201.jpg", ("door 1.jpg",)),
-        ("s3://bucket/photos/door.PNG", ("door.PNG",)),
+        ("/data/upload/3/1a2b3c4d-door%201.jpg", UPLOADED),
+        ("/data/local-files/?d=photos/door%201.jpg", ("photos/door 1.jpg", "door 1.jpg")),
+        ("s3://bucket/photos/door.PNG", ("photos/door.PNG", "door.PNG")),
         ("https://example.org/door.jpg?token=1", ("door.jpg",)),
     ],
 )
@@ -394,17 +401,45 @@ SHAPE = {"label": "Exit", "points": [[10, 20], [40, 21], [40, 31], [10, 30]], "s
 
 
 def parse_shapes(*shapes: dict) -> list[Instance]:
-    return labelme.parse(json.dumps({"shapes": shapes}).encode("utf-8-sig"), "door.json")
+    return list(labelme.parse(json.dumps({"shapes": shapes}).encode("utf-8-sig"), "door.json").instances)
 
 
 def test_labelme() -> None:
     assert parse_shapes() == []
     assert parse_shapes(SHAPE, SHAPE | {"description": None}) == [Instance(QUAD, "Exit")] * 2
     assert parse_shapes(SHAPE | {"flags": {"ignore": True}}) == [Instance(QUAD, "Exit", ignore=True)]
+    assert parse_shapes(SHAPE | {"difficult": True}) == [Instance(QUAD, "Exit", ignore=True)]
     assert parse_shapes(SHAPE | {"label": "###"}) == [Instance(QUAD, "###", ignore=True)]
     assert parse_shapes(SHAPE | {"shape_type": "rectangle", "points": [[40, 30], [10, 20]]}) == [Instance(BOX, "Exit")]
     described = [SHAPE | {"label": "text", "description": "Exit, now"}, SHAPE | {"label": "text", "description": ""}]
     assert parse_shapes(*described) == [Instance(QUAD, "Exit, now"), Instance(QUAD)]
+
+
+def test_labelme_says_which_image_it_is_about() -> None:
+    values = {"shapes": [SHAPE], "imagePath": "in\\door.jpg", "imageHeight": 480, "imageWidth": 640}
+    assert labelme.parse(json.dumps(values).encode(), "door.json") == AnnotatedImage(
+        ("in\\door.jpg",), (Instance(QUAD, "Exit"),), size=(480, 640)
+    )
+
+
+def test_labelme_decides_for_all_files_alike() -> None:
+    classes = SHAPE | {"label": "text"}
+    described = classes | {"description": "Exit"}
+    raws = [json.dumps({"shapes": shapes}).encode() for shapes in ([classes], [described, classes])]
+    parse, remark = labelme.choose([*raws, b"no JSON", b"[]", b'{"shapes": 3}'])
+    assert [one.transcript for raw in raws for one in parse(raw, "a.json").instances] == ["", "Exit", ""]
+    assert remark.startswith("1 of 3 shapes have a description: descriptions are read as transcripts")
+    parse, remark = labelme.choose(raws[:1])
+    assert [one.transcript for one in parse(raws[0], "a.json").instances] == ["text"]
+    assert remark == ""
+
+
+def test_every_format_that_states_sizes_gives_them() -> None:
+    stated = {
+        name: {image.size for image in parse(sample_annotations()[name].read_bytes(), name)} != {None}
+        for name, parse in PER_DATASET.items()
+    }
+    assert {name for name, has_sizes in stated.items() if has_sizes} == {"label_studio", "cvat", "coco_text", "svt"}
 
 
 @pytest.mark.parametrize(
@@ -631,9 +666,23 @@ def test_not_mat(form, variable: str) -> None:
 
 
 def test_without_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
-    with pytest.raises(ImportError, match=r"gt\.mat: \.mat files are read with scipy: pip install scipy"):
-        totaltext_mat.parse(b"", "gt.mat")
+    start = "import sys; sys.path[:] = {path!r}; sys.modules['scipy.io'] = None; "
+    monkeypatch.setattr(
+        bounded_process, "_START", start + "from textspot.bounded_process import serve; serve({limits!r})"
+    )
+    monkeypatch.setattr(mat_process, "_process", bounded_process.BoundedProcess(mat_process.LIMITS))
+    with pytest.raises(ImportError, match=r"gt\.mat: \.mat files are read with scipy: pip install 'textspot\[mat\]'"):
+        synthtext.parse(b"", "gt.mat")
+
+
+def test_a_crash_of_the_reader_in_c_is_a_complaint(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = "import sys; sys.path[:] = {path!r}; import os, scipy.io; scipy.io.loadmat = lambda *_, **__: os.abort(); "
+    monkeypatch.setattr(
+        bounded_process, "_START", start + "from textspot.bounded_process import serve; serve({limits!r})"
+    )
+    monkeypatch.setattr(mat_process, "_process", bounded_process.BoundedProcess(mat_process.LIMITS))
+    with pytest.raises(AnnotationError, match=r"gt\.mat: not a MATLAB file .*what reads it crashed"):
+        synthtext.parse(b"", "gt.mat")
 
 
 # Word crops
@@ -673,6 +722,8 @@ def test_word_crops_that_a_program_read() -> None:
     ("raw", "message"),
     [
         (b"", "its first line names no column image, label"),
+        (b"image\tlabel\na.webp\tb\rc\n", "line 2: no table with tabs"),
+        (b"image\tlabel\na.webp\t" + b"x" * 140_000, "line 2: no table with tabs"),
         (b"image\ttext\na.webp\tno\n", "its first line names no column label"),
         (b"image\tlabel\na.webp\n", "crop 1: expected as many fields as the first line names"),
         (b"image\tlabel\na.webp\tb\tc\n", "crop 1: expected as many fields as the first line names"),
@@ -726,3 +777,45 @@ def test_all_complaints_at_once_but_not_endlessly() -> None:
     assert len(caught.value.complaints) == 50
     assert str(caught.value).count("\n") == 20
     assert str(caught.value).endswith("\n... and 30 more")
+
+
+KINDS_OF_LINES = {
+    "blanks": lambda n: b"1" + b" " * n + b"x",
+    "blanks and commas": lambda n: b"1 , " * (n // 4) + b"x",
+    "digits": lambda n: b"1" * n,
+    "numbers": lambda n: b"1," * (n // 2),
+    "points": lambda n: b"1.5 -2 " * (n // 7),
+    "quotes": lambda n: b"1 2 3 4 " + b'" ' * (n // 2) + b"x",
+    "quads": lambda n: b"1,2,3,4,5,6,7,8," + b'"' * n,
+    "hashes": lambda n: b"1,2,3,4,5,6," + b"#" * n,
+    "brackets": lambda n: b"[" * n,
+    "objects": lambda n: b'{"a":' * (n // 5),
+    "elements": lambda n: b"<a>" * (n // 3),
+    "attributes": lambda n: b"<a " + b"b='' " * (n // 5),
+    "entries": lambda n: b"x: [[" + b"1 " * (n // 2),
+    "open entries": lambda n: b"x: [[1]], y: [[1]], ornt: [" + b"], transcriptions: [" * (n // 20),
+    "lines of an entry": lambda n: b"x: [[\n" + b"1\n" * (n // 2),
+    "empty lines": lambda n: b" \n" * (n // 2),
+    "transcripts": lambda n: b"x: [[1]], y: [[1]], ornt: [u'c'], transcriptions: [" + b"[" * n,
+    "escapes": lambda n: b'x.jpg\t["' + b"\\\\" * (n // 2),
+}
+
+
+def time_parsing(parse, raw: bytes) -> float:
+    times = []
+    for _ in range(3):
+        began = time.process_time()  # which other programs do not lengthen
+        with contextlib.suppress(AnnotationError):
+            parse(raw, "a")
+        times.append(time.process_time() - began)
+    return min(times)
+
+
+@pytest.mark.parametrize("name", [*PER_IMAGE, *PER_DATASET])
+@pytest.mark.parametrize("kind", KINDS_OF_LINES)
+def test_time_grows_no_faster_than_a_line(name: str, kind: str) -> None:
+    """Ten times as long a line takes about ten times as long; the square would be a hundred times."""
+    parse, draw = (PER_IMAGE | PER_DATASET)[name], KINDS_OF_LINES[kind]
+    small, medium, large = (time_parsing(parse, draw(length)) for length in (1_000, 10_000, 100_000))
+    assert medium < 30 * small + 0.05
+    assert large < 30 * medium + 0.1

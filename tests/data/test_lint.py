@@ -121,8 +121,8 @@ def test_damaged_records(tmp_path) -> None:
     findings = lint_records([Reader(tmp_path / "train")])
     assert [places[:1] for places in findings] == ["c"]
     first, second = findings["cannot be read"]
-    assert first.startswith(f"{tmp_path.name}/train: record 0: is no image")
-    assert second.startswith(f"{tmp_path.name}/train: no.png: is no image")
+    assert first.startswith(f"{tmp_path}/train: record 0 is damaged: its checksum does not match")
+    assert second.startswith(f"{tmp_path.name}/train: no.png: cannot be decoded as an image")
 
 
 def test_describe() -> None:

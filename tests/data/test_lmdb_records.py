@@ -196,7 +196,7 @@ def test_fork_inherits_an_open_reader(path: Path) -> None:
 
 
 def test_missing_path(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"nothing: no such data set; datasets/prepare\.py builds one"):
+    with pytest.raises(FileNotFoundError, match=r"nothing: no such data set; textspot prepare build makes one"):
         Reader(tmp_path / "nothing")
 
 

@@ -1,5 +1,6 @@
 """A teacher's labels: which words it is asked about, what becomes of its answers, how its errors are counted."""
 
+import string
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from textspot.data.pseudo_label import PseudoLabels, Reading, describe_teacher, 
 from textspot.image_files import read_image
 from textspot.structures import Prediction, TextInstance
 
+LETTERS = string.ascii_letters
 WHOLE = np.zeros((4, 2), np.float32)
 
 
@@ -57,7 +59,7 @@ def words(tmp_path: Path) -> Path:
 
 
 def label(words: Path, answers: dict[int, list], **changes) -> tuple[Teacher, list[Instance], PseudoLabels]:
-    teacher, settings = Teacher(answers), {"least_score": 0.9, "min_height": 8.0} | changes
+    teacher, settings = Teacher(answers), {"least_score": 0.9, "min_height": 8.0, "characters": LETTERS} | changes
     report = label_words(Reader(words), teacher, words.parent / "out", words.parent, **settings)
     return teacher, list(Reader(words.parent / "out")[0].instances), report
 
@@ -77,7 +79,9 @@ def test_words_without_a_reading_are_labelled_and_the_others_stay(words: Path) -
     assert reader.meta.card == {"name": "words", "pseudo_labels": {"least_score": 0.9, "min_height": 8.0}}
 
 
-@pytest.mark.parametrize("answer", [[], [("", 1.0)], [("Tesco", 0.89)], [("two", 0.99), ("words", 0.99)]])
+@pytest.mark.parametrize(
+    "answer", [[], [("", 1.0)], [("Tesco", 0.89)], [("two", 0.99), ("words", 0.99)], [("开泰", 0.99)]]
+)
 def test_what_the_teacher_does_not_read_surely_as_one_word_stays(words: Path, answer: list) -> None:
     _, labelled, report = label(words, {40: answer, 60: answer})
     assert labelled == WORDS

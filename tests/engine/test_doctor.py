@@ -49,7 +49,7 @@ def pull(network: SpottingNetwork, batch: Batch, **weights: float) -> Tensor:
     """The gradient of a loss on backbone and neck, by an ordinary backward pass."""
     network = deepcopy(network)
     output = network(batch.image, batch.ribbons, batch.region_slot)
-    loss_of(network, **weights)(output.maps, output.text_logits, batch)[0].backward()
+    loss_of(network, **weights)(output, batch)[0].backward()
     return torch.cat([p.grad.flatten() for part in (network.backbone, network.neck) for p in part.parameters()])
 
 
@@ -120,8 +120,8 @@ def test_lengths_are_those_of_the_decoded_texts() -> None:
         ({"rec/infeasible": 0.03}, 10, ["3.0% of the words are longer than the time axis.*the width of model.roi"]),
         ({"rec/regions": 0.0, "dropped/no transcript": 7.0}, 10, ["no word to read .*dropped: no transcript: 7. "]),
         ({"rec/regions": 0.0}, 10, ["no word to read .*dropped: none. "]),
-        ({"doctor/det_gradient": 80.0}, 10, ["the detector pulls .* 40 times .* the reader.*raise loss.rec/ctc"]),
-        ({"doctor/rec_gradient": 35.0}, 10, ["the reader pulls .* 35 times .* the detector.*lower loss.rec/ctc"]),
+        ({"doctor/det_gradient": 80.0}, 10, ["the detector pulls .* 40 times .* the recogniser.*raise loss.rec/ctc"]),
+        ({"doctor/rec_gradient": 35.0}, 10, ["the recogniser pulls .* 35 times .* the detector.*lower loss.rec/ctc"]),
         (
             {"rec/infeasible": 0.03, "doctor/rec_gradient": 35.0, "rec/blank_rate": 1.0},
             200_000,
@@ -183,7 +183,7 @@ def test_a_plateau_is_noticed_and_words_are_counted(tiny_recipe: Recipe, monkeyp
         if event["event"] == "train":
             shown += round(3 * event["rec/regions"])
         elif event["event"] == "doctor" and "blanks" in event["findings"][0]:
-            assert event["findings"][0].startswith(f"after {shown} words the reader still answers with blanks")
+            assert event["findings"][0].startswith(f"after {shown} words the recogniser still answers with blanks")
             break
     else:
         pytest.fail("nobody noticed")

@@ -51,7 +51,7 @@ def test_so_they_are_by_the_system_of_the_paper(tmp_path: Path, shared: bool) ->
     """
     roi = Choice("proportional", ProportionalRoiConfig(width=64, min_width=16))
     detector = Choice("rfcn", RfcnConfig(anchor_sizes=(16.0, 32.0), max_proposals=100))
-    model = ModelConfig(EASY.backbone, EASY.neck, roi, EASY.recognizer, detector, shared)
+    model = ModelConfig(EASY.backbone, EASY.neck, roi, EASY.recognizer, detector, shared=shared)
     result = train(overfit_recipe(tmp_path, model, steps=400, max_rotation=0.0, max_tilt=0.0))
     assert_learned(result, tmp_path / "images")
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from test_overfit import overfit_recipe
 from tiny_runs import drawing
-from tool_modules import import_tool
 
 from textspot.batch import Example
+from textspot.cli import doctor as doctor_verb
 from textspot.data.dataset import SourceConfig
 from textspot.engine.overfit import check_up, describe_words
 from textspot.models.ribbon_head import draw_targets
@@ -34,25 +34,25 @@ def test_words_are_counted_by_what_becomes_of_them(tiny_recipe: Recipe) -> None:
     ]
     counted, planned, warning = describe_words(views, recipe)
     assert counted == (
-        "3 training views hold 10 words, of which 6 train the reader too; not the others (no transcript: 30.0%, longer "
-        "than the time axis: 10.0%)"
+        "3 training views hold 10 words, of which 6 train the recogniser too; not the others (no transcript: 30.0%, "
+        "longer than the time axis: 10.0%)"
     )
-    assert planned == "100 steps will show the reader about 1600 words"
+    assert planned == "100 steps will show the recogniser about 1600 words"
     assert "from scratch, reading begins after some 60000" in warning
     tuned = replace(recipe, train=replace(recipe.train, init_from="runs/x"))
     assert len(describe_words(views, tuned)) == 2
-    assert describe_words([view(0, {})], recipe)[0] == "1 training views hold 0 words, of which 0 train the reader too"
+    first = describe_words([view(0, {})], recipe)[0]
+    assert first == "1 training views hold 0 words, of which 0 train the recogniser too"
 
 
 @pytest.fixture
 def doctor(monkeypatch: pytest.MonkeyPatch) -> Callable[[Recipe, int], int]:
     """The tool's exit status on a recipe, with so many steps."""
-    tool = import_tool("doctor")
 
     def run(recipe: Recipe, steps: int) -> int:
         monkeypatch.setattr("textspot.engine.overfit.STEPS", steps)
-        monkeypatch.setattr(tool, "read_command_line", lambda: recipe)
-        return tool.main()
+        monkeypatch.setattr(doctor_verb, "read_command_line", lambda *_: recipe)
+        return doctor_verb.main()
 
     return run
 
@@ -75,10 +75,10 @@ def test_a_sound_recipe_learns_and_leaves_no_run(
 @pytest.mark.parametrize(
     ("change", "steps", "words"),
     [
-        (lambda r: replace(r, train=replace(r.train, learning_rate=1e-7)), 20, "the reader does not learn even that"),
-        (lambda r: replace(r, loss=replace(r.loss, score=0.0)), 250, "the detector does not find the words"),
+        (lambda r: replace(r, train=replace(r.train, learning_rate=1e-7)), 20, "the recogniser does not learn even"),
+        (lambda r: replace(r, loss={**r.loss, "det/score": 0.0}), 250, "the detector does not find the words"),
     ],
-    ids=["reader", "detector"],
+    ids=["recogniser", "detector"],
 )
 def test_a_recipe_that_cannot_learn_is_told_apart(
     doctor: Callable[[Recipe, int], int],
@@ -98,14 +98,14 @@ def test_no_word_to_read_ends_the_check(tiny_recipe: Recipe, tmp_path: Path) -> 
     empty = SourceConfig(str(tmp_path / "empty"), draw=drawing(3, seed=3, empty_share=1.0))
     checkup = check_up(replace(tiny_recipe, data=replace(tiny_recipe.data, train=(empty,))))
     assert not checkup.learns
-    assert checkup.lines[-1] == "no word in them that detector and reader both learn from"
+    assert checkup.lines[-1] == "no word in them that detector and recogniser both learn from"
 
 
 def test_words_that_one_head_alone_learns_from_are_no_check(tiny_recipe: Recipe) -> None:
-    source = replace(tiny_recipe.data.train[0], trains="reader")
+    source = replace(tiny_recipe.data.train[0], trains="recognizer")
     checkup = check_up(replace(tiny_recipe, data=replace(tiny_recipe.data, train=(source,))))
     assert not checkup.learns
-    assert checkup.lines[-1] == "no word in them that detector and reader both learn from"
+    assert checkup.lines[-1] == "no word in them that detector and recogniser both learn from"
 
 
 def test_characters_outside_the_charset_are_named(

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def test_two_runs_of_one_seed_agree_in_all_but_times(tiny_recipe: Recipe, tmp_pa
 
 
 def test_a_term_of_weight_zero_is_absent_from_the_log(tiny_recipe: Recipe) -> None:
-    train(replace(tiny_recipe, loss=replace(tiny_recipe.loss, ctc=0.0)))
+    train(replace(tiny_recipe, loss={**tiny_recipe.loss, "rec/ctc": 0.0}))
     assert all("rec/ctc" not in event for event in log_without_times(Path(tiny_recipe.run)))
 
 
@@ -166,7 +167,7 @@ def test_a_kill_between_weights_and_state_repeats_the_steps(
 
 def test_a_gradient_that_is_not_finite_is_explained(tiny_recipe: Recipe) -> None:
     with pytest.raises(ValueError, match=r"step \d+: the gradient is not finite .*lower train.learning_rate"):
-        train(replace(tiny_recipe, loss=replace(tiny_recipe.loss, ctc=float("inf"))))
+        train(replace(tiny_recipe, loss={**tiny_recipe.loss, "rec/ctc": float("inf")}))
 
 
 def test_a_finished_run_that_is_started_again_says_so(tiny_recipe: Recipe) -> None:
@@ -201,6 +202,32 @@ def test_another_recipe_in_the_same_folder_is_refused(tiny_recipe: Recipe) -> No
     train(tiny_recipe)
     with pytest.raises(CheckpointError, match=r"written with another recipe: train.learning_rate changed"):
         train(replace(tiny_recipe, train=replace(tiny_recipe.train, learning_rate=0.5)))
+
+
+def test_a_data_set_that_was_moved_is_the_same_and_another_is_not(tiny_recipe: Recipe, tmp_path: Path) -> None:
+    """What tells data sets apart is what they hold, not where they lie."""
+    train(tiny_recipe)
+    (source,), validation = tiny_recipe.data.train, tiny_recipe.data.validation
+    shutil.move(source.path, tmp_path / "moved")
+    shutil.copytree(validation.path, tmp_path / "copied")
+    data = replace(
+        tiny_recipe.data,
+        train=(replace(source, path=str(tmp_path / "moved")),),
+        validation=replace(validation, path=str(tmp_path / "copied")),
+    )
+    assert train(replace(tiny_recipe, data=data)).finished
+    swapped = replace(tiny_recipe.data, train=(replace(source, path=validation.path, draw=None),))
+    with pytest.raises(CheckpointError, match=r"written with other images: train\[0\] holds another data set now"):
+        train(replace(tiny_recipe, data=swapped))
+    assert train(tiny_recipe).finished  # drawn again where it lay: the same images
+
+
+def test_another_batch_size_goes_on_with_a_warning(tiny_recipe: Recipe, capsys) -> None:
+    train(replace(tiny_recipe, train=replace(tiny_recipe.train, steps=4)))
+    config = replace(tiny_recipe.train, batch_size=tiny_recipe.train.batch_size + 1)
+    assert train(replace(tiny_recipe, train=config)).finished
+    said = capsys.readouterr().out
+    assert "train.batch_size changed since the checkpoint: the run no longer equals one without a break" in said
 
 
 def test_a_truncated_trainer_state_is_named(tiny_recipe: Recipe) -> None:

@@ -75,7 +75,7 @@ def test_everything_is_taken_over_where_the_recipes_agree(tiny_recipe: Recipe, g
 def test_another_language_is_reported(tiny_recipe: Recipe, given: str) -> None:
     english = replace(tiny_recipe, postprocess=replace(tiny_recipe.postprocess, language="english"))
     _, report = start(tuned(english, given))
-    assert report[2:] == ["readings leaned to no language, and lean to english here: see postprocess.language"]
+    assert report[2:] == ["the language was no language and is english here: see postprocess.language"]
 
 
 @pytest.mark.parametrize(
@@ -237,5 +237,5 @@ def test_a_resumed_run_goes_on_from_its_own_checkpoint(
     shutil.rmtree(given)  # what it started from is no longer needed
     capsys.readouterr()
     assert train(broken).finished
-    assert f"goes on from its own checkpoint; {given} was used at its start" in capsys.readouterr().out
+    assert f"resumes from its own checkpoint; {given} was used at its start" in capsys.readouterr().out
     assert_same_runs(Path(whole.run), Path(broken.run))

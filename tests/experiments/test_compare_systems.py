@@ -45,10 +45,10 @@ def test_a_name_says_what_the_network_is():
     recipe = read_command_line(["--config", "configs/rfcn_fcr.yaml"])
     base = recipe.model
     for name in ("rfcn_fcr", "rfcn_crnn", "rfcn_separate_fcr", "rfcn_separate_crnn"):
-        its_own = read_command_line([f"--config=configs/{name}.yaml"])
+        its_own = read_command_line(["--config=rfcn_fcr", f"--config={name}"])
         assert replace(recipe, run=its_own.run, model=System.parse(name).model(base)) == its_own
     assert System.parse("ribbon_fcr").model(base).backbone == ModelConfig().backbone
-    assert System.parse("rfcn_crnn@0.5").model(base).recognizer.widths == (32, 48, 64, 96)
+    assert System.parse("rfcn_crnn@0.5").model(base).recognizer.settings.widths == (32, 48, 64, 96)
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_a_name_says_what_the_network_is():
     [
         ("fcr", "no system is called 'fcr'; expected one of rfcn_fcr"),
         ("rfcn_lstm", "no system is called 'rfcn_lstm'; expected one of rfcn_fcr"),
-        ("rfcn_fcr@half", "no reader is called 'fcr@half'"),
-        ("rfcn_fcr@", "no reader is called 'fcr@'"),
+        ("rfcn_fcr@half", "no recogniser is called 'fcr@half'"),
+        ("rfcn_fcr@", "no recogniser is called 'fcr@'"),
     ],
 )
 def test_a_name_that_says_nothing(name, message, tmp_path, capsys):

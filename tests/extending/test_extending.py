@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from tiny_runs import tiny_recipe
 
@@ -102,6 +103,15 @@ def test_two_steps_are_taken_and_the_weights_load(weights: Path) -> None:
     assert card.step == 2
     assert type(network.detector).__name__ == "DotHead"
     assert float_layers(network) == ("detector.maps", "recognizer.classifier")
+
+
+def test_an_image_that_trains_the_recogniser_only_gives_no_detection_loss(weights: Path) -> None:
+    detector = load_model(weights)[0].detector
+    labeler = detector.build_labeler(detector.Config())
+    targets = [torch.from_numpy(array)[None] for array in labeler.draw_nothing((64, 96))]
+    maps = detector(torch.rand(1, detector.maps.in_channels, 16, 24))
+    terms = detector.loss_terms(maps, type(labeler.draw_nothing((64, 96)))(*targets))
+    assert [value.item() for pair in terms.values() for value in pair] == [0, 0, 0, 0]
 
 
 @pytest.mark.slow

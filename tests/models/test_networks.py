@@ -98,10 +98,11 @@ def test_normalize_takes_the_mean_and_divides():
     assert normalize(image.float()).flatten().tolist() == [2, -1, 2]
 
 
-def test_the_neck_lets_every_level_reach_the_finest_map():
+@pytest.mark.parametrize("smooth_finest", [True, False])
+def test_the_neck_lets_every_level_reach_the_finest_map(smooth_finest):
     torch.manual_seed(0)
     maps = [torch.rand(1, 4 + level, 16 >> level, 16 >> level, requires_grad=True) for level in range(4)]
-    merged = TopDownNeck((4, 5, 6, 7), 8).eval()(maps)
+    merged = TopDownNeck((4, 5, 6, 7), NeckConfig(8, smooth_finest)).eval()(maps)
     assert merged.shape == (1, 8, 16, 16)
     merged.sum().backward()
     assert all(level.grad.abs().sum() > 0 for level in maps)

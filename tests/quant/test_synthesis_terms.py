@@ -234,7 +234,7 @@ def test_an_image_is_clipped_to_black_and_white():
         (lambda: ImageSpace((0, 3)), "describes no images"),
         (lambda: SynthesisConfig(num_images=0), "synthesis.num_images is 0"),
         (lambda: SynthesisConfig(roll=()), "synthesis.roll is ()"),
-        (lambda: SynthesisConfig(learning_rate=0), "expected a learning_rate above 0"),
+        (lambda: SynthesisConfig(learning_rate=0), "synthesis.learning_rate is 0, expected a number above 0"),
         (lambda: PriorConfig(min_width=0.3, max_width=0.2), "min_width <= max_width"),
         (lambda: SemanticsConfig(max_patches=5), "semantics.max_patches is 5, expected 0 to 4"),
         (lambda: SemanticsConfig(relevant=(9, 8)), r"expected relevant as \(low, high\)"),

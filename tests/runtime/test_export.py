@@ -1,6 +1,7 @@
 """One file from image to texts, the same texts in every runtime, and no PyTorch where it says so."""
 
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,9 +13,10 @@ import pytest
 import torch
 from PIL import Image
 from tiny_spotter import TINY_RECIPE, build_tiny_card, build_tiny_network, noise, save_tiny_spotter
-from tool_modules import TOOLS, import_tool
 
 import textspot
+from textspot import file_checksum
+from textspot.cli import export as export_verb
 from textspot.model_card import CheckpointError, ModelCard
 from textspot.quant.folding import fold_batchnorm
 from textspot.runtime.openvino_runtime import flatten_shared_map, open_core
@@ -22,7 +24,6 @@ from textspot.runtime.protocol import graph_inputs
 from textspot.structures import Prediction
 
 RUNTIMES = ("onnxruntime", "openvino")
-export_tool = import_tool("export")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported")
     weights = save_tiny_spotter(folder / "model.safetensors")
     for name in ("spotter.onnx", "spotter.pt2"):
-        assert export_tool.main(["--weights", str(weights), "--out", str(folder / name)]) == 0
+        assert export_verb.main(["--weights", str(weights), "--out", str(folder / name)]) == 0
     return folder
 
 
@@ -146,7 +147,7 @@ def test_an_onnx_file_is_read_without_torch(folder: Path, runtime: str) -> None:
 
 def test_the_reader_of_the_documentation(folder: Path) -> None:
     """It stands alone, fits on a page, and finds what the spotter finds, which suppresses by polygons, not by boxes."""
-    script = TOOLS.parent / "docs" / "read_onnx.py"
+    script = Path(__file__).parents[2] / "docs" / "read_onnx.py"
     assert len(script.read_text(encoding="utf-8").splitlines()) < 100
     assert "textspot" not in script.read_text(encoding="utf-8").split('"""')[2]
     Image.fromarray(noise(64, 96)).save(folder / "photo.png")
@@ -256,38 +257,54 @@ def test_threads_can_be_chosen(folder: Path) -> None:
 
 def test_weights_for_use(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = tmp_path / "small.safetensors"
-    assert export_tool.main(["--weights", str(folder), "--out", str(out), "--half"]) == 0
+    assert export_verb.main(["--weights", str(folder), "--out", str(out), "--half"]) == 0
     assert "read a photograph with it" in capsys.readouterr().out
     assert out.stat().st_size < 0.7 * (folder / "model.safetensors").stat().st_size
     assert "train" not in textspot.load(out).card.recipe
     small, large = (textspot.load(path)(noise(96, 128)) for path in (out, folder))
     assert abs(len(small) - len(large)) <= 2
-    assert export_tool.main(["--weights", str(folder), "--out", str(out), "--threshold", "0.65"]) == 0
+    assert export_verb.main(["--weights", str(folder), "--out", str(out), "--threshold", "0.65"]) == 0
     assert textspot.load(out).threshold == 0.65
+
+
+def test_half_of_a_graph(folder: Path, tmp_path: Path) -> None:
+    """Its large weights are float16, and it reads the same but for their rounding, in both runtimes."""
+    out = tmp_path / "half.onnx"
+    assert export_verb.main(["--weights", str(folder), "--out", str(out), "--half"]) == 0
+    large = [one for one in onnx.load(out).graph.initializer if math.prod(one.dims) >= 1024]
+    assert len(large) > 5
+    assert {one.data_type for one in large} <= {onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64}
+    assert out.stat().st_size < (folder / "spotter.onnx").stat().st_size
+    image = noise(96, 128)
+    for runtime in RUNTIMES:
+        ours, theirs = (textspot.load(path, runtime=runtime)(image) for path in (out, folder / "spotter.onnx"))
+        assert abs(len(ours) - len(theirs)) <= 2
+        assert abs(ours[0].score - theirs[0].score) < 0.01
+        np.testing.assert_allclose(ours[0].polygon, theirs[0].polygon, atol=0.5)
 
 
 def test_the_mean_of_weights(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = tmp_path / "mean.safetensors"
     other = save_tiny_spotter(tmp_path / "other.safetensors", threshold=0.25)
-    assert export_tool.main(["--weights", str(folder), str(other), "--out", str(out)]) == 0
+    assert export_verb.main(["--weights", str(folder), str(other), "--out", str(out)]) == 0
     assert "the score threshold, 0.250, is that of " in capsys.readouterr().out
     assert textspot.load(out).threshold == 0.25
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(["--out", "x.tflite"], "expected a name that ends in .onnx"), (["--out", "x.onnx", "--half"], "--half is for")],
+    [(["--out", "x.tflite"], "expected a name that ends in .onnx"), (["--out", "x.pt2", "--half"], "--half is for")],
 )
 def test_exports_that_make_no_sense(
     folder: Path, capsys: pytest.CaptureFixture, options: list[str], words: str
 ) -> None:
     with pytest.raises(SystemExit):
-        export_tool.main(["--weights", str(folder), *options])
+        export_verb.main(["--weights", str(folder), *options])
     assert words in capsys.readouterr().err
 
 
 def test_weights_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert export_tool.main(["--weights", str(tmp_path / "x"), "--out", str(tmp_path / "x.onnx")]) == 1
+    assert export_verb.main(["--weights", str(tmp_path / "x"), "--out", str(tmp_path / "x.onnx")]) == 1
     assert "no such file" in capsys.readouterr().err
 
 
@@ -298,3 +315,22 @@ def test_a_compiled_network_finds_the_same(folder: Path) -> None:
         ours, theirs = compiled(noise(*size)), eager(noise(*size))
         assert [one.text for one in ours] == [one.text for one in theirs]
         np.testing.assert_allclose(rows(ours), rows(theirs), atol=1e-3)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_graph_without_what_is_asked_of_it_is_refused_at_once(folder: Path, runtime: str) -> None:
+    model = onnx.load(folder / "spotter.onnx")
+    del model.graph.output[1]
+    onnx.save(model, folder / "lacking.onnx")
+    file_checksum.seal(folder / "lacking.onnx")
+    with pytest.raises(CheckpointError, match=r"lacking\.onnx: not a model of this program: its graph lacks scores"):
+        textspot.load(folder / "lacking.onnx", runtime=runtime)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_flipped_bit_of_a_graph_is_noticed(folder: Path, runtime: str) -> None:
+    data = bytearray((folder / "spotter.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "flipped.onnx").write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"flipped\.onnx: its checksum does not match"):
+        textspot.load(folder / "flipped.onnx", runtime=runtime)

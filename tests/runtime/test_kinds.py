@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from tiny_spotter import TINY_RECIPE, build_tiny_card, build_tiny_network, noise
-from tool_modules import import_tool
 
 import textspot
 from textspot.checkpoint import load_model, save_model
+from textspot.cli import export as export_verb
 from textspot.geometry import box_to_quad, quad_to_ribbon
 from textspot.models.choice import Choice
 from textspot.models.crnn import RecurrentConfig
@@ -35,8 +35,6 @@ KINDS = {
     "its rival": replace(RFCN, roi=PROPORTIONAL.roi, recognizer=CRNN.recognizer, shared=False),
 }
 SHAPES = ([10, 20, 50, 30], [10, 40, 22, 60])  # a word, and one so narrow that it fills half of a proportional patch
-
-export_tool = import_tool("export")
 
 
 def save_spotter(path: Path, model: ModelConfig) -> Path:
@@ -74,7 +72,7 @@ def test_every_kind_is_run_by_pytorch(model: ModelConfig, tmp_path: Path) -> Non
 @pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
 def test_what_runs_in_pytorch_only_says_so(tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture) -> None:
     weights, out = save_spotter(tmp_path / "model.safetensors", RFCN), tmp_path / f"spotter{suffix}"
-    assert export_tool.main(["--weights", str(weights), "--out", str(out)]) == 1
+    assert export_verb.main(["--weights", str(weights), "--out", str(out)]) == 1
     words = capsys.readouterr().err
     assert words.startswith("error: this network runs in PyTorch only: the position-sensitive pooling of R-FCN")
     assert "Export it as .safetensors" in words
@@ -83,7 +81,7 @@ def test_what_runs_in_pytorch_only_says_so(tmp_path: Path, suffix: str, capsys: 
 
 def test_its_weights_are_exported(tmp_path: Path) -> None:
     weights, out = save_spotter(tmp_path / "model.safetensors", RFCN), tmp_path / "small.safetensors"
-    assert export_tool.main(["--weights", str(weights), "--out", str(out)]) == 0
+    assert export_verb.main(["--weights", str(weights), "--out", str(out)]) == 0
     image = noise(64, 96)
     ours, theirs = (textspot.load(path)(image) for path in (out, weights))
     assert [one.score for one in ours] == [one.score for one in theirs] != []
@@ -95,7 +93,7 @@ def test_its_weights_are_exported(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["proportional", "crnn", "separate"])
 def test_other_kinds_are_the_same_once_exported(kind: str, runtime: str, tmp_path: Path) -> None:
     weights = save_spotter(tmp_path / "model.safetensors", KINDS[kind])
-    assert export_tool.main(["--weights", str(weights), "--out", str(tmp_path / "spotter.onnx")]) == 0
+    assert export_verb.main(["--weights", str(weights), "--out", str(tmp_path / "spotter.onnx")]) == 0
     eager, exported = textspot.load(weights), textspot.load(tmp_path / "spotter.onnx", runtime=runtime)
     for shape in ((96, 128), (64, 320), (32, 32)):
         ours, theirs = exported(noise(*shape)), eager(noise(*shape))

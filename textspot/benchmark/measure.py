@@ -43,7 +43,7 @@ class BenchmarkConfig:
     """How much is measured.
 
     Args:
-        rounds: passes over the images; how far they differ is the noise.
+        rounds: passes over the images; the spread between them is the noise.
         batch_sizes: images per pass of the network, whose throughput and memory are measured; none leaves that out.
         starts: fresh processes per system whose start-up is timed; 0 leaves that out, and memory with it.
     """

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from textspot.benchmark.stages import STAGES
 
 COLOURS = (  # by stage; neighbours differ for those who see no red or green too
-    *("#4477aa", "#ee6677", "#999999", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#228833"),
+    *("#4477aa", "#ee6677", "#999999", "#228833", "#ccbb44", "#994455", "#66ccee", "#aa3377", "#bbbbbb", "#228833"),
     *("#ee8866", "#222255"),
 )
 WIDTH, BAR, GAP, MARGIN, TEXT = 960, 28, 26, 20, 14  # pixels

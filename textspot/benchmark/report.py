@@ -22,9 +22,9 @@ def load_report(path: Path) -> Report:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path}: not a report of tools/benchmark.py ({error})") from error
+        raise ValueError(f"{path}: not a report of textspot benchmark ({error})") from error
     if not isinstance(report, dict) or report.get("format") != FORMAT:
-        raise ValueError(f"{path}: not a report of tools/benchmark.py: expected its format to be {FORMAT!r}")
+        raise ValueError(f"{path}: not a report of textspot benchmark: expected its format to be {FORMAT!r}")
     return report
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 FINISH = "suppression and CTC decoding"
 STAGES = (  # in their order
-    *("decode", "preprocess", "upload", "backbone and neck", "detector", "RoI", "recogniser", "download", "network"),
-    *("suppression", "CTC decoding"),
+    *("decode", "preprocess", "upload", "backbone and neck", "detector", "refinement", "RoI", "recogniser", "download"),
+    *("network", "suppression", "CTC decoding"),
 )
 
 

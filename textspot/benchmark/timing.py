@@ -115,7 +115,7 @@ def measure_in_turn(
     contestants: Mapping[str, Callable[[Item], Mapping[str, float]]], items: Sequence[Item], num_rounds: int
 ) -> dict[str, dict[str, Timing]]:
     """Have each contestant measure its own seconds, by name, on every item; in turn: A B, A B, ... item by item, so
-    that what else the machine does meets all alike. A round is one pass over the items."""
+    so that other load on the machine affects all alike. A round is one pass over the items."""
     rounds: dict[str, dict[str, list[list[float]]]] = {name: {} for name in contestants}
     for number in range(num_rounds):
         for item in items:

@@ -1,4 +1,4 @@
-"""Calibration images where none may be had: made from the spotter itself, or noise. See docs/datafree.md."""
+"""Calibration images where none may be had: made from the spotter itself, or noise. See docs/data_free.md."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -43,11 +43,11 @@ class DataFreeConfig:
 
     Args:
         size: height and width of an image in pixels, divisible by 32.
-        num_images: how many.
-        steps: of Adam, in each of two rounds.
-        seed: of everything random.
-        precision: of the passes of the network; `bf16` takes two thirds of the time on CPUs that compute it
-            (AVX512-BF16, AMX), and longer on others.
+        num_images: number of images.
+        steps: number of steps of Adam, in each of two rounds.
+        seed: seed of everything random.
+        precision: precision of the network's passes; `bf16` takes two thirds of the time on CPUs that compute
+            it (AVX512-BF16, AMX), and longer on others.
         soft: transcripts are soft targets, as in SARDFQ; if not, plain CTC, which is nearer to real words.
         words: the layouts; heights should be those that the network was trained on.
     """

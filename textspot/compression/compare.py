@@ -1,6 +1,6 @@
 """One network at many precisions: each is quantised, saved, exported and judged, and nothing is done twice.
 
-What was judged is kept beside the weights as JSON, so a comparison that was killed goes on where it was.
+What was judged is kept beside the weights as JSON, so a comparison that was killed resumes where it was.
 """
 
 import json
@@ -52,8 +52,8 @@ class Variant:
 
     Args:
         method: one of `quant.methods.METHODS`.
-        weight_bits: of the weights.
-        activation_bits: of the activations.
+        weight_bits: bits of the weights.
+        activation_bits: bits of the activations.
     """
 
     method: str
@@ -145,10 +145,10 @@ class Judges:
 
     Args:
         readers: data sets by name; the first also says how annotated regions are read.
-        runtime: of the whole path: `onnxruntime` or `openvino`, in integers where they can, or `pytorch`, which
-            simulates them.
-        precision: of what stays float in a quantised network; the float one, which they stand beside, is read in
-            float32.
+        runtime: program that reads the images: `onnxruntime` or `openvino`, in integers where they can, or `pytorch`,
+            which simulates them.
+        precision: precision of what stays float in a quantised network; the float one, which they stand beside, is
+            read in float32.
         num_threads: CPU threads; 0 takes the CPUs that this process may use.
     """
 

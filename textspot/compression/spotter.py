@@ -45,7 +45,7 @@ def fingerprint(network: nn.Module) -> float:
 
 class ReadImage:
     """Passes an image (H, W, 3) uint8 through a network as `Spotter` does: all regions at or above the threshold are
-    read, and of an image without any the best one, so that the reader sees something."""
+    read, and of an image without any the best one, so that the recogniser sees something."""
 
     def __init__(self, card: ModelCard):
         self.threshold, self.max_regions = card.threshold, card.postprocess.max_regions
@@ -91,19 +91,26 @@ class SpotterQuantConfig:
     """How a spotter is quantised.
 
     Args:
-        layer: how each of its layers is.
-        few_weights: layers of fewer weights than this are rounded to nearest in 8 bits, whatever `layer` says. They are
-            those of the large maps: in `spotter-s` a tenth of the weights, and most of what 4 bits lose; 0 for none.
-        overrides: glob over layer names to another way; of several that match, the last one counts.
+        layer: settings of each of its layers.
+        few_weights: number of weights below which a layer is rounded to nearest in 8 bits, whatever `layer` says; 0 for
+            none. In `spotter-s` these layers hold a tenth of the weights and cause most of the loss at 4 bits.
+        overrides: settings for some layers, by glob over their names; if several globs match, the last one counts.
         keep_float: globs of layers that stay as they are; null takes those that the heads declare (`float_layers`).
-        engine: quantise what lies between layers too, so that ONNX Runtime and OpenVINO compute in integers.
+        most_weight_bits: no weight has more, in whatever layer. 7 is right on any CPU: without VNNI an engine adds
+            products of 8 bits in pairs within 16 bits, where two of the largest do not fit.
+        engine: quantise the tensors between layers too, so that ONNX Runtime and OpenVINO compute in integers.
     """
 
     layer: LayerConfig = field(default_factory=default_layer)
     few_weights: int = 40_000
     overrides: dict[str, LayerConfig] = field(default_factory=dict)
     keep_float: tuple[str, ...] | None = None
+    most_weight_bits: int = ENGINE_BITS
     engine: bool = True
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.most_weight_bits <= ENGINE_BITS:
+            raise ValueError(f"most_weight_bits is {self.most_weight_bits}, expected 2 to {ENGINE_BITS}")
 
 
 def resolve_float_layers(config: SpotterQuantConfig, network: SpottingNetwork) -> SpotterQuantConfig:
@@ -123,12 +130,19 @@ def quantize_spotter(
     network, config = expose_attention(network), resolve_float_layers(config, network)
     outputs = engine_outputs(network) if config.engine and config.layer.activation is not None else ()
     small = _round_small_layers(network, config)
+    layers = {name: _limit(layer, config) for name, layer in (small | config.overrides).items()}
     kept = config.keep_float or ()
-    quantized = quantize(network, QuantConfig(config.layer, small | config.overrides, kept, outputs))
+    quantized = quantize(network, QuantConfig(_limit(config.layer, config), layers, kept, outputs))
     with torch.inference_mode():
         calibrate(quantized, TrackedPasses(images, "calibrating", track), ReadImage(card))
     freeze(quantized)
     return cast(SpottingNetwork, quantized)
+
+
+def _limit(layer: LayerConfig, config: SpotterQuantConfig) -> LayerConfig:
+    """A layer whose weights have no more bits than they may."""
+    bits = min(layer.weight.bits, config.most_weight_bits)
+    return replace(layer, weight=replace(layer.weight, bits=bits))
 
 
 def _round_small_layers(network: SpottingNetwork, config: SpotterQuantConfig) -> dict[str, LayerConfig]:

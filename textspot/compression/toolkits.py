@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from textspot import file_checksum
 from textspot.model_card import ModelCard
 from textspot.runtime.protocol import graph_inputs
 
@@ -25,6 +26,7 @@ def run_toolkit(
     """Quantise an exported float graph with the toolkit of that name, one of `TOOLKITS`, on images (H, W, 3) uint8."""
     inputs = [graph_inputs(image[None], card.threshold, card.postprocess.max_regions) for image in images]
     TOOLKITS[name](float_file, keep_float, inputs, out)
+    file_checksum.seal(out)  # it has the metadata of the float file, and so its checksum
 
 
 def check_toolkits(names: Sequence[str]) -> None:

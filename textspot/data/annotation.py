@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -12,8 +12,14 @@ import shapely
 from textspot.data.parsing import Point, parse_point_pairs
 from textspot.geometry import min_area_quad, polygon_area
 from textspot.structures import Sample
+from textspot.text.charset import normalize
 
 DONT_CARE = "###"  # the transcript by which the ICDAR data sets mark text that counts neither way
+# What tools write where nobody wrote a transcript yet, or for what could not be read; a card may name more.
+PLACEHOLDERS = (DONT_CARE, "待识别", "待識別", "[illegible]", "<illegible>", "<UNK>", "[UNK]")
+_LIKELY_PLACEHOLDERS = {"#", "##", "*", "***", "?", "???", "-", "--", "_", "...", "none", "null", "nan", "n/a", "text"}
+_LIKELY_PLACEHOLDERS |= {"illegible", "unreadable", "unknown", "temporary", "dummy", "todo", "tbd", "xxx"}
+MAX_COORDINATE = 1e8  # pixels either way: no image is as long, and float32 still tells such values apart
 IGNORE_LABELS = ("ignore", "illegible")  # by which the exports of annotation tools may mark it, in any case
 MOST_OF_AN_END = 0.25  # of the width of a narrow word such as `I`, whose margins are an estimate from longer words
 MOST_SURE = 0.9999  # the highest score of a word that a program read: 1 says that it was labelled by hand
@@ -41,13 +47,19 @@ class Instance:
             raise ValueError(f"the polygon has {len(self.polygon)} points, expected at least 3")
         if not all(math.isfinite(value) for point in self.polygon for value in point):
             raise ValueError("the polygon holds coordinates that are not finite numbers")
+        if any(abs(value) > MAX_COORDINATE for point in self.polygon for value in point):
+            raise ValueError(f"the polygon holds coordinates beyond {MAX_COORDINATE:g} pixels")
         if not 0 <= self.score <= 1:
             raise ValueError(f"score is {self.score}, expected a value in [0, 1]")
 
     @property
     def readable(self) -> bool:
-        """Whether the reader can learn from it: it counts, and somebody wrote down what it says."""
-        return not self.ignore and self.transcript != ""
+        """Whether the recogniser can learn from it: it counts, and somebody wrote down what it says."""
+        return not self.ignore and normalize(self.transcript) != ""
+
+    def ignored_if(self, placeholders: Collection[str]) -> "Instance":
+        """Itself, to be ignored if its transcript is one of these."""
+        return replace(self, ignore=True) if normalize(self.transcript) in placeholders else self
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: `{"polygon": [[x, y], ...], "transcript", "ignore", "language"}`, and the `score` if it is not
@@ -80,6 +92,16 @@ class Instance:
         return cls(**(values | {"polygon": parse_point_pairs(values["polygon"])}))
 
 
+def is_dont_care(transcript: str) -> bool:
+    """Whether a transcript, whatever blanks or invisible characters stand around it, is one of `PLACEHOLDERS`."""
+    return normalize(transcript) in PLACEHOLDERS
+
+
+def looks_like_placeholder(transcript: str) -> bool:
+    """Whether a transcript that trains the recogniser is what people or tools write where they could not read."""
+    return normalize(transcript).casefold() in _LIKELY_PLACEHOLDERS
+
+
 def sample_to_instances(sample: Sample) -> list[Instance]:
     """The instances of a sample, as a `Writer` takes them."""
     return [
@@ -90,9 +112,10 @@ def sample_to_instances(sample: Sample) -> list[Instance]:
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """What a file that annotates many images says about one of them.
+    """What an annotation file says about an image.
 
-    `names` are the paths its file may have, the likeliest first. `part` is the split it belongs to where the file tells
+    `names` are the paths that the image's file may have, the likeliest first; there may be none if the annotation file
+    is that of one image. `part` is the split it belongs to where the file tells
     several apart, `size` the (height, width) that the polygons refer to where it is stated. `relative` polygons are
     in shares of the image's width and height. A reason under `left_out` says that the image was not annotated, or not
     well, which is something else than an image without text.
@@ -104,6 +127,12 @@ class AnnotatedImage:
     size: tuple[int, int] | None = None
     relative: bool = False
     left_out: str = ""
+
+
+def scale_polygons(instances: Sequence[Instance], stated: tuple[int, int], size: tuple[int, int]) -> list[Instance]:
+    """Polygons from pixels of the image that was annotated to those of its file, of other (height, width)."""
+    x, y = size[1] / stated[1], size[0] / stated[0]
+    return [replace(one, polygon=tuple((x * u, y * v) for u, v in one.polygon)) for one in instances]
 
 
 def repair_polygons(instances: Sequence[Instance], size: tuple[int, int]) -> tuple[list[Instance], Counter[str]]:

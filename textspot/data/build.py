@@ -3,18 +3,25 @@
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from textspot.data.annotation import repair_polygons, tighten_quads
-from textspot.data.card import Card, Counts
+from textspot.data.annotation import (
+    Instance,
+    looks_like_placeholder,
+    repair_polygons,
+    scale_polygons,
+    tighten_quads,
+)
+from textspot.data.card import Card, Counts, Split
 from textspot.data.lmdb_records import DamagedRecordError, Meta, Reader, Writer
 from textspot.data.parsing import MAX_COMPLAINTS_SHOWN, AnnotationError
 from textspot.data.source import AnnotatedFile, SourceSplit, explain_size, find_splits, read_source
 from textspot.data.synthetic.draw import draw_dataset
 from textspot.image_files import ImageError, decode_image
 from textspot.progress import Track, untracked
+from textspot.text.charset import is_invisible
 
 
 @dataclass(frozen=True)
@@ -66,22 +73,17 @@ def _build_from_files(card: Card, source: Path, out: Path, overwrite: bool, trac
     writers = {name: Writer(out / name, dataclasses.asdict(card), overwrite) for name in present}
     annotated = read_source(card, source)
     return [
-        _write_split(name, writer, annotated[name], present[name].counts, card.margin, track)
+        _write_split(name, writer, annotated[name], present[name], card.margin, track)
         for name, writer in writers.items()
     ]
 
 
 def _write_split(
-    split: str,
-    writer: Writer,
-    source: SourceSplit,
-    expected: Counts | None,
-    margin: tuple[float, float],
-    track: Track,
+    split: str, writer: Writer, source: SourceSplit, config: Split, margin: tuple[float, float], track: Track
 ) -> BuildReport:
     remedies: Counter[str] = Counter(source.left_out)
     complaints: list[str] = []
-    warnings = _compare_counts(source.images, expected) if expected else []
+    warnings = [*source.warnings, *(_compare_counts(source.images, config.counts) if config.counts else [])]
     with writer:
         for image in track(source.images, split):
             encoded = image.file.read_bytes()
@@ -90,14 +92,37 @@ def _write_split(
             except ImageError as error:
                 complaints.append(str(error))
                 continue
+            found = list(image.instances)
             if image.size and image.size != (height, width):
-                warnings.append(f"{image.name}: {explain_size(image.size, (height, width))}")
-            instances, applied = repair_polygons(image.instances, (height, width))
+                if config.scale and image.size != (width, height):
+                    found = scale_polygons(found, image.size, (height, width))
+                    remedies["scaled: annotated at another size"] += 1
+                else:
+                    warnings.append(f"{image.name}: {explain_size(image.size, (height, width))}")
+            instances, applied = repair_polygons(found, (height, width))
             remedies += applied
             writer.add(image.name, encoded, tighten_quads(instances, margin) if any(margin) else instances)
         if complaints:
             raise AnnotationError(complaints)
+    warnings += describe_odd_transcripts(instance for image in source.images for instance in image.instances)
     return BuildReport(split, writer.path, Reader(writer.path).meta, dict(remedies), warnings)
+
+
+def describe_odd_transcripts(instances: Iterable[Instance]) -> list[str]:
+    """What the recogniser would learn from transcripts that were perhaps not meant so, in words."""
+    marks, hidden = Counter[str](), Counter[str]()
+    for instance in instances:
+        if instance.readable:
+            marks.update([instance.transcript.strip()] if looks_like_placeholder(instance.transcript) else [])
+            hidden.update(c for c in instance.transcript.strip() if is_invisible(c) or (c.isspace() and c != " "))
+    warnings = []
+    if marks:
+        named = ", ".join(f"{mark!r} {count} times" for mark, count in marks.most_common())
+        warnings.append(f"trained on as texts: {named}; if nobody read these, list them under dont_care in the card")
+    if hidden:
+        named = ", ".join(f"U+{ord(character):04X} {count} times" for character, count in hidden.most_common())
+        warnings.append(f"characters that cannot be seen, read as blanks or as nothing: {named}")
+    return warnings
 
 
 def _compare_counts(annotated: Sequence[AnnotatedFile], expected: Counts) -> list[str]:

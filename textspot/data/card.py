@@ -3,7 +3,7 @@
 import hashlib
 import os
 from dataclasses import dataclass, field, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from jsonargparse import ArgumentError, ArgumentParser
@@ -19,7 +19,7 @@ class Counts:
     Args:
         images: number of images.
         instances: number of annotated instances, ignored ones included.
-        ignored: how many of them are marked as to be ignored.
+        ignored: number of instances that are marked as to be ignored.
     """
 
     images: int
@@ -42,8 +42,10 @@ class Split:
 
     Args:
         annotations: the annotation file; in a format with one file per image, `{stem}` in it stands for the name of the
-            image without suffix: `train_gts/gt_{stem}.txt`.
-        images: pattern of the images, `train_images/img_*.jpg` or, for every tenth one, `train_images/img_*0.jpg`. In a
+            image without suffix, `train_gts/gt_{stem}.txt`, and `{folder}` for the folder in which the image lies below
+            the source folder, `{folder}/{stem}.json`.
+        images: pattern of the images, `train_images/img_*.jpg` or, for every tenth one, `train_images/img_*0.jpg`; an
+            image's suffix in it stands for those of all images, in any case. In a
             format with one annotation file for all images it may be left out; otherwise it chooses among those the file
             names, by their whole path below the source folder, where `*` stands for any characters.
         folder: in a format with one annotation file for all images, the folder in which the paths it names begin.
@@ -53,6 +55,8 @@ class Split:
             [0, 0.9] for training and [0.9, 1] for validation divide one export at random, and the same way every time.
         optional: whether the split is left out, with a notice, when none of its files is there.
         counts: what a complete split holds; other numbers give a warning.
+        scale: whether outlines are scaled where the annotation states another size than the image has. Otherwise a
+            warning says so, and they stay.
     """
 
     annotations: str
@@ -63,8 +67,13 @@ class Split:
     share: tuple[float, float] = (0.0, 1.0)
     optional: bool = False
     counts: Counts | None = None
+    scale: bool = False
 
     def __post_init__(self) -> None:
+        for key in ("annotations", "images", "folder"):
+            path = PurePosixPath(getattr(self, key))
+            if path.is_absolute() or ".." in path.parts:
+                raise ValueError(f"{key} is {getattr(self, key)!r}, expected a place below the source folder")
         if not 0 <= self.share[0] < self.share[1] <= 1:
             raise ValueError(
                 f"share is {list(self.share)}, expected two rising numbers from 0 to 1, [0.9, 1] for example"
@@ -89,6 +98,8 @@ class Card:
         splits: its parts, each of which becomes one LMDB.
         draw: instead of format and splits, the parts of a data set that is drawn, not read from files.
         quirks: what surprises in its files.
+        dont_care: further transcripts that mark text to ignore, besides `###` and what else is in
+            `textspot.data.annotation.PLACEHOLDERS`.
         margin: what its quads leave free around the letters, above and below and at both ends, in shares of their
             height; it is taken off, or added if below 0, so that those of all data sets fit alike.
     """
@@ -101,6 +112,7 @@ class Card:
     splits: dict[str, Split] = field(default_factory=dict)
     draw: dict[str, DrawConfig] = field(default_factory=dict)
     quirks: list[str] = field(default_factory=list)
+    dont_care: list[str] = field(default_factory=list)
     margin: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
@@ -141,5 +153,5 @@ def load_card(path: str | os.PathLike) -> Card:
     parser.add_class_arguments(Card)
     try:
         return Card(**vars(parser.instantiate(parser.parse_path(path))))
-    except (ArgumentError, ValueError) as error:
+    except (ArgumentError, ValueError, TypeError) as error:  # null where a number is expected
         raise ValueError(f"{path}: {error}") from error

@@ -8,19 +8,20 @@ from typing import Literal
 
 import numpy as np
 
-from textspot.batch import Example, Labeler
+from textspot.batch import Example, Labeler, Targets
 from textspot.data.annotation import MOST_OF_AN_END
 from textspot.data.mixture import Mixture, TrainingSource
 from textspot.data.mosaic import MosaicConfig
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
 from textspot.data.transforms import TransformConfig, augment, fill_view, place_camera
 from textspot.geometry import ribbon_section, ribbon_size, ribbon_sizes
+from textspot.ranges import NonNegative, NonNegativeInt, Share, check_ranges
 from textspot.structures import Sample
 from textspot.text.charset import Charset, TextConfig, normalize
 from textspot.text.ctc import min_time_steps
 
-Trains = Literal["both", "detector", "reader"]
-TOO_LONG = "longer than the time axis"  # why a word does not train the reader: CTC cannot represent it
+Trains = Literal["both", "detector", "recognizer"]
+TOO_LONG = "longer than the time axis"  # why a word does not train the recogniser: CTC cannot represent it
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,16 @@ class SourceConfig:
     """Images from one LMDB, or drawn one by one as training asks for them.
 
     Args:
-        path: the LMDB's folder, as `datasets/prepare.py` writes it.
-        weight: how often it is drawn from, relative to the other sources.
-        draw: how to draw the LMDB if it does not exist yet.
-        stream: instead of an LMDB, an endless set of images drawn on the fly: none comes twice, and drawing an image
-            takes about as long as training on it.
-        mosaic: lay the LMDB's images, word crops, out on larger ones, endlessly; they train the reader only.
-        trains: `detector` for words without transcripts, `reader` where words may be missing without a mark, so that
-            what is not annotated says nothing about where text is.
-        least_score: words whose transcript a program read, and was less sure of than this, do not train the reader.
+        path: the LMDB's folder, as `textspot prepare build` writes it.
+        weight: frequency with which it is drawn from, relative to the other sources.
+        draw: images to draw if the LMDB does not exist yet.
+        stream: endless set of images drawn on the fly, instead of an LMDB: none comes twice, and drawing an
+            image takes about as long as training on it.
+        mosaic: settings with which the LMDB's word crops are laid out on larger images, without end; these train the
+            recogniser only.
+        trains: heads that learn from it. Choose `detector` for words without transcripts, and `recognizer` if some
+            words are not annotated at all, which would mislead the detector.
+        least_score: least score of a transcript that a program read; words below it do not train the recogniser.
     """
 
     path: str | None = None
@@ -45,7 +47,7 @@ class SourceConfig:
     stream: StreamConfig | None = None
     mosaic: MosaicConfig | None = None
     trains: Trains = "both"
-    least_score: float = 0.0
+    least_score: Share = 0.0
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,15 @@ class DataConfig:
     Args:
         train: the sources of training images.
         validation: the source of the images that training is judged by.
-        also_evaluate: further LMDBs by name, such as the data that given weights were trained on; figures of each stand
-            beside those of `validation`, at the score threshold chosen there, and decide nothing.
+        also_evaluate: further LMDBs by name, such as the data that given weights were trained on. Their figures use the
+            score threshold chosen on `validation`, and do not decide which weights are best.
         image_size: height and width in pixels of the training crops, divisible by 32.
         min_text_height: words lower or narrower than this many pixels after augmentation are ignored.
-        max_regions: at most this many words are read in one training image, chosen at random.
-        region_jitter: by how much the corners of the regions to read are moved, as a share of the word's height.
-        end_jitter: by how much each end of the regions to read is moved outwards along the line, at least and at most,
-            in heights of the word; inwards below 0. A region that is lengthened by more than a third of its height is
-            read where it is, whatever `train.predicted_regions` says.
+        max_regions: most words that are read in one training image, chosen at random.
+        region_jitter: greatest shift of the corners of the regions to read, as a share of the word's height.
+        end_jitter: least and greatest shift of each end of the regions to read, along the line, in heights of the word;
+            negative shifts go inwards. A region lengthened by more than a third of its height is read there, even if
+            `train.predicted_regions` would read it elsewhere.
         max_damaged: training stops when a larger share of the records turns out damaged.
         num_workers: processes that prepare images; 0 prepares them in the training process.
         transforms: augmentation.
@@ -73,12 +75,12 @@ class DataConfig:
     validation: SourceConfig
     also_evaluate: dict[str, str] = field(default_factory=dict)
     image_size: tuple[int, int] = (512, 512)
-    min_text_height: float = 6.0
-    max_regions: int = 32
-    region_jitter: float = 0.08
+    min_text_height: NonNegative = 6.0
+    max_regions: NonNegativeInt = 32
+    region_jitter: NonNegative = 0.08
     end_jitter: tuple[float, float] = (0.0, 0.0)
-    max_damaged: float = 0.01
-    num_workers: int = 2
+    max_damaged: NonNegative = 0.01
+    num_workers: NonNegativeInt = 2
     transforms: TransformConfig = field(default_factory=TransformConfig)
 
     def __post_init__(self) -> None:
@@ -93,9 +95,7 @@ class DataConfig:
         for name in ("weight", "mosaic", "trains", "least_score"):
             if getattr(self.validation, name) != getattr(SourceConfig, name):
                 raise ValueError(f"data.validation.{name} has no effect, it is a matter of training: leave it out")
-        for name in ("min_text_height", "max_regions", "region_jitter", "max_damaged", "num_workers"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"data.{name} is {getattr(self, name)}, expected at least 0")
+        check_ranges(self, "data.")
         if not -0.5 < self.end_jitter[0] <= self.end_jitter[1]:
             raise ValueError(f"data.end_jitter is {list(self.end_jitter)}, expected two rising numbers above -0.5")
 
@@ -105,19 +105,18 @@ def _check_source(source: SourceConfig, name: str) -> None:
         raise ValueError(f"{name} is made of either the path of an LMDB (and how to draw it) or a stream")
     if source.stream and (source.mosaic or source.least_score):
         raise ValueError(f"{name} is a stream: mosaic and least_score say what becomes of the words of an LMDB")
-    if source.mosaic and source.trains != "reader":
-        raise ValueError(f"{name}.trains is {source.trains}: a mosaic shows the detector what is no text, set `reader`")
-    if not 0 <= source.least_score <= 1:
-        raise ValueError(f"{name}.least_score is {source.least_score}, expected a value in [0, 1]")
+    if source.mosaic and source.trains != "recognizer":
+        raise ValueError(f"{name}.trains is {source.trains}: a mosaic would mislead the detector, set `recognizer`")
+    check_ranges(source, f"{name}.")
 
 
 class TrainingStream:
     """Position -> Example. The sampler of a run is its position; nothing else has to be restored to resume it.
 
     Images longer than `max_side` are seen as small as inference sees them (`preprocess.max_side`), so that words have
-    the same size in both; the zoom of the augmentation comes on top. `count_time_steps` says how many steps the reader
-    has for a ribbon, `labeler` what an annotation means to the detector; both travel to worker processes, so they are
-    functions that can be pickled.
+    the same size in both; the zoom of the augmentation comes on top. `count_time_steps` says how many steps the
+    recogniser has for a ribbon, `labeler` what an annotation means to the detector; both travel to worker processes,
+    so they are functions that can be pickled.
     """
 
     def __init__(
@@ -137,6 +136,11 @@ class TrainingStream:
         ]
         if empty:
             raise ValueError(f"no images to train on in {', '.join(empty)}")
+        if labeler.draw_nothing is None and any(source.trains == "recognizer" for source in config.train):
+            raise ValueError(
+                "data.train[].trains is recognizer, and this detector cannot leave an image out: its labeler has no "
+                "draw_nothing"
+            )
         self.mixture = Mixture(sources, [source.weight for source in config.train], seed)
         self.config, self.text, self.seed, self.max_side = config, text, seed, max_side
         self.charset, self.count_time_steps, self.labeler = Charset(text.characters), count_time_steps, labeler
@@ -176,11 +180,7 @@ class TrainingStream:
                 tokens.append(self.charset.encode(text))
         return Example(
             image=sample.image,
-            targets=(
-                self.labeler.draw_nothing(sample.size)
-                if trains == "reader"
-                else self.labeler.draw(ribbons, ignore, sample.size)
-            ),
+            targets=self._draw_targets(ribbons, ignore, sample.size, trains),
             ribbons=np.array(readable, dtype=np.float32).reshape(-1, 2, 4, 2),
             tokens=tokens,
             dropped=dict(dropped),
@@ -188,8 +188,16 @@ class TrainingStream:
             outlines_fit=trains == "both",
         )
 
+    def _draw_targets(
+        self, ribbons: Sequence[np.ndarray], ignore: np.ndarray, size: tuple[int, int], trains: Trains
+    ) -> Targets:
+        """What the detector learns: nothing where only the recogniser does."""
+        if trains == "recognizer" and self.labeler.draw_nothing:
+            return self.labeler.draw_nothing(size)
+        return self.labeler.draw(ribbons, ignore, size)
+
     def _unreadable(self, text: str, region: np.ndarray) -> str | None:
-        """Why a word trains the detector and not the reader; None if it trains both."""
+        """Why a word trains the detector and not the recogniser; None if it trains both."""
         if not text:
             return "no transcript"
         if not self.charset.knows(text):

@@ -10,35 +10,34 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from textspot.data.annotation import DONT_CARE, MIN_AREA, Instance
+from textspot.data.annotation import MIN_AREA, Instance, is_dont_care, looks_like_placeholder
 from textspot.data.formats.mlt import SCRIPTS
 from textspot.data.lmdb_records import DamagedRecordError, Reader
 from textspot.data.source import SourceSplit, explain_size
 from textspot.geometry import polygon_area, polygon_to_ribbon, ribbon_size
 from textspot.image_files import ImageError, upright_size
 from textspot.progress import Track, untracked
-from textspot.text.charset import Charset, TextConfig, normalize
+from textspot.text.charset import Charset, TextConfig, is_invisible, normalize
 
 SHOWN = 5  # places per finding
 MAX_OUTSIDE = 0.1  # of the area of a polygon; annotators draw a little over the border
 
-_DONT_CARE_MARKS = (DONT_CARE, "#", "##", "*", "***")
 _STARTS_WITH_COORDINATES = re.compile(r"\s*-?\d+(\.\d+)?\s*,\s*-?\d+(\.\d+)?\s*,")
 _STARTS_WITH_SCRIPT = re.compile(rf"({'|'.join(SCRIPTS)}),")
-# Invisible and yet letters of words in many scripts: zero width joiner and non-joiner.
-_JOINERS = ("\u200c", "\u200d")
 
 Findings = dict[str, list[str]]  # what looks wrong -> the places where it does
 
 
 @dataclass(frozen=True)
 class Annotated:
-    """One image to look at. `stated_size` is the (height, width) its annotation refers to, where that is known."""
+    """One image to look at. `stated_size` is the (height, width) its annotation refers to, where that is known, `fault`
+    what is wrong with a record that cannot be read."""
 
     name: str
     image_bytes: bytes
     instances: tuple[Instance, ...]
     stated_size: tuple[int, int] | None = None
+    fault: str = ""
 
 
 def lint_records(readers: Sequence[Reader], text: TextConfig | None = None, track: Track = untracked) -> Findings:
@@ -48,25 +47,27 @@ def lint_records(readers: Sequence[Reader], text: TextConfig | None = None, trac
 
 
 def _read_record(reader: Reader, index: int) -> Annotated:
-    """A record; a damaged one as an image without bytes, which cannot be read."""
+    """A record; of a damaged one what is wrong with it."""
     path = f"{reader.path.parent.name}/{reader.path.name}"
     try:
         record = reader[index]
-    except DamagedRecordError:
-        return Annotated(f"{path}: record {index}", b"", ())
+    except DamagedRecordError as error:
+        return Annotated(f"{path}: record {index}", b"", (), fault=str(error))
     return Annotated(f"{path}: {record.name}", record.image_bytes, record.instances)
 
 
 def lint_files(splits: Mapping[str, SourceSplit], text: TextConfig | None = None, track: Track = untracked) -> Findings:
     """What looks wrong in the files of a data set, before any repair; see `lint_images`."""
     files = [(split, image) for split, source in splits.items() for image in source.images]
-    return lint_images(
+    findings = lint_images(
         (
             Annotated(f"{split}: {image.name}", image.file.read_bytes(), image.instances, image.size)
             for split, image in track(files, "lint")
         ),
         text,
     )
+    of_files = [f"{split}: {warning}" for split, source in splits.items() for warning in source.warnings]
+    return findings | ({"in the pairing of images and annotations": of_files} if of_files else {})
 
 
 def lint_images(images: Iterable[Annotated], text: TextConfig | None = None) -> Findings:
@@ -79,6 +80,9 @@ def lint_images(images: Iterable[Annotated], text: TextConfig | None = None) -> 
     charset = Charset(text.characters) if text else None
     first_of: dict[bytes, str] = {}
     for image in images:
+        if image.fault:
+            findings["cannot be read"].append(image.fault)
+            continue
         try:
             size = upright_size(image.image_bytes, image.name)
         except ImageError as error:
@@ -151,9 +155,9 @@ def _lint_transcript(transcript: str) -> Iterator[str]:
         yield "the transcript holds an odd number of quotes: was it cut at a comma?"
     if transcript != transcript.strip():
         yield "the transcript has blanks around it, which are taken off"
-    if transcript.strip() in _DONT_CARE_MARKS:
+    if looks_like_placeholder(transcript) or is_dont_care(transcript):
         yield "the transcript looks like a don't-care mark, and is not marked as to be ignored"
-    invisible = [c for c in transcript if unicodedata.category(c) in ("Cc", "Cf") and c not in _JOINERS]
+    invisible = [c for c in transcript if is_invisible(c) or (c.isspace() and c != " ")]
     if invisible:
         yield f"the transcript holds invisible characters: {', '.join(sorted({f'U+{ord(c):04X}' for c in invisible}))}"
     if unicodedata.normalize("NFC", transcript) != transcript:

@@ -15,7 +15,11 @@ from typing import Any
 
 import lmdb
 
+from textspot.data.lmdb_pages import check_pages
+from textspot.file_checksum import hash_file
+
 DATA_FILE = "data.mdb"
+CHECKSUM_FILE = "data.sha256"  # of the data file as it was built, as sha256sum writes and checks it
 _INITIAL_MAP_BYTES = 64 << 20  # doubled whenever it is full: a huge map from the start fails on Windows
 
 
@@ -87,14 +91,17 @@ class NewLmdb:
             ) from error
 
     def _move_into_place(self) -> None:
+        checksum = f"{hash_file(self._building / DATA_FILE)}  {DATA_FILE}\n"
         self.path.mkdir(exist_ok=True)
+        (self.path / CHECKSUM_FILE).unlink(missing_ok=True)  # a kill from here on leaves none rather than another's
         os.replace(self._building / DATA_FILE, self.path / DATA_FILE)
+        (self.path / CHECKSUM_FILE).write_text(checksum, encoding="ascii")
         for folder in (self.path, self.path.parent):
             _sync_folder(folder)
 
 
 def _refuse_foreign(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or set(os.listdir(folder)) - {DATA_FILE, "lock.mdb"}):
+    if folder.exists() and (not folder.is_dir() or set(os.listdir(folder)) - {DATA_FILE, CHECKSUM_FILE, "lock.mdb"}):
         raise FileExistsError(f"{folder}: holds something else than a data set: choose another place")
 
 
@@ -162,7 +169,7 @@ def _open(path: Path) -> _Opened:
     """This process's environment of the data set at `path`, checked for what would fail later."""
     file = path / DATA_FILE
     if not file.is_file():
-        raise FileNotFoundError(_explain_missing(path))
+        raise FileNotFoundError(explain_missing(path))
     status = file.stat()
     key = status.st_dev, status.st_ino
     with _opened_lock:
@@ -172,22 +179,20 @@ def _open(path: Path) -> _Opened:
         if held is not None:  # inherited by a fork: LMDB forbids its use here, and still counts it as open
             held.environment.close()
         try:
+            check_pages(file)  # reading past the end would kill the process with SIGBUS
             environment = lmdb.open(os.fspath(path), readonly=True, lock=False, create=False)
+        except ValueError as error:
+            raise ValueError(f"{path}: cannot be opened as a data set ({error}): copy or build it again") from error
         except lmdb.Error as error:
             raise ValueError(f"{path}: cannot be opened as a data set ({error}): build it again") from error
-        expected = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-        if status.st_size < expected:  # reading past the end would kill the process with SIGBUS
-            environment.close()
-            raise ValueError(
-                f"{path}: cut short, {status.st_size} of {expected} bytes are there: copy or build it again"
-            )
         _opened[key] = held = _Opened(environment, os.getpid())
         return held
 
 
-def _explain_missing(path: Path) -> str:
+def explain_missing(path: Path) -> str:
+    """Why there is no data set in a folder, and what may be meant, in words."""
     if not path.exists():
-        return f"{path}: no such data set; datasets/prepare.py builds one"
+        return f"{path}: no such data set; textspot prepare build makes one"
     inside = sorted(str(file.parent) for file in path.glob(f"*/{DATA_FILE}"))
-    hint = f"did you mean {' or '.join(inside)}?" if inside else "datasets/prepare.py builds one"
+    hint = f"did you mean {' or '.join(inside)}?" if inside else "textspot prepare build makes one"
     return f"{path}: not a data set, it holds no {DATA_FILE}; {hint}"

@@ -13,6 +13,7 @@ and the record `meta`, written last, is a crc32 and the JSON of `Meta`. Quads, r
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import struct
@@ -27,7 +28,7 @@ import lmdb
 import numpy as np
 
 from textspot.data.annotation import Instance
-from textspot.data.lmdb_file import NewLmdb, OpenLmdb
+from textspot.data.lmdb_file import CHECKSUM_FILE, NewLmdb, OpenLmdb
 from textspot.image_files import ImageError, decode_reduced
 from textspot.structures import Sample
 from textspot.text.charset import normalize
@@ -201,6 +202,15 @@ class Reader:
                 self.meta = _unpack_meta(memoryview(value))
         except (lmdb.Error, ValueError) as error:
             raise ValueError(f"{self.path}: not a data set that can be read: {error}; build it again") from error
+
+    @property
+    def identity(self) -> str:
+        """What tells this data set from others, wherever it lies: the checksum from when it was built; without one, a
+        checksum of what `meta` says."""
+        checksum = self.path / CHECKSUM_FILE
+        if checksum.is_file() and (stored := checksum.read_text(encoding="ascii", errors="replace").split()):
+            return stored[0]
+        return hashlib.sha256(_pack_meta(self.meta)).hexdigest()
 
     def __len__(self) -> int:
         return self.meta.count

@@ -1,4 +1,4 @@
-"""Word crops laid out in rows on images of their own, for the reader to learn from.
+"""Word crops laid out in rows on images of their own, for the recogniser to learn from.
 
 The detector must not learn from these images: where one crop ends and the next begins is no border of text, and the
 lettering around a crop's word is not annotated.
@@ -30,10 +30,10 @@ class MosaicConfig:
     Args:
         seed: number of the sequence of images; sequences of different seeds have no image in common.
         size: height and width in pixels; the zoom of the augmentation comes on top.
-        max_words: at most this many crops on an image.
+        max_words: most crops on an image.
         text_height: smallest and largest height of a word in pixels, between which all sizes are equally likely.
-        max_enlargement: a crop is enlarged by up to this factor to reach its height.
-        backgrounds: a folder of photographs without text for half of the grounds; the others have one colour.
+        max_enlargement: greatest factor by which a crop is enlarged to reach its height.
+        backgrounds: folder of photographs without text for half of the grounds; the others have one colour.
     """
 
     seed: int = 0
@@ -65,11 +65,16 @@ class Mosaic:
         if crops.meta.instances != crops.meta.count:
             raise ValueError(
                 f"{crops.path}: holds {crops.meta}; a mosaic is laid of word crops, one instance per image: "
-                "datasets/prepare.py export-crops and then import-crops make them"
+                "textspot prepare export-crops and then import-crops make them"
             )
         self.config, self.meta, self._crops = config, crops.meta, crops
         self._shuffled = Shuffled(crops, (config.seed,))
         self._photographs = Photographs(config.backgrounds) if config.backgrounds else None
+
+    @property
+    def identity(self) -> str:
+        """What tells the crops from others: see `Reader.identity`."""
+        return self._crops.identity
 
     def __len__(self) -> int:
         """How many crops there are."""

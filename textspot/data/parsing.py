@@ -1,13 +1,15 @@
 """From the bytes of an annotation file to values: complaints name file, line or element, and come all at once."""
 
-import io
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 from xml.etree import ElementTree
 
+from textspot.data.mat_process import load_variables
+from textspot.extras import MissingExtraError
+
 MAX_COMPLAINTS_SHOWN = 20
+MAX_COMPLAINT_LENGTH = 400  # characters of one complaint that are shown; a bad line may be a whole file
 
 Point = tuple[float, float]
 Item = TypeVar("Item")
@@ -21,10 +23,18 @@ class AnnotationError(ValueError):
 
     def __init__(self, complaints: Sequence[str]):
         self.complaints = list(complaints)
-        shown = self.complaints[:MAX_COMPLAINTS_SHOWN]
+        shown = [shorten(complaint) for complaint in self.complaints[:MAX_COMPLAINTS_SHOWN]]
         if len(self.complaints) > len(shown):
             shown.append(f"... and {len(self.complaints) - len(shown)} more")
         super().__init__("\n".join(shown))
+
+
+def shorten(words: str) -> str:
+    """Words without what stands in the middle of too many."""
+    if len(words) <= MAX_COMPLAINT_LENGTH:
+        return words
+    half = MAX_COMPLAINT_LENGTH // 2
+    return f"{words[:half]} ... {len(words) - 2 * half} characters ... {words[-half:]}"
 
 
 def decode_text(raw: bytes, source: str) -> str:
@@ -39,12 +49,24 @@ def decode_text(raw: bytes, source: str) -> str:
 
 def load_json(raw: bytes, source: str) -> Any:
     """The value of a JSON file; what is not JSON is an `AnnotationError` that names the line."""
+    text = decode_text(raw, source)
     try:
-        return json.loads(decode_text(raw, source))
+        return parse_json(text)
     except json.JSONDecodeError as error:
         raise AnnotationError([f"{source}: line {error.lineno}: not JSON ({error.msg})"]) from error
-    except ValueError as error:  # a number of thousands of digits
-        raise AnnotationError([f"{source}: not JSON ({error})"]) from error
+    except ValueError as error:
+        raise AnnotationError([f"{source}: {error}"]) from error
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text; a JSONDecodeError for what is none, a ValueError for what goes beyond Python's
+    limits."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; brackets in brackets
+        raise ValueError(f"not JSON that can be read ({error})") from error
 
 
 def load_xml(raw: bytes, source: str) -> ElementTree.Element:
@@ -74,12 +96,10 @@ def load_mat(raw: bytes, source: str, names: Sequence[str]) -> dict[str, Any]:
     """Variables of a MATLAB file up to version 7; one that is missing, or another kind of file, is an
     `AnnotationError`. Needs scipy."""
     try:
-        from scipy.io import loadmat
+        values = load_variables(raw, names)
     except ImportError as error:
-        raise ImportError(f"{source}: .mat files are read with scipy: pip install scipy, or textspot[mat]") from error
-    try:
-        values = loadmat(io.BytesIO(raw), variable_names=names)
-    except Exception as error:  # on damaged bytes this reader raises anything, an UnboundLocalError too
+        raise MissingExtraError(f"{source}: .mat files are read with scipy: pip install 'textspot[mat]'") from error
+    except ValueError as error:
         raise AnnotationError([f"{source}: not a MATLAB file up to version 7 ({error})"]) from error
     if missing := [name for name in names if name not in values]:
         raise AnnotationError([f"{source}: holds no variable {missing[0]}"])
@@ -115,7 +135,7 @@ def parse_each(items: Iterable[tuple[str, Item]], parse: Callable[[Item], Parsed
             parsed.append(parse(item))
         except AnnotationError as error:
             complaints += [f"{place}: {complaint}" for complaint in error.complaints]
-        except (ValueError, OverflowError) as error:  # a number of hundreds of digits fits no float
+        except (ValueError, OverflowError, RecursionError) as error:  # a number of hundreds of digits fits no float
             complaints.append(f"{place}: {error}")
     if complaints:
         raise AnnotationError(complaints)
@@ -166,7 +186,7 @@ def unquote(transcript: str) -> str:
 
     Source: rrc_evaluation_funcs.py of the Robust Reading Competition, get_tl_line_values.
     """
-    quoted = re.fullmatch(r'\s*"(.*)"\s*', transcript, flags=re.DOTALL)
-    if quoted is None:
+    stripped = transcript.strip()
+    if len(stripped) < 2 or not (stripped.startswith('"') and stripped.endswith('"')):
         return transcript
-    return quoted.group(1).replace("\\\\", "\\").replace('\\"', '"')
+    return stripped[1:-1].replace("\\\\", "\\").replace('\\"', '"')

@@ -20,7 +20,7 @@ from textspot.geometry import polygon_to_ribbon, ribbon_size
 from textspot.image_files import decode_image
 from textspot.progress import Track, untracked
 from textspot.structures import Prediction
-from textspot.text.charset import normalize
+from textspot.text.charset import Charset, normalize
 
 Teacher = Callable[[Path], Prediction]
 MARGIN = (-0.05, -0.1)  # of a quad's height, added around it: recognisers are trained on the looser boxes of detectors
@@ -108,14 +108,16 @@ def label_words(
     folder: Path,
     least_score: float,
     min_height: float,
+    characters: str,
     overwrite: bool = False,
     track: Track = untracked,
 ) -> PseudoLabels:
     """Write the data set with the transcripts the teacher gives to words that have none, or that are to be ignored.
 
-    What it is less sure of than `least_score` stays as it was. The card says how the labels were made.
+    What it is less sure of than `least_score`, or reads with other `characters`, stays as it was. The card says how the
+    labels were made.
     """
-    report = PseudoLabels(Path(path))
+    report, charset = PseudoLabels(Path(path)), Charset(characters)
     made = {"least_score": least_score, "min_height": min_height}
     with Writer(path, reader.meta.card | {"pseudo_labels": made}, overwrite) as writer:
         for index in track(range(len(reader)), "reading words"):
@@ -125,7 +127,7 @@ def label_words(
             for reading in read_words(record, unread, teacher, folder, min_height):
                 kind = "to be ignored" if reading.instance.ignore else "without transcript"
                 report.asked[kind] += 1
-                if reading.text and reading.score >= least_score:
+                if reading.text and reading.score >= least_score and charset.knows(normalize(reading.text)):
                     report.labelled[kind] += 1
                     report.readings.append(reading)
                     labels[reading.instance] = reading

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from textspot.data.photometric import change_colours, degrade
 from textspot.structures import Sample
 
 CUT_TOLERANCE = 0.15  # of a word's smaller extent: what a crop may take away from a word that still counts
@@ -19,14 +18,15 @@ class TransformConfig:
     """Random changes of a training image.
 
     Args:
-        min_scale: smallest zoom of the image, as large as inference sees it, before it is cropped; small images are
-            enlarged until they fill most of the view.
+        min_scale: smallest zoom, relative to the size at which inference sees the image. Small images are enlarged
+            until they fill most of the crop.
         max_scale: largest zoom.
         max_stretch: height and width are stretched against each other by up to this factor.
         max_rotation: largest rotation in radians, either way.
-        max_perspective: by up to this share of its distance one edge of the view is nearer than its middle, and the
-            opposite one farther.
-        colour: probability of another exposure; half of it that of other hues, an eighth that of grey.
+        max_perspective: strongest perspective: the share of its distance by which one edge of the view comes nearer,
+            and the opposite edge moves away.
+        colour: probability of a change of exposure. Hue and saturation change half as often; an eighth as often the
+            image turns grey.
         degrade: probability of each of lower resolution, blur, noise and compression.
         border: colour (RGB) of what lies outside the image.
     """
@@ -91,6 +91,8 @@ def augment(
     """What the camera sees of a random place of the sample, in a frame of `size` (height, width)."""
     centre = _crop_centre(sample, np.array(size[::-1]) / camera.zoom, rng)
     view = warp(sample, _homography(centre, camera, size), size, config.border)
+    from textspot.data.photometric import change_colours, degrade  # albumentations, which running weights needs not
+
     image = degrade(change_colours(view.image, config.colour, rng), config.degrade, rng)
     return replace(view, image=image)
 

@@ -13,8 +13,8 @@ from textspot.models.spotting_network import SpottingNetwork
 HEADS = ("det", "rec")
 TRUNK = ("backbone", "neck")
 
-PLATEAU_WORDS = 100_000  # a reader that learns from scratch leaves the plateau of blanks after 40,000 to 60,000
-ALL_BLANK = 0.98  # of the time steps; a reader that reads has blanks at some 0.8 of them
+PLATEAU_WORDS = 100_000  # a recogniser that learns from scratch leaves the plateau of blanks after 40,000 to 60,000
+ALL_BLANK = 0.98  # of the time steps; a recogniser that reads has blanks at some 0.8 of them
 MOST_INFEASIBLE = 0.01
 DWARFED = 30.0
 
@@ -69,8 +69,9 @@ def diagnose(values: Mapping[str, float], words: int) -> list[str]:
             f"{name.removeprefix('dropped/')}: {n:.0f}" for name, n in values.items() if "dropped/" in name
         )
         return [
-            "no word to read since the last line of the log, so the reader learns nothing. Words that were dropped: "
-            f"{dropped or 'none'}. Do the annotations hold transcripts, and words higher than data.min_text_height?"
+            "no word to read since the last line of the log, so the recogniser learns nothing. Words that were "
+            f"dropped: {dropped or 'none'}. Do the annotations hold transcripts, and words higher than "
+            "data.min_text_height?"
         ]
     found = []
     if values["rec/infeasible"] > MOST_INFEASIBLE:
@@ -80,10 +81,10 @@ def diagnose(values: Mapping[str, float], words: int) -> list[str]:
         )
     if words > PLATEAU_WORDS and values["rec/blank_rate"] > ALL_BLANK:
         found.append(
-            f"after {words} words the reader still answers with blanks: {values['rec/blank_rate']:.1%} of the time "
+            f"after {words} words the recogniser still answers with blanks: {values['rec/blank_rate']:.1%} of the time "
             f"steps, CTC {values['rec/ctc']:.2f} per character. Do the pictures of regions in TensorBoard show the "
             "words? Show it more words a step (a source with draw.renderer.layout: sheet, a larger train.batch_size), "
-            "and ask tools/doctor.py whether the recipe can learn to read a single batch"
+            "and ask textspot doctor whether the recipe can learn to read a single batch"
         )
     return found + _compare_heads(values)
 
@@ -91,12 +92,12 @@ def diagnose(values: Mapping[str, float], words: int) -> list[str]:
 def _compare_heads(values: Mapping[str, float]) -> list[str]:
     if "doctor/cosine" not in values:
         return []
-    pulls = {"detector": values["doctor/det_gradient"], "reader": values["doctor/rec_gradient"]}
+    pulls = {"detector": values["doctor/det_gradient"], "recogniser": values["doctor/rec_gradient"]}
     weak, strong = sorted(pulls, key=lambda head: pulls[head])
     ratio = pulls[strong] / pulls[weak]
     if ratio < DWARFED:
         return []
-    remedy = "raise" if weak == "reader" else "lower"
+    remedy = "raise" if weak == "recogniser" else "lower"
     return [
         f"the {strong} pulls the shared layers {ratio:.0f} times as hard as the {weak}, which hardly shapes them: "
         f"{remedy} loss.{READER_TERM}"

@@ -1,10 +1,11 @@
 """A spotter over a data set: predictions, figures, and the threshold that belongs to them."""
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textspot.data.lmdb_records import Reader
-from textspot.inference.spotter import Spotter
+from textspot.inference.spotter import RegionLimitWarning, Spotter
 from textspot.metrics.protocols import AnyLexicon, GroundTruth, build_protocol
 from textspot.metrics.recognition import score_recognition
 from textspot.metrics.scoring import Scores, score_images
@@ -36,7 +37,9 @@ def predict_dataset(
     ground_truths: list[GroundTruth] = []
     for start in track(range(0, len(reader), CHUNK), "reading"):
         samples = [reader.sample(index) for index in range(start, min(start + CHUNK, len(reader)))]
-        predictions += _predict(spotter, samples, lexicon)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RegionLimitWarning)  # far below any threshold that is used
+            predictions += _predict(spotter, samples, lexicon)
         ground_truths += [GroundTruth(s.polygons, s.transcripts, s.ignore, s.name) for s in samples]
     return predictions, ground_truths
 
@@ -95,12 +98,25 @@ def score_dataset(
     """
     if not len(reader):
         raise ValueError(f"{reader.path}: holds no image to evaluate on")
+    predictions, ground_truths = predict_dataset(spotter, reader, track, lexicon)
+    return score_at(spotter.threshold, protocols, predictions, ground_truths, lexicon.name if lexicon else "")
+
+
+def score_at(
+    threshold: float,
+    protocols: Sequence[str],
+    predictions: Sequence[Prediction],
+    ground_truths: Sequence[GroundTruth],
+    lexicon_name: str = "",
+) -> Scores:
+    """As `score_dataset`, of predictions that were made at this threshold or a lower one, with the lexicon of that
+    name if it has one."""
+    kept = [replace(one, instances=tuple(found for found in one if found.score >= threshold)) for one in predictions]
     scorers = [build_protocol(name, unread_counts=False) for name in protocols]
     for scorer in scorers:
-        scorer.name += f"/{lexicon.name}" if lexicon else ""
-    predictions, ground_truths = predict_dataset(spotter, reader, track, lexicon)
-    score_images(scorers, predictions, ground_truths)
-    return Scores(scorers, predictions, ground_truths, spotter.threshold)
+        scorer.name += f"/{lexicon_name}" if lexicon_name else ""
+    score_images(scorers, kept, ground_truths)
+    return Scores(scorers, kept, ground_truths, threshold)
 
 
 def score_reading(spotter: Spotter, reader: Reader, min_length: int = 1, track: Track = untracked) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Before a long run: what its data gives the reader, and whether its recipe learns one batch by heart."""
+"""Before a long run: what its data gives the recogniser, and whether its recipe learns one batch by heart."""
 
 import tempfile
 from collections import Counter
@@ -26,8 +26,8 @@ NUM_IMAGES = 2  # of the batch that is learned by heart
 STEPS = 300
 WARMUP_STEPS = 20
 MOST_ERRORS = 0.05  # of the characters, in the regions that were learned
-FEWEST_FOUND = 0.8  # of the words, by detector and reader together
-FIRST_WORDS = 60_000  # by which a reader that starts from scratch has begun to read
+FEWEST_FOUND = 0.8  # of the words, by detector and recogniser together
+FIRST_WORDS = 60_000  # by which a recogniser that starts from scratch has begun to read
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def check_up(recipe: Recipe, track: Track = untracked) -> Checkup:
         lines = [*trainer.report, *unknown, *describe_words(views, recipe)]
         readable = [n for n, view in enumerate(views) if len(view.ribbons) and trainer.stream.trains(n) == "both"]
         if not readable:
-            return Checkup([*lines, "no word in them that detector and reader both learn from"], False)
+            return Checkup([*lines, "no word in them that detector and recogniser both learn from"], False)
         learned = learn_by_heart(trainer, collate([views[number] for number in readable[:NUM_IMAGES]]), track)
         return Checkup([*lines, *learned.lines], learned.learns)
 
@@ -71,8 +71,8 @@ def _describe_charset(sources: Sequence[OpenSource], text: TextConfig) -> list[s
 
 
 def describe_words(views: Sequence[Example], recipe: Recipe) -> list[str]:
-    """How many of the words in training views train the reader, why the others do not, and how many that makes in the
-    whole run."""
+    """How many of the words in training views train the recogniser, why the others do not, and how many that makes in
+    the whole run."""
     dropped: Counter[str] = Counter()
     for view in views:
         dropped.update(view.dropped)
@@ -82,9 +82,9 @@ def describe_words(views: Sequence[Example], recipe: Recipe) -> list[str]:
     reasons = ", ".join(f"{reason}: {count / total:.1%}" for reason, count in dropped.most_common())
     planned = read * recipe.train.batch_size * recipe.train.accumulation * recipe.train.steps // len(views)
     lines = [
-        f"{len(views)} training views hold {total} words, of which {read} train the reader too"
+        f"{len(views)} training views hold {total} words, of which {read} train the recogniser too"
         + (f"; not the others ({reasons})" if reasons else ""),
-        f"{recipe.train.steps} steps will show the reader about {planned} words",
+        f"{recipe.train.steps} steps will show the recogniser about {planned} words",
     ]
     if planned < FIRST_WORDS and recipe.train.init_from is None:
         lines.append(
@@ -114,11 +114,11 @@ def learn_by_heart(trainer: Trainer, batch: Batch, track: Track = untracked) -> 
     ]
     if errors > MOST_ERRORS:
         lines.append(
-            "the reader does not learn even that. Try train.learning_rate around 2e-3; is loss.rec/ctc above 0, and "
-            "are the words large enough to be read?"
+            "the recogniser does not learn even that. Try train.learning_rate around 2e-3; is loss.rec/ctc above 0, "
+            "and are the words large enough to be read?"
         )
     elif not learns:
-        lines.append("the reader learns it, the detector does not find the words: try another train.learning_rate")
+        lines.append("the recogniser learns it, the detector does not find the words: try another train.learning_rate")
     return Checkup(lines, learns)
 
 

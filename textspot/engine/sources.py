@@ -64,6 +64,12 @@ def _open_lmdb(source: SourceConfig) -> Reader:
     return reader
 
 
+def identify(sources: Sequence[OpenSource], validation: Reader) -> dict[str, str]:
+    """What tells the LMDBs of a run from others, by their keys in the recipe; streams are what the recipe says."""
+    train = {f"train[{n}]": one.identity for n, one in enumerate(sources) if not isinstance(one, DrawnStream)}
+    return train | {"validation": validation.identity}
+
+
 def check_charset(sources: Sequence[OpenSource], text: TextConfig) -> None:
     """A ValueError that lists the characters of the data the charset misses, unless the recipe says to skip their
     words."""

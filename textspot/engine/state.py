@@ -1,5 +1,6 @@
 """All that a restart needs, in one file that `torch.load(weights_only=True)` loads."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from textspot import file_checksum
 from textspot.atomic_file import write_atomically
 from textspot.checkpoint import CheckpointError
 from textspot.engine.schedule import parameter_groups
@@ -84,8 +86,9 @@ class TrainerState:
         self.average.n_averaged.fill_(LONG_AVERAGED)
         return report
 
-    def save(self, path: Path, recipe: Recipe, world_size: int = 1) -> None:
-        """Write everything, atomically; `world_size` is the number of processes that train."""
+    def save(self, path: Path, recipe: Recipe, world_size: int = 1, data: Mapping[str, str] | None = None) -> None:
+        """Write everything, atomically; `world_size` is the number of processes that train, `data` holds the identities
+        of the LMDBs by their keys in the recipe."""
         values = {
             "recipe": recipe.to_dict(),
             "network": self.network.state_dict(),
@@ -96,13 +99,30 @@ class TrainerState:
             "random_cuda": torch.cuda.get_rng_state_all(),
             "num_threads": torch.get_num_threads(),
             "world_size": world_size,
+            "data": dict(data or {}),
         }
-        write_atomically(path, lambda temporary: torch.save(values, temporary))
 
-    def restore(self, path: Path, recipe: Recipe, world_size: int = 1) -> list[str]:
-        """Load what `save` wrote, in place. Returns warnings in words; a recipe of another network is an error."""
+        def write(temporary: Path) -> None:
+            torch.save(values, temporary)
+            file_checksum.seal_zip(temporary)
+
+        write_atomically(path, write)
+
+    def restore(
+        self, path: Path, recipe: Recipe, world_size: int = 1, data: Mapping[str, str] | None = None
+    ) -> list[str]:
+        """Load what `save` wrote, in place. Returns warnings in words; a recipe of another network is an error, and so
+        is another data set. One that was moved is the same."""
         values = _load(path)
-        changed = changed_keys(recipe_from_dict(values["recipe"], str(path)).to_dict(), recipe.to_dict())
+        known = values.get("data") or data or {}  # there is none in files from before it was kept
+        if others := [key for key, identity in (data or {}).items() if known.get(key, identity) != identity]:
+            raise CheckpointError(
+                f"{path} was written with other images: {', '.join(others)} holds another data set now. Choose another "
+                "folder with --run, or bring the data set back"
+            )
+        before = recipe_from_dict(values["recipe"], str(path))
+        same = known.keys() & (data or {}).keys() if values.get("data") else set()
+        changed = changed_keys(_without_paths(before.to_dict(), same), _without_paths(recipe.to_dict(), same))
         fixed = [key for key in changed if key not in RESUMABLE_CHANGES]
         if fixed:
             raise CheckpointError(
@@ -147,12 +167,30 @@ RESUMABLE_CHANGES = frozenset(
         "train.picture_every",
         "train.doctor_every",
         "data.num_workers",
+        # Which images a step shows is a function of these, so that some come twice or not at all.
+        "train.batch_size",
+        "train.accumulation",
     }
 )
 
 
+def _without_paths(recipe: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    """A recipe without the paths of the sources at these keys, `train[0]` or `validation`, whose content is known."""
+    data = recipe.get("data", {})
+    sources = data.get("train", [])
+    train = [
+        {name: value for name, value in source.items() if name != "path" or f"train[{number}]" not in keys}
+        for number, source in enumerate(sources)
+    ]
+    validation = dict(data.get("validation", {}))
+    if "validation" in keys:
+        validation.pop("path", None)
+    return recipe | {"data": data | {"train": train, "validation": validation}} if data else recipe
+
+
 def _load(path: Path) -> dict[str, Any]:
     try:
+        file_checksum.check_zip(path)
         values = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what torch raises on a damaged archive depends on where the damage is
         raise CheckpointError(

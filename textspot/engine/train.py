@@ -25,7 +25,7 @@ from textspot.engine.doctor import diagnose, measure_gradients, read_lengths
 from textspot.engine.evaluate import THRESHOLD_PROTOCOL, judge_further, validate
 from textspot.engine.log import RunLog
 from textspot.engine.schedule import learning_rate_at
-from textspot.engine.sources import OpenSource, check_charset, open_further, open_sources
+from textspot.engine.sources import OpenSource, check_charset, identify, open_further, open_sources
 from textspot.engine.state import TrainerState
 from textspot.inference.spotter import Spotter
 from textspot.losses import SpottingLoss
@@ -51,8 +51,8 @@ class TrainingResult:
 
 
 def train(recipe: Recipe) -> TrainingResult:
-    """Train the recipe's network in its run folder; a run that was stopped or killed goes on where its last
-    checkpoint is.
+    """Train the recipe's network in its run folder; a run that was stopped or killed resumes from its
+    last checkpoint.
 
     Draws the data sets that the recipe says how to draw and that do not exist. Errors in data, recipe or checkpoint are
     ValueErrors or OSErrors whose message names file and remedy.
@@ -98,6 +98,7 @@ class Trainer:
         self.validation, self.further = validation, further
         self.folder = Path(recipe.run)
         self.charset = build_charset(recipe)
+        self.data = identify(sources, validation)
         self.state = TrainerState.build(recipe, world.device)
         self.notes, self.report = self._begin()
         self.stream = build_training_stream(recipe, sources)
@@ -117,9 +118,9 @@ class Trainer:
         the former, and the report of what was taken over from the latter."""
         state_file, init_from = self.folder / "last" / STATE_FILE, self.config.init_from
         if state_file.exists():
-            remarks = self.state.restore(state_file, self.recipe, self.world.size)
+            remarks = self.state.restore(state_file, self.recipe, self.world.size, self.data)
             if init_from:
-                remarks.append(f"goes on from its own checkpoint; {init_from} was used at its start")
+                remarks.append(f"resumes from its own checkpoint; {init_from} was used at its start")
             return remarks, []
         return [], self.state.start_from(init_from, self.recipe) if init_from else []
 
@@ -235,7 +236,7 @@ class Trainer:
         if state.damaged > max(FEWEST_DAMAGED, self.recipe.data.max_damaged * images):
             raise ValueError(
                 f"{state.damaged} of about {images} records were damaged, more than data.max_damaged "
-                f"({self.recipe.data.max_damaged}) allows: find them with datasets/prepare.py verify, and build the "
+                f"({self.recipe.data.max_damaged}) allows: find them with textspot prepare verify, and build the "
                 "data again"
             )
 
@@ -325,7 +326,7 @@ class Trainer:
         if self.world.is_first:
             save_model(self.folder / name / MODEL_FILE, self.state.averaged_network.state_dict(), self._card())
             if name == "last":
-                self.state.save(self.folder / name / STATE_FILE, self.recipe, self.world.size)
+                self.state.save(self.folder / name / STATE_FILE, self.recipe, self.world.size, self.data)
 
     @contextmanager
     def _log(self) -> Iterator[RunLog]:

@@ -55,7 +55,7 @@ def take_over(network: SpottingNetwork, recipe: Recipe, path: str) -> list[str]:
         report += _compare_charsets(charset, theirs, len(classes) - 1)
     before, now = card.postprocess.language or "no language", recipe.postprocess.language or "no language"
     if before != now:
-        report.append(f"readings leaned to {before}, and lean to {now} here: see postprocess.language")
+        report.append(f"the language was {before} and is {now} here: see postprocess.language")
     return report
 
 

@@ -1,5 +1,6 @@
 """Spotter: the object users hold. Images in, text instances in pixels of the original image out."""
 
+import logging
 import os
 import warnings
 from collections import defaultdict
@@ -7,12 +8,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import cast, overload
 
 import numpy as np
 
 from textspot.geometry import polygon_to_ribbon
-from textspot.image_files import read_image
+from textspot.image_pages import pages_of_file
+from textspot.inference.image_input import ImageLike, is_one_image, name_of, to_array
 from textspot.inference.prefetch import prefetch
+from textspot.inference.shipped import RUNTIME_NAMES, Machine, choose_fastest
 from textspot.inference.tiling import Tile, cut_tiles, merge_tiles
 from textspot.model_card import MODEL_FILE, CheckpointError, ModelCard
 from textspot.postprocess import decode_instances
@@ -25,11 +29,10 @@ from textspot.text.ctc import decode_best_path
 from textspot.text.language import choose_language, load_language
 from textspot.text.lexicon import ImageLexicons, Lexicon
 
-ImageLike = np.ndarray | str | os.PathLike
+logger = logging.getLogger("textspot")
 
 SHIPPED = Path(__file__).parents[1] / "weights"
-RAISED = 0.5  # of the threshold: a lexicon may raise a word from there,
-LEAST_RAISED = 0.15  # but not from below, where nearly nothing is text
+LEAST_RAISED = 0.15  # detector's score from which on a lexicon may raise a word: below, nearly nothing is text
 MOST_WAITING = 32  # prepared images in memory at a time, however long the list
 
 
@@ -40,12 +43,23 @@ def load(path: str | os.PathLike, config: RuntimeConfig | None = None) -> "Spott
     A file that is missing, cut short or something else is a `CheckpointError`; a device or an option that the runtime
     does not have is a ValueError.
     """
-    return Spotter(*build_runtime(find_weights(Path(path)), config or RuntimeConfig()))
+    file, config = choose_file(Path(path), config or RuntimeConfig())
+    spotter = Spotter(*build_runtime(file, config))
+    spotter.source = f"{file.name} in {RUNTIME_NAMES[spotter.runtime.name]}"
+    logger.info("%s", spotter.source)
+    return spotter
+
+
+def choose_file(path: Path, config: RuntimeConfig) -> tuple[Path, RuntimeConfig]:
+    """The file to run, and how: of weights that ship, by their name, what is fastest here; else as `config` says."""
+    if not path.exists() and config.runtime != "pytorch" and str(path) in {file.stem for file in _shipped_files()}:
+        return choose_fastest(str(path), SHIPPED, config, Machine.here())
+    return find_weights(path), config
 
 
 def find_weights(path: Path) -> Path:
     """The file at `path`: itself, the weights that a folder of a run holds, or the shipped weights of that name."""
-    shipped = {file.stem: file for file in sorted(SHIPPED.glob("*.safetensors"))}
+    shipped = {file.stem: file for file in _shipped_files()}
     if not path.exists() and str(path) in shipped:
         return shipped[str(path)]
     if not path.is_dir():
@@ -62,6 +76,14 @@ def find_weights(path: Path) -> Path:
     )
 
 
+def _shipped_files() -> list[Path]:
+    return sorted(SHIPPED.glob("*.safetensors"))
+
+
+class RegionLimitWarning(UserWarning):
+    """An image holds more regions than are read."""
+
+
 @dataclass(frozen=True)
 class View:
     """An image, or a tile of one, as the network sees it: pixels (H', W', 3) uint8, and the scale (x, y) of these per
@@ -76,11 +98,13 @@ class Spotter:
     """A network with everything it takes to use it.
 
     `threshold` in [0, 1] may be set; it starts as the one that was chosen on the validation images. `language` may be
-    set, to a `LanguageModel` that readings in doubt lean to, as far as `beam` says, or to None; it starts as the one of
-    the weights. `lexicon` may be set, to have its words preferred (how: see `text.lexicon`): one for all images, or one
-    for each by the name of its file. A word of it scores higher, the longer it is and the fewer words the lexicon has;
-    what cannot be a word of a complete one is left out. Unless `tiling` is set to False, an image that would be shrunk
-    to less than half is read tile by tile, and a warning says so. What an instance's `score` and `text_score` mean: see
+    set, to None or to a `LanguageModel`, whose words are preferred when the recogniser is unsure; `beam` says how
+    strongly. It starts as the one of the weights. `lexicon` may be set, to have its words preferred (how: see
+    `text.lexicon`): one for all images, or one for each by the name of its file. A word of it scores higher, the longer
+    it is and the fewer words the lexicon has; what cannot be a word of a complete one is left out. Unless `tiling` is
+    set to False, an image that would be shrunk to less than half is read tile by tile, and a warning says so.
+    `max_regions` may be set: the most regions that are read of an image or a tile; it starts as that of the weights,
+    and a `RegionLimitWarning` says when it is reached. What an instance's `score` and `text_score` mean: see
     `TextInstance`.
     """
 
@@ -92,17 +116,39 @@ class Spotter:
         self.beam = BeamConfig()
         self.lexicon: Lexicon | ImageLexicons | None = None
         self.tiling = True
+        self.max_regions = card.postprocess.max_regions
+        self.source = RUNTIME_NAMES.get(runtime.name, runtime.name)
+
+    def __repr__(self) -> str:
+        language = self.language.name if self.language else "none"
+        return f"Spotter({self.source}, threshold={self.threshold:.3f}, language={language})"
+
+    @overload
+    def __call__(self, images: ImageLike, batch_size: int = 1) -> Prediction: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(self, images: Sequence[ImageLike], batch_size: int = 1) -> list[Prediction]: ...
 
     def __call__(self, images: ImageLike | Sequence[ImageLike], batch_size: int = 1) -> Prediction | list[Prediction]:
-        """Spot text in an RGB array (H, W, 3) uint8, in a file, or in a list of these.
+        """Spot text in an image, or in a list of images: RGB arrays (H, W, 3) uint8, paths, URLs, bytes, open files,
+        Pillow images.
 
         One image gives one `Prediction`: a sequence of instances, best score first, that unpack as `(polygon, text,
-        score)`; of a file it bears the path as its name. A list gives a list. A file that is no image is an
-        `ImageError`, an array of another shape or type a ValueError.
+        score)`; of a file it bears the path as its name. A list gives a list. Of a file with several pages the first
+        counts; `pages` reads all. A file that is no image is an `ImageError`, an array of another shape or type a
+        ValueError, something else a TypeError.
         """
-        if isinstance(images, np.ndarray | str | os.PathLike):
-            return self.predict([images], batch_size)[0]
-        return self.predict(images, batch_size)
+        if is_one_image(images):
+            return self.predict([cast(ImageLike, images)], batch_size)[0]
+        if not isinstance(images, Sequence):
+            raise TypeError(f"expected an image or a sequence of images, found {type(images)}")
+        return self.predict(cast(Sequence[ImageLike], images), batch_size)
+
+    def pages(self, path: str | os.PathLike, every_s: float | None = None) -> Iterator[Prediction]:
+        """The prediction of each page of a TIFF or PDF, each frame of a GIF or WebP, or a frame of a video every so
+        many seconds, with its number as `page`; a file that holds one image gives one, without a number."""
+        for page in pages_of_file(path, every_s):
+            yield replace(self.predict([page.image])[0], name=os.fspath(path), page=page.number)
 
     def predict(self, images: Sequence[ImageLike], batch_size: int = 1) -> list[Prediction]:
         """Predictions of RGB arrays (H, W, 3) uint8 or files, in their order; none for none.
@@ -113,26 +159,20 @@ class Spotter:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, expected at least 1")
-        lexicons = [self._lexicon_of(_name(image)) for image in images]
+        lexicons = [self._lexicon_of(name_of(image)) for image in images]
         found: dict[int, list[tuple[Tile, list[TextInstance]]]] = defaultdict(list)
         for batch in batch_by_size(self._open_all(images), batch_size):
             pixels = np.stack([view.pixels for _, view in batch])
             outputs = self.runtime.spot(pixels, self.least_found, self.max_regions)
             for (number, view), regions in zip(batch, outputs, strict=True):
+                self._warn_of_limit(regions, name_of(images[number]) or f"image {number + 1}")
                 found[number].append((view.tile, self._decode(regions, view, lexicons[number])))
-        return [replace(self._merge(found[number]), name=_name(image)) for number, image in enumerate(images)]
-
-    @property
-    def max_regions(self) -> int:
-        """At most this many regions of an image are read."""
-        return self.card.postprocess.max_regions
+        return [replace(self._merge(found[number]), name=name_of(image)) for number, image in enumerate(images)]
 
     @property
     def least_found(self) -> float:
         """The detector's score from which on a region is read."""
-        if self.lexicon is None:
-            return self.threshold
-        return min(self.threshold, max(RAISED * self.threshold, LEAST_RAISED))
+        return self.threshold if self.lexicon is None else min(self.threshold, LEAST_RAISED)
 
     def prepare(self, image: np.ndarray) -> list[View]:
         """What the network is to see of an RGB image (H, W, 3) uint8: one view, or one for each tile and one for all.
@@ -143,10 +183,9 @@ class Spotter:
         tiles = cut_tiles(size, config.max_side) if self.tiling else [Tile(0, 0, size[1], size[0])]
         return [View(*preprocess(tile.of(image), config), tile) for tile in tiles]
 
-    def finish(self, regions: Sequence[Regions], views: Sequence[View], name: str = "") -> Prediction:
-        """The prediction of an image, of that name where each has a lexicon of its own, of the regions that the runtime
-        found in each of its views."""
-        lexicon = self._lexicon_of(name)
+    def finish(self, regions: Sequence[Regions], views: Sequence[View]) -> Prediction:
+        """The prediction of an image of the regions that the runtime found in each of its views."""
+        lexicon = self._lexicon_of("")
         return self._merge(
             [(view.tile, self._decode(one, view, lexicon)) for one, view in zip(regions, views, strict=True)]
         )
@@ -166,12 +205,12 @@ class Spotter:
         return self.decode_text(read(pixels, ribbons))
 
     def lean_to(self, language: str | None, beam: BeamConfig) -> None:
-        """Have readings in doubt lean to a language as users name it: one that ships, a file of words, `none`; None
+        """Prefer the words of a language as users name it: one that ships, a file of words, `none`; None
         leaves that of the weights. A beam other than the default is a ValueError where there is no language."""
         if language is not None:
             self.language = choose_language(language)
         if self.language is None and beam != BeamConfig():
-            raise ValueError("beam says how far readings lean to a language, and there is none: choose one")
+            raise ValueError("beam says how strongly a language is preferred, and there is none: choose one")
         self.beam = beam
 
     def decode_text(self, logits: np.ndarray) -> list[tuple[str, float]]:
@@ -192,7 +231,7 @@ class Spotter:
         opened = prefetch(self._open, images) if len(images) > 1 else map(self._open, images)
         for number, views in enumerate(opened):
             if len(views) > 1:
-                name = _name(images[number]) or f"image {number + 1}"
+                name = name_of(images[number]) or f"image {number + 1}"
                 tile, num_tiles = views[-1].tile, len(views) - 1
                 warnings.warn(
                     f"{name}: {tile.right} x {tile.bottom} pixels are read in {num_tiles} tiles", stacklevel=4
@@ -200,7 +239,12 @@ class Spotter:
             yield from ((number, view) for view in views)
 
     def _open(self, image: ImageLike) -> list[View]:
-        return self.prepare(image if isinstance(image, np.ndarray) else read_image(image))
+        return self.prepare(to_array(image))
+
+    def _warn_of_limit(self, regions: Regions, name: str) -> None:
+        if np.count_nonzero(regions.scores >= self.threshold) >= self.max_regions:
+            remedy = "the best ones; raise max_regions to read more"
+            warnings.warn(f"{name}: {self.max_regions} regions are read, {remedy}", RegionLimitWarning, stacklevel=4)
 
     def _decode(self, regions: Regions, view: View, lexicon: Lexicon | None) -> list[TextInstance]:
         """Text instances of a view's regions, in pixels of the image."""
@@ -235,10 +279,6 @@ def batch_by_size(views: Iterable[tuple[int, View]], batch_size: int) -> Iterato
         elif sum(map(len, waiting.values())) >= max(batch_size, MOST_WAITING):
             yield waiting.pop(max(waiting, key=lambda shape: len(waiting[shape])))
     yield from waiting.values()
-
-
-def _name(image: ImageLike) -> str:
-    return "" if isinstance(image, np.ndarray) else os.fspath(image)
 
 
 def _check_image(image: np.ndarray) -> None:

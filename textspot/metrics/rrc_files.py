@@ -13,23 +13,27 @@ a confidence in [0, 1] before the transcript. UTF-8, with or without BOM, LF or 
 unquoted, `\\"` and `\\\\` inside it are unescaped. In the polygon layout `7.txt` may stand for either name.
 
 The official script refuses a whole submission for a single fault. So do these readers, but they name every fault at
-once. With `lenient=True` they repair what they can, leave out what they cannot, and report either.
+once. Only in a folder the other files that `textspot infer` writes beside a result file are no fault. With
+`lenient=True` they repair what they can, leave out what they cannot, and report either.
 """
 
 import re
-import zipfile
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from textspot.geometry import box_to_quad, min_area_quad, polygon_area
+from textspot.metrics.archives import ArchiveError, find_entries
 from textspot.metrics.protocols import GroundTruth
+from textspot.outputs import FORMATS
 from textspot.structures import Prediction, TextInstance
 
 DONT_CARE = "###"
+MAX_LINES = 20_000  # words of one image: what is found is held against what stands there, each against each
+# How names end of what textspot infer writes for each image, beside its res_<image>.txt.
+BESIDE_RESULTS = (".json", ".jpg", *(document.suffix for document in FORMATS.values()))
 
 _QUOTED = re.compile(r'\s*"(.*)"\s*', re.DOTALL)
 _CONFIDENCE = r"(0(?:\.[0-9]*)?|1(?:\.0*)?)"
@@ -91,13 +95,13 @@ def read_ground_truths(
     """
     reader = _Reader(Path(path), lenient, layout)
     ground_truths: dict[str, GroundTruth] = {}
-    for file_name, read in _find_entries(reader.path):
+    for file_name, read in reader.entries():
         name = reader.image_name(file_name, "gt")
         if name is None:
             continue
         if name in ground_truths:
             reader.complain(f"{file_name}: a second file for image {name!r}", "keep one", "the last one counts")
-        words = reader.parse(file_name, read(), text_required=True)
+        words = reader.parse(file_name, read, text_required=True)
         ignore = np.array([text == DONT_CARE for text in words.texts], dtype=bool)
         ground_truths[name] = GroundTruth(words.polygons, words.texts, ignore, name)
     if not ground_truths:
@@ -126,7 +130,7 @@ def read_results(
     """
     reader = _Reader(Path(path), lenient, layout, confidences)
     predictions: dict[str, Prediction] = {}
-    for entry, read in _find_entries(reader.path):
+    for entry, read in reader.entries():
         file_name = entry
         if "/" in entry.rstrip("/"):
             file_name = Path(entry).name
@@ -138,7 +142,7 @@ def read_results(
             continue
         if name in predictions:
             reader.complain(f"{entry}: a second file for image {name!r}", "keep one", "the last one counts")
-        words = reader.parse(entry, read(), text_required)
+        words = reader.parse(entry, read, text_required)
         instances = [TextInstance(*fields) for fields in zip(words.polygons, words.texts, words.scores, strict=True)]
         instances.sort(key=lambda instance: -instance.score)
         predictions[name] = Prediction(tuple(instances), (0, 0), name)
@@ -165,21 +169,6 @@ def _format_line(polygon: np.ndarray, text: str) -> str:
     if _QUOTED.fullmatch(text):
         text = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return ",".join([*map(str, quad.ravel()), text])
-
-
-def _find_entries(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Name and reader of each entry of a zip or folder, in a fixed order; the name of a folder within ends in `/`."""
-    if path.is_dir():
-        for file in sorted(path.iterdir()):
-            yield f"{file.name}/" if file.is_dir() else file.name, file.read_bytes
-    elif not path.exists():
-        raise FileNotFoundError(f"{path}: no such zip or folder")
-    elif not zipfile.is_zipfile(path):
-        raise RrcFormatError(path, ["neither a folder nor a zip archive"])
-    else:
-        with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                yield name, partial(archive.read, name)
 
 
 @dataclass
@@ -212,13 +201,33 @@ class _Reader:
             raise RrcFormatError(self.path, self.messages)
         return self.messages
 
+    def entries(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
+        """The files, without those that `textspot infer` writes beside result files; a damaged archive is an
+        `RrcFormatError`."""
+        in_folder = {file.name for file in self.path.iterdir()} if self.path.is_dir() else set()
+        try:
+            for name, read in find_entries(self.path):
+                beside = (f"res_{name.removesuffix(suffix)}.txt" for suffix in BESIDE_RESULTS if name.endswith(suffix))
+                if in_folder.isdisjoint(beside):
+                    yield name, read
+        except ArchiveError as error:
+            raise RrcFormatError(self.path, [str(error)]) from error
+
     def image_name(self, file_name: str, prefix: str) -> str | None:
         """The image that a file belongs to; None for a name of another form."""
         found = re.fullmatch(self.layout.file_name.replace("PREFIX", prefix), file_name)
         return next(filter(None, found.groups())) if found else None
 
-    def parse(self, file_name: str, raw: bytes, text_required: bool) -> _Words:
-        """The words of one file."""
+    def parse(self, file_name: str, read: Callable[[], bytes], text_required: bool) -> _Words:
+        """The words of one file; none if it cannot be read or holds more than `MAX_LINES`."""
+        try:
+            raw = read()
+        except ArchiveError as error:
+            self.complain(f"{file_name}: {error}", "give it again", "left out")
+            raw = b""
+        if (num_lines := raw.count(b"\n")) > MAX_LINES:
+            self.complain(f"{file_name}: {num_lines} lines", f"at most {MAX_LINES} are read", "left out")
+            raw = b""
         rows, words, places = [], _Words([], [], []), []
         # Not splitlines: it would also break at odd separators (vertical tab, U+2028) that a transcript may hold.
         for number, line in enumerate(self._decode(file_name, raw).split("\n"), start=1):

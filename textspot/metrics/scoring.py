@@ -18,8 +18,8 @@ class Scores:
 
     Args:
         protocols: each with its results of all the images.
-        predictions: of the images, as they were found.
-        ground_truths: of the images, in the same order.
+        predictions: one per image, in the order of the images.
+        ground_truths: one per image, in the same order.
         threshold: the score from which on detections were kept; None if that is not known.
         repairs: what was mended in the files, in words.
         average_precisions: by the names of protocols, of those that have one.

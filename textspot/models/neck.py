@@ -16,7 +16,7 @@ class NeckConfig:
 
     Args:
         channels: channels of the map at stride 4 that both heads read.
-        smooth_finest: a 3x3 convolution smooths that map too. It costs a seventh of the network's multiplications.
+        smooth_finest: smooth that map too, by a 3x3 convolution; it costs a seventh of the network's multiplications.
     """
 
     channels: int = 64

@@ -1,4 +1,4 @@
-"""What the reader sees besides annotated regions: those that the detector predicts, as it will have to read them later.
+"""What the recogniser sees besides annotated regions: those that the detector predicts, as in inference.
 
 Legend: B images, K slots of annotated regions, P predicted regions.
 """

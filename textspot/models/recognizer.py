@@ -46,9 +46,8 @@ class RecognizerConfig(CollapseConfig):
         blocks: residual blocks at 8, 4 and 2 rows.
         context_layers: convolutions, or LSTMs, along the line once the height is 1.
         context_kernel: columns each of these convolutions sees.
-        context_blocks: residual blocks of two such convolutions each that follow, so that many letters are seen at
-            once: which ones usually stand beside each other helps with those that are blurred. In `crnn` the LSTMs
-            have as many parameters more.
+        context_blocks: residual blocks of two such convolutions each that follow, so that each column sees many
+            letters. Neighbouring letters help to read blurred ones. `crnn` gets LSTMs with as many parameters instead.
     """
 
     context_layers: int = 2

@@ -53,8 +53,8 @@ class PatchRefinementConfig:
     """The second look at a region before it is read.
 
     Args:
-        ends: how far beyond both ends of a region the look goes, as a share of its height.
-        edges: how far above and below, as a share of its height.
+        ends: room beyond both ends of a region that the look takes in, as a share of its height.
+        edges: room above and below that it takes in, as a share of its height.
         widths: channels while the patch is halved three times.
     """
 

@@ -34,6 +34,7 @@ from textspot.models.boxes import (
 from textspot.models.convolution import conv_bn_relu
 from textspot.models.detector import Detector, Terms
 from textspot.models.neck import STRIDE
+from textspot.ranges import PositiveInt, check_ranges
 
 BINS = 3  # per side of a box, as the paper draws them
 MOST_COMPARED = 1000  # anchors among which proposals are looked for, the best ones
@@ -58,14 +59,13 @@ class RfcnConfig:
 
     anchor_sizes: tuple[float, ...] = (16.0, 32.0, 64.0, 128.0)
     anchor_ratios: tuple[float, ...] = (1.0, 0.5, 0.25, 0.12)
-    max_proposals: int = 300
+    max_proposals: PositiveInt = 300
 
     def __post_init__(self) -> None:
         for name in ("anchor_sizes", "anchor_ratios"):
             if not getattr(self, name) or min(getattr(self, name)) <= 0:
                 raise ValueError(f"model.detector.rfcn.{name} is {getattr(self, name)}, expected numbers above 0")
-        if self.max_proposals < 1:
-            raise ValueError(f"model.detector.rfcn.max_proposals is {self.max_proposals}, expected at least 1")
+        check_ranges(self, "model.detector.rfcn.")
 
 
 class RfcnMaps(NamedTuple):

@@ -32,7 +32,7 @@ class RibbonConfig:
     Args:
         tower_stride: pixels per cell of the convolution in front of the maps, 4 or 8. The maps have stride 4 either
             way: from stride 8 each cell gives four of theirs, for less than half the multiplications.
-        tower_channels: channels of that convolution at stride 8; at stride 4 it has those of the neck.
+        tower_channels: channels of that convolution at stride 8; at stride 4 it has as many as the neck.
     """
 
     tower_stride: Literal[4, 8] = 4

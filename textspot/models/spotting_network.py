@@ -31,8 +31,8 @@ Stage = Callable[[str], AbstractContextManager[object]]  # what is done with a n
 
 class Features(NamedTuple):
     """What the detector looks at and what is read from, (B, D, h, w) each, one and the same map if they share it; and
-    the finer maps that are read from too, as `model.roi.taps` lists them: the backbone's at stride 2, (B, D', 2 h,
-    2 w), and the normalised image, (B, 3, 4 h, 4 w)."""
+    the finer maps that are read from too, as the taps of `model.roi` list them: the backbone's at stride 2, (B, D', 2
+    h, 2 w), and the normalised image, (B, 3, 4 h, 4 w)."""
 
     detection: Tensor
     reading: Tensor
@@ -228,14 +228,15 @@ class ModelConfig:
     Args:
         backbone: shared convolutions. `slim_resnet` is made for CPUs and int8; `resnet18`, `resnet34`, `resnet50` and
             `vgg16_bn` are torchvision's; `vit` is a small plain transformer.
-        neck: merging of their maps.
-        roi: how a region becomes a patch. `stretched` regions fill all columns of it; `proportional` ones, as in Sui
-            et al. 2018, as many as their shape asks for.
-        recognizer: how a patch becomes text. Along the line look convolutions in `fcr`, and in `crnn` bidirectional
-            LSTMs of as many parameters.
-        detector: how regions are found. `ribbon` finds oriented and curved words in one stage; `rfcn` finds horizontal
-            boxes in two, as Sui et al. 2018 do.
-        refinement: what becomes of a region before it is read. With `patch` a second look moves its ribbon.
+        neck: part that merges their maps.
+        roi: part that makes a patch of a region. `stretched` regions fill all columns of it; `proportional` ones, as in
+            Sui et al. 2018, as many as their shape asks for.
+        recognizer: part that reads a patch. `fcr` looks along the line by convolutions, `crnn` by bidirectional LSTMs
+            of as many parameters.
+        detector: part that finds regions. `ribbon` finds oriented and curved words in one stage; `rfcn` finds
+            horizontal boxes in two, as Sui et al. 2018 do.
+        refinement: part that corrects a region before it is read. `patch` moves its ribbon after a second look; `none`
+            leaves it.
         shared: detector and recogniser share backbone and neck; if not, each has its own, as two networks trained side
             by side.
     """
@@ -262,6 +263,11 @@ class ModelConfig:
             raise ValueError(f"{place}.height is {roi.height}, the recogniser takes {PATCH_HEIGHT} rows")
         if roi.width < 1 or roi.width % COLUMNS_PER_STEP:
             raise ValueError(f"{place}.width is {roi.width}, expected a multiple of {COLUMNS_PER_STEP}")
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """Default weights of the loss terms that the network itself has, by their names in the log."""
+        return {**DETECTORS[self.detector.kind].loss_weights, **REFINEMENTS[self.refinement.kind].loss_weights}
 
     def count_time_steps(self, ribbon: np.ndarray) -> int:
         """How many steps of the recogniser's time axis a ribbon (2, 4, 2) fills."""

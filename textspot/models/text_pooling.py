@@ -26,9 +26,9 @@ class RoiConfig:
     """Regions that are stretched to fill all columns of their patch.
 
     Args:
-        height: rows of the patch a region is stretched to.
+        height: rows of the patch that a region is sampled to.
         width: columns of that patch.
-        margin: how far above and below its edges a region is seen, as a share of its height.
+        margin: space above and below a region that is sampled too, as a share of its height.
         taps: strides of finer maps that are pooled too, at as many more rows and columns: 2 is the backbone's first
             map, 1 the image itself. Small text needs them.
     """
@@ -54,10 +54,10 @@ class ProportionalRoiConfig(RoiConfig):
     Args:
         height: rows of the patch a region is stretched to.
         width: columns of that patch; a line that would need more is compressed to them.
-        margin: how far above and below its edges a region is seen, as a share of its height.
+        margin: room above and below its edges in which a region is seen too, as a share of its height.
         taps: strides of finer maps that are pooled too, as with stretched regions.
         columns_per_height: columns of a region as long as it is high.
-        min_width: columns of a region at least.
+        min_width: fewest columns of a region.
     """
 
     columns_per_height: float = 16.0

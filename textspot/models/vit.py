@@ -23,7 +23,7 @@ class VitConfig:
     Args:
         width: channels of its tokens.
         depth: blocks.
-        heads: of each block's attention.
+        heads: number of heads of each block's attention.
     """
 
     width: int = 192

@@ -22,11 +22,13 @@ class QuantizerConfig:
     Args:
         bits: 2 to 8.
         symmetric: signed codes around zero; otherwise unsigned codes with a zero point, which is 0 after a ReLU.
-        granularity: what shares a scale: the whole `tensor`; a `channel` of a weight; a `token` of an activation, with
-            a scale computed from its own values at run time (a token is a row of a linear layer's input, a position of
-            a convolution's: the latter is simulated only, an engine's kernel covers several).
-        observer: how the range is found: the extremes; percentiles; the least squared error of the quantised values.
-        percentile: of the values, for `percentile`; as many are cut off at the lower end.
+        granularity: values that share a scale: the whole `tensor`; a `channel` of a weight; a `token` of an
+            activation, with a scale computed from its own values at run time (a token is a row of a linear
+            layer's input, a position of a convolution's: the latter is simulated only, an engine's kernel
+            covers several).
+        observer: rule that finds the range: the extremes; percentiles; the least squared error of the quantised
+            values.
+        percentile: percentile of the values, for `percentile`; as many are cut off at the lower end.
     """
 
     bits: int = 8

@@ -36,7 +36,7 @@ class ExplicitAttention(nn.Module):
         qkv: from D channels to those of queries, keys and values.
         projection: from the heads' channels to the output.
         num_heads: H.
-        scale: of the queries: a number, or (H, 1, 1).
+        scale: factor of the queries: a number, or (H, 1, 1).
         cosine: queries and keys are brought to unit length first (Swin V2).
         num_prefix: class tokens before the others.
     """

@@ -6,12 +6,13 @@ Sigma_r and L_B = V_r^T S^-1; V_r^T Sigma_r S^-1 is U_r^T E, so the same product
 inverse of S that may be nearly singular. Legend: G groups, O outputs and J inputs of a group's matrix, r rank.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from textspot.ranges import Limit, Share, check_ranges
 
 FIRST_RIDGE = 1e-10  # of the mean of the diagonal; ten times more at each retry
 MOST_RETRIES = 10
@@ -22,20 +23,19 @@ class CorrectionConfig:
     """How the weight error is corrected.
 
     Args:
-        kind: `none`, or in which of the `METRICS` a rank is best: `unwhitened` takes the error as it is (LoRC, Yao et
-            al. 2023), `diagonal` weighs it by the mean |x| of each input (L2QER, arXiv 2402.02446), `whitened` by the
-            Cholesky factor of X X^T (ASER, arXiv 2411.07762).
-        rank: the most, per group of a convolution.
-        alpha: if not 0, the rank is the smallest whose singular values add up to this share of all (ASER's rule; that
-            the share is of their sum is our reading).
-        budget: the most the correction may cost, as a share of the layer's own multiplications (ours: of a narrow
-            layer a fixed rank is a large part).
+        kind: `none`, or the one of the `METRICS` in which a rank is best: `unwhitened` takes the error as it is (LoRC,
+            Yao et al. 2023), `diagonal` weighs it by the mean |x| of each input (L2QER, arXiv 2402.02446), `whitened`
+            by the Cholesky factor of X X^T (ASER, arXiv 2411.07762).
+        rank: greatest rank, per group of a convolution.
+        alpha: share of the sum of all singular values that the chosen ones reach, which sets the rank; 0 takes
+            `rank` (ASER's rule; that the share is of their sum is our reading).
+        budget: greatest cost of the correction, as a share of the layer's own multiplications (ours).
     """
 
     kind: str = "none"
     rank: int = 32
-    alpha: float = 0.0
-    budget: float = 1.0
+    alpha: Share = 0.0
+    budget: Limit = 1.0
 
     def __post_init__(self) -> None:
         choices = ("none", *METRICS)
@@ -43,9 +43,7 @@ class CorrectionConfig:
             raise ValueError(f"correction.kind is {self.kind!r}, expected one of {', '.join(choices)}")
         if self.rank < 1:
             raise ValueError(f"correction.rank is {self.rank}, expected at least 1; kind: none switches it off")
-        for name, highest in (("alpha", 1), ("budget", math.inf)):
-            if not 0 <= getattr(self, name) <= highest:
-                raise ValueError(f"correction.{name} is {getattr(self, name)}, expected at least 0, at most {highest}")
+        check_ranges(self, "correction.")
 
     def highest_rank(self, num_outputs: int, num_inputs: int) -> int:
         """The most for a matrix of this size, by rank, size and budget; 0 where the budget pays for none."""

@@ -33,8 +33,8 @@ class LayerConfig:
     Args:
         weight: its weights.
         activation: its inputs; null leaves them float.
-        smoothing: of its inputs, before they are quantised.
-        correction: of its weight error.
+        smoothing: smoothing of its inputs, before they are quantised.
+        correction: correction of its weight error.
         probabilities: grid of the output of a softmax: `log2` or `uniform`, at the bits of `activation`.
     """
 

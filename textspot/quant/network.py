@@ -17,7 +17,7 @@ class QuantConfig:
     is an error.
 
     Args:
-        layer: how a layer is quantised.
+        layer: settings of a layer.
         overrides: pattern to another way; of several that match, the last one counts.
         keep_float: patterns of layers that stay as they are.
         outputs: patterns of modules of any type whose output is quantised too, on the grid of `layer.activation` per

@@ -22,8 +22,8 @@ class ReconstructionConfig:
     """How a block is tuned.
 
     Args:
-        steps: of Adam, each on the next of the inputs.
-        learning_rate: at the start; it falls to 0 as a cosine.
+        steps: number of steps of Adam, each on the next of the inputs.
+        learning_rate: learning rate at the start; it falls to 0 as a cosine.
     """
 
     steps: int = 100

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from textspot.ranges import Share, check_ranges
+
 SMALLEST = 1e-5  # a channel or a weight that is always zero would make a factor of 0 or infinity
 GREATEST_RATIO = 1e3  # between an outlier's mean and the smallest outlier's, which a ReLU may hold at zero
 
@@ -20,22 +22,20 @@ class SmoothingConfig:
     Args:
         kind: `none`; `smoothquant` balances the extremes of inputs and weights; `aser` divides the outlier channels
             down to the smallest of them and leaves their weights to the error correction; or another of `SMOOTHINGS`.
-        alpha: of SmoothQuant, how much of the difficulty moves into the weights.
-        outlier_share: of ASER, the most input channels that may be outliers, as a share (at least one); how many of
-            these, none included, is chosen per layer by the error of its output.
+        alpha: share of the difficulty that SmoothQuant moves into the weights.
+        outlier_share: largest share of the input channels that ASER may take as outliers (at least one
+            channel); the number, none included, is chosen per layer by the error of its output.
     """
 
     kind: str = "none"
-    alpha: float = 0.5
-    outlier_share: float = 0.01
+    alpha: Share = 0.5
+    outlier_share: Share = 0.01
 
     def __post_init__(self) -> None:
         choices = ("none", "aser", *SMOOTHINGS)
         if self.kind not in choices:
             raise ValueError(f"smoothing.kind is {self.kind!r}, expected one of {', '.join(choices)}")
-        for name in ("alpha", "outlier_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"smoothing.{name} is {getattr(self, name)}, expected a value in [0, 1]")
+        check_ranges(self, "smoothing.")
 
 
 def smoothquant_factors(input_max_C: Tensor, weight_max_C: Tensor, alpha: float) -> Tensor:

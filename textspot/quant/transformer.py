@@ -19,15 +19,15 @@ class TransformerConfig:
     """How a vision transformer is quantised.
 
     Args:
-        weight_bits: of every linear layer and convolution.
-        activation_bits: of their inputs, and of the operands of attention's matrix products.
-        end_bits: of the first layer and the last, weights and inputs. Null: as everywhere else; so it is in the public
+        weight_bits: bits of the weights of every linear layer and convolution.
+        activation_bits: bits of their inputs, and of the operands of attention's matrix products.
+        end_bits: bits of the first and the last layer, weights and inputs. Null: as everywhere else, as in the public
             code of PSAQ-ViT (arXiv 2203.02250) and RepQ-ViT (arXiv 2212.08254), and SARDFQ names no exception. 8 spares
             the image and the decision, which suffer most, at little cost (BRECQ, Li et al. 2021).
         observer: how the range of an activation is found (SARDFQ does not say; ours: of 4 bits, a range that reaches
             to every outlier leaves hardly a step to the rest).
         probabilities: grid of the attention probabilities.
-        reconstruction: of the blocks; null leaves it out.
+        reconstruction: settings of block reconstruction; null leaves it out.
     """
 
     weight_bits: int = 8

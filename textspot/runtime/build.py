@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from textspot import file_checksum
 from textspot.model_card import CheckpointError, ModelCard
+from textspot.ranges import NonNegativeInt, check_ranges
 from textspot.runtime.protocol import Precision, Runtime, count_cpus
 
 RuntimeName = Literal["auto", "pytorch", "onnxruntime", "openvino"]
@@ -18,8 +20,8 @@ class RuntimeConfig:
         runtime: `pytorch` runs weights, `onnxruntime` and `openvino` run an .onnx file; `auto` takes PyTorch for
             weights and ONNX Runtime for an .onnx file.
         device: `auto` takes a GPU if the runtime has one; or `cpu`, or `cuda:0`.
-        precision: of the convolutions: `float32` everywhere, `bf16` in PyTorch and OpenVINO, `float16` in PyTorch on a
-            GPU.
+        precision: precision of the convolutions: `float32` everywhere, `bf16` in PyTorch and OpenVINO,
+            `float16` in PyTorch on a GPU.
         compile: have torch.compile make kernels at the first image; in PyTorch only.
         num_threads: CPU threads; 0 takes the CPUs that this process may use.
     """
@@ -28,11 +30,10 @@ class RuntimeConfig:
     device: str = "cpu"
     precision: Precision = "float32"
     compile: bool = False
-    num_threads: int = 0
+    num_threads: NonNegativeInt = 0
 
     def __post_init__(self) -> None:
-        if self.num_threads < 0:
-            raise ValueError(f"num_threads is {self.num_threads}, expected at least 0")
+        check_ranges(self, "")
 
 
 def build_runtime(file: Path, config: RuntimeConfig) -> tuple[Runtime, ModelCard]:
@@ -40,14 +41,15 @@ def build_runtime(file: Path, config: RuntimeConfig) -> tuple[Runtime, ModelCard
     is_onnx = file.suffix.lower() == ".onnx"
     name = config.runtime if config.runtime != "auto" else "onnxruntime" if is_onnx else "pytorch"
     if is_onnx == (name == "pytorch"):
-        wanted = "a model.safetensors" if name == "pytorch" else "an .onnx file, which tools/export.py writes"
+        wanted = "a model.safetensors" if name == "pytorch" else "an .onnx file, which textspot export writes"
         raise ValueError(f"{file}: runtime {name} runs {wanted}")
     if config.compile and name != "pytorch":
         raise ValueError(f"compile is for the runtime pytorch; {name} compiles by itself")
     if name == "pytorch":
         return _build_torch(file, config)
     if not file.is_file():
-        raise CheckpointError(f"{file}: no such file; expected one that tools/export.py wrote")
+        raise CheckpointError(f"{file}: no such file; expected one that textspot export wrote")
+    _check_onnx(file)
     num_threads = config.num_threads or count_cpus()
     if name == "openvino":
         from textspot.runtime.openvino_runtime import OpenVinoRuntime
@@ -58,6 +60,13 @@ def build_runtime(file: Path, config: RuntimeConfig) -> tuple[Runtime, ModelCard
 
     onnx = OnnxRuntime(file, config.device, config.precision, num_threads)
     return onnx, ModelCard.from_metadata(onnx.metadata, str(file))
+
+
+def _check_onnx(file: Path) -> None:
+    try:
+        file_checksum.check(file)
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{file}: {error}: export or copy it again") from error
 
 
 def _build_torch(file: Path, config: RuntimeConfig) -> tuple[Runtime, ModelCard]:

@@ -6,22 +6,24 @@ that nothing is read in vain and nobody has to guess. Legend: B images, K region
 
 import io
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from textspot import file_checksum
 from textspot.checkpoint import write_atomically
 from textspot.model_card import ModelCard
 from textspot.models.spotting_network import SpottingNetwork
 from textspot.preprocess import MULTIPLE
 from textspot.quant.folding import fold_batchnorm
 from textspot.quant.layers import quantized_layers
-from textspot.runtime.protocol import OUTPUTS
+from textspot.runtime.protocol import INPUTS, OUTPUTS
 
 OPSET = 20  # the first with GridSample as the exporter writes it
-INPUTS = ("image", "threshold", "max_regions")
 MOST_IMAGES, MOST_SIDE = 1024, 16384  # bounds that the exporter wants of a batch and of a side in pixels
 
 
@@ -36,7 +38,8 @@ class SpottingGraph(nn.Module):
         """image (B, 3, H, W) uint8 RGB, threshold () float32 and max_regions () int64, at least 1, to ribbons (B, K, 2,
         4, 2) in pixels, scores (B, K) and text_logits (B, K, T, C). K is the number of peaks at or above the threshold
         in the image that has most, from 1 to max_regions."""
-        return self.network.spot(image, threshold, max_regions, min_regions=1)
+        spots = self.network.spot(image, threshold, max_regions, min_regions=1)
+        return spots.ribbons, spots.scores, spots.text_logits  # torch.export saves no named tuple
 
 
 def trace(network: SpottingNetwork) -> torch.export.ExportedProgram:
@@ -59,13 +62,14 @@ def trace(network: SpottingNetwork) -> torch.export.ExportedProgram:
 def export_program(network: SpottingNetwork, card: ModelCard, path: Path) -> None:
     """Write what `torch.export.load` reads, a `.pt2`; the card is its extra file `metadata.json`."""
     archive = io.BytesIO()  # given a path, torch insists on its suffix
-    torch.export.save(trace(network), archive, extra_files={"metadata.json": json.dumps(card.to_metadata())})
+    metadata = {key: value for key, value in card.to_metadata().items() if key != "checksum"}  # its zip has its own
+    torch.export.save(trace(network), archive, extra_files={"metadata.json": json.dumps(metadata)})
     write_atomically(path, lambda temporary: temporary.write_bytes(archive.getvalue()))
 
 
-def export_onnx(network: SpottingNetwork, card: ModelCard, path: Path) -> None:
+def export_onnx(network: SpottingNetwork, card: ModelCard, path: Path, half: bool = False) -> None:
     """Write one ONNX file with the weights inside, those of quantised layers as integers, and the card as its
-    metadata."""
+    metadata. `half` stores the float ones in float16: the graph makes them float32 again when it is loaded."""
     program = torch.onnx.export(
         trace(network), dynamo=True, opset_version=OPSET, input_names=INPUTS, output_names=OUTPUTS, verbose=False
     )
@@ -77,8 +81,35 @@ def export_onnx(network: SpottingNetwork, card: ModelCard, path: Path) -> None:
         program.save(temporary, external_data=False)
         if quantized_layers(network):
             store_integers(temporary)
+        if half:
+            store_half(temporary)
+        file_checksum.seal(temporary)
 
     write_atomically(path, write)
+
+
+FEWEST_HALVED = 1024  # values of a weight; shorter ones, biases among them, stay as they are
+
+
+def store_half(file: Path) -> None:
+    """Keep the large float32 weights of an ONNX file in float16, each behind a cast, in place."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(file)
+    graph = model.graph
+    large = [
+        one
+        for one in graph.initializer
+        if one.data_type == onnx.TensorProto.FLOAT and math.prod(one.dims) >= FEWEST_HALVED
+    ]
+    for number, weight in enumerate(large):
+        halved = numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float16), f"{weight.name}.half")
+        cast = onnx.helper.make_node("Cast", [halved.name], [weight.name], to=onnx.TensorProto.FLOAT)
+        graph.initializer.remove(weight)
+        graph.initializer.append(halved)
+        graph.node.insert(number, cast)
+    onnx.save(model, file)
 
 
 def store_integers(file: Path) -> None:

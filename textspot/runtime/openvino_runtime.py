@@ -1,13 +1,15 @@
 """OpenVINO as a runtime. Needs no torch."""
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from textspot.extras import MissingExtraError
 from textspot.model_card import CheckpointError
-from textspot.runtime.protocol import OUTPUTS, Precision, Regions, graph_inputs, split_batch
+from textspot.runtime.processes import OwnedByProcess
+from textspot.runtime.protocol import OUTPUTS, Precision, Regions, check_signature, graph_inputs, split_batch
 
 PRECISIONS: dict[Precision, str] = {"float32": "f32", "bf16": "bf16"}
 
@@ -19,7 +21,7 @@ def open_core():
     try:
         import openvino
     except ImportError as error:
-        raise ValueError("OpenVINO is not installed: pip install openvino") from error
+        raise MissingExtraError("OpenVINO is not installed: pip install 'textspot[openvino]'") from error
     return openvino.Core()
 
 
@@ -55,7 +57,8 @@ class OpenVinoRuntime:
     """An exported graph on the CPU in OpenVINO; `metadata` is that of the ONNX file.
 
     The precision is always stated: left to itself OpenVINO computes in bf16 where the CPU can. What it does not have is
-    a ValueError, a file that it cannot read a `CheckpointError`.
+    a ValueError, a file that it cannot read a `CheckpointError`. Threads may share one; a fork and a pickle read the
+    file again.
     """
 
     name = "openvino"
@@ -65,27 +68,53 @@ class OpenVinoRuntime:
             raise ValueError(f"device is {device!r}, expected cpu or auto: OpenVINO runs on the CPU here")
         if precision not in PRECISIONS:
             raise ValueError(f"precision is {precision!r}, expected {' or '.join(PRECISIONS)} with OpenVINO")
-        core = open_core()
-        try:
-            model = core.read_model(file)
-        except RuntimeError as error:
-            raise CheckpointError(f"{file}: cannot be used as an ONNX file ({error}); is it complete?") from error
-        metadata = dict(model.rt_info).get("framework", {})
-        self.metadata: dict[str, str] = {key: str(value.value) for key, value in metadata.items()}
-        settings = {
-            "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
-            "INFERENCE_NUM_THREADS": num_threads,
-            "PERFORMANCE_HINT": "LATENCY",
-            # Kernels that are kept, one for each layer at each size or number of regions. The default of 5000 takes
-            # 1 GiB per 1000 sizes of image, none costs 5 % of the time; 100 take 30 MiB and cost nothing.
-            "CPU_RUNTIME_CACHE_CAPACITY": 100,
-        }
-        flatten_shared_map(model)
-        if precision != "float32":
-            keep_coordinates_in_float32(model)
-        self._compiled = core.compile_model(model, "CPU", settings)
+        open_core()
+        self._model = OwnedByProcess(partial(_compile, file.absolute(), precision, num_threads))
+        self.metadata: dict[str, str] = self._model.get().metadata
 
     def spot(self, images: np.ndarray, threshold: float, max_regions: int) -> list[Regions]:
         """See `Runtime`."""
-        outputs = self._compiled(graph_inputs(images, threshold, max_regions))
+        outputs = self._model.get().infer(graph_inputs(images, threshold, max_regions))
         return split_batch(*(outputs[name] for name in OUTPUTS))
+
+
+class _Compiled:
+    """A compiled model, and requests that are not in use: one request answers one thread at a time."""
+
+    def __init__(self, compiled: Any, metadata: dict[str, str]):
+        self.compiled, self.metadata = compiled, metadata
+        self.idle: list[Any] = []
+
+    def infer(self, inputs: dict[str, np.ndarray]) -> Any:
+        """The outputs by name."""
+        try:
+            request = self.idle.pop()
+        except IndexError:
+            request = self.compiled.create_infer_request()
+        outputs = request.infer(inputs)
+        self.idle.append(request)
+        return outputs
+
+
+def _compile(file: Path, precision: Precision, num_threads: int) -> _Compiled:
+    core = open_core()
+    try:
+        model = core.read_model(file)
+    except RuntimeError as error:
+        raise CheckpointError(f"{file}: cannot be used as an ONNX file ({error}); is it complete?") from error
+    names = [{name for port in ports for name in port.get_names()} for ports in (model.inputs, model.outputs)]
+    check_signature(file, *names)
+    metadata = dict(model.rt_info).get("framework", {})
+    settings = {
+        "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
+        "INFERENCE_NUM_THREADS": num_threads,
+        "PERFORMANCE_HINT": "LATENCY",
+        # Kernels that are kept, one for each layer at each size or number of regions. The default of 5000 takes
+        # 1 GiB per 1000 sizes of image, none costs 5 % of the time; 100 take 30 MiB and cost nothing.
+        "CPU_RUNTIME_CACHE_CAPACITY": 100,
+    }
+    flatten_shared_map(model)
+    if precision != "float32":
+        keep_coordinates_in_float32(model)
+    compiled = core.compile_model(model, "CPU", settings)
+    return _Compiled(compiled, {key: str(value.value) for key, value in metadata.items()})

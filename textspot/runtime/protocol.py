@@ -1,14 +1,18 @@
 """What every runtime does, and what it gives. Needs no torch. Legend: B images, K regions, T time, C classes."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 import cv2
 import numpy as np
 
+from textspot.model_card import CheckpointError
+
 Precision = Literal["float32", "bf16", "float16"]
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # control groups of Linux, version 2: "quota period" or "max period"
+INPUTS = ("image", "threshold", "max_regions")
 OUTPUTS = ("ribbons", "scores", "text_logits")  # of an exported graph
 
 
@@ -42,6 +46,13 @@ def graph_inputs(images: np.ndarray, threshold: float, max_regions: int) -> dict
         "threshold": np.array(threshold, dtype=np.float32),
         "max_regions": np.array(max_regions, dtype=np.int64),
     }
+
+
+def check_signature(file: Path, inputs: Collection[str], outputs: Collection[str]) -> None:
+    """A `CheckpointError` unless a graph takes and gives what an exported one does, under the same names."""
+    lacks = [name for name in INPUTS if name not in inputs] + [name for name in OUTPUTS if name not in outputs]
+    if lacks:
+        raise CheckpointError(f"{file}: not a model of this program: its graph lacks {', '.join(lacks)}")
 
 
 def split_batch(ribbons: np.ndarray, scores: np.ndarray, text_logits: np.ndarray) -> list[Regions]:

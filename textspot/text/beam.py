@@ -1,7 +1,7 @@
 """CTC decoding that listens to a language model: of a beam search the prefix that is worth most.
 
 What the language says of a letter multiplies the probability of the alignments. Digits and punctuation are left to the
-reader: they count neither way, and a word begins after them.
+recogniser: they count neither way, and a word begins after them.
 
 Legend: R regions, T time, C classes, N prefixes, V turns of the search, S states, L letters and 1 for other characters.
 """
@@ -20,16 +20,16 @@ from textspot.text.search import Automaton, Beams, search, take_turns
 
 @dataclass(frozen=True)
 class BeamConfig:
-    """How far the language has a say, and how much is looked at.
+    """How strongly the language is preferred, and how wide the search is.
 
     Args:
-        weight: of a letter's log-probability in the language, beside 1 for the reader's.
-        surprise: of a letter that changes nothing, in nats: a rarer one costs, a more usual one helps.
-        word_bonus: nats that a text gains which is a word of the list.
-        nonword: factor of the score of a text of letters that is no word, which is more often misread.
-        width: prefixes that are kept.
-        cutoff: a class that is less probable than this, and than half the best one, is not looked at in its time step;
-            nor a prefix that is worth less than this share of the best one, or grows to less of the best one before.
+        weight: weight of a letter's log-probability in the language; the recogniser's has weight 1.
+        surprise: neutral surprisal per letter, in nats. Rarer letters lower a text's rank, more common ones raise it.
+        word_bonus: bonus, in nats, for a word of the list.
+        nonword: factor of the score of a text of letters that is not in the word list.
+        width: number of prefixes that are kept at each time step.
+        cutoff: least probability of a character that is tried at a time step, unless it has half the probability of the
+            best one. Prefixes below this share of the best prefix are dropped too.
     """
 
     weight: float = 0.25

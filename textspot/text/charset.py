@@ -1,4 +1,4 @@
-"""The characters a reader knows, and how a transcript becomes the text it is trained on."""
+"""The characters a recogniser knows, and how a transcript becomes the text it is trained on."""
 
 import string
 import unicodedata
@@ -19,8 +19,8 @@ class TextConfig:
     Args:
         characters: the characters of the charset, in the order of their classes.
         case: `keep` transcripts as they are, or fold them to `upper` or `lower` case.
-        unknown: what a character outside the charset does: `error` stops before training starts and lists them;
-            `skip` trains the detector on that word, never the reader, and counts it.
+        unknown: treatment of a character outside the charset: `error` stops before training starts and lists
+            them; `skip` trains the detector on that word, never the recogniser, and counts it.
     """
 
     characters: str = PRINTABLE_ASCII
@@ -29,13 +29,31 @@ class TextConfig:
 
 
 def normalize(transcript: str, case: Case = "keep") -> str:
-    """The text of a transcript: composed characters (NFC), no blanks around it, in the wanted case."""
+    """The text of a transcript: composed characters (NFC), in the wanted case, without invisible characters; what
+    separates words (line breaks, no-break and wide blanks) is a blank, and none stands around it."""
     return _fold(transcript, case).strip()
 
 
 def _fold(text: str, case: Case) -> str:
     """Case first: an accented capital may be several characters that compose."""
-    return unicodedata.normalize("NFC", FOLDS[case](text))
+    composed = unicodedata.normalize("NFC", FOLDS[case](text))
+    return composed if composed.isascii() and composed.isprintable() else "".join(map(_shown, composed))
+
+
+def _shown(character: str) -> str:
+    """The character; a blank for whatever separates words, nothing for what is invisible."""
+    if character.isspace():
+        return " "
+    return "" if is_invisible(character) else character
+
+
+# Invisible and yet letters of words in many scripts: zero width joiner and non-joiner.
+_JOINERS = "\u200c\u200d"
+
+
+def is_invisible(character: str) -> bool:
+    """Whether a character leaves no mark where it stands: controls, zero width, byte order marks."""
+    return unicodedata.category(character) in ("Cc", "Cf") and character not in _JOINERS
 
 
 class Charset:

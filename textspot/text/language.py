@@ -89,9 +89,9 @@ def _load_shipped(name: str) -> LanguageModel:
 def learn_language(words: Iterable[str], name: str = LanguageModel.name, order: int = ORDER) -> LanguageModel:
     """The n-gram model of a list of words, `order` at least 2. Each counts once; those that hold anything but letters
     (and the marks on them) do not. No word, or words of more than 200 letters, are a ValueError."""
-    folded = _fold("\n".join(words))
-    no_letters = {character for character in set(folded) if category(character)[0] not in "LM"}
-    words = sorted({word for word in map(str.strip, folded.split("\n")) if word and no_letters.isdisjoint(word)})
+    folded = {_fold(word) for word in "\n".join(words).split("\n")}
+    no_letters = {character for character in set("".join(folded)) if category(character)[0] not in "LM"}
+    words = sorted(word for word in folded if word and no_letters.isdisjoint(word))
     if not words:
         raise ValueError("it holds no word of letters alone")
     letters = "".join(sorted(set("".join(words))))

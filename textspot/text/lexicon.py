@@ -1,6 +1,6 @@
-"""Lexicons: lists of words that a reading may be corrected by. The rules are ours; no benchmark prescribes any.
+"""Lexicons: lists of words that are preferred. The rules are ours; no benchmark prescribes any.
 
-Where the reader's logits are at hand (`Lexicon.read`), a word competes with the reading. It counts for the word how
+Where the recogniser's logits are at hand (`Lexicon.read`), a word competes with the reading. It counts for the word how
 probable the region makes it by all its alignments (`word_tree`), and half of that of the reading, as a region that is
 read with doubt is more often no text. It counts for it too how much more probable the word is in the list than as
 random letters: one of as many words as the list holds, against one letter of 26 for each of its own. So a long word of

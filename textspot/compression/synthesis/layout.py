@@ -18,10 +18,11 @@ class LayoutConfig:
     """Random words in random places; all ours.
 
     Args:
-        words: of an image, from and to; fewer where no more find room.
-        length: of a word in characters, from and to.
-        height: of a word in pixels, from and to: those the spotter was trained on; small ones are more frequent.
-        rotation: at most, in radians.
+        words: least and most words of an image; fewer where no more find room.
+        length: least and most characters of a word.
+        height: least and greatest height of a word in pixels: those the spotter was trained on; small ones are
+            more frequent.
+        rotation: greatest rotation, in radians.
     """
 
     words: tuple[int, int] = (2, 8)

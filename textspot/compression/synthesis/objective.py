@@ -23,6 +23,7 @@ from textspot.quant.synthesis.image_space import ImageSpace
 from textspot.quant.synthesis.priors import Mixtures, spread_of
 from textspot.quant.synthesis.synthesis import Jitter, Synthesis, SynthesisConfig
 from textspot.quant.synthesis.terms import align_attention, total_variation
+from textspot.ranges import NonNegative, check_ranges
 
 PLAN_SEED = 7919  # what is to be shown is drawn apart from the noise it is made of
 HILL = (0.3, 0.5)  # deviations of a word's hill of attention, as shares of its width and height
@@ -34,24 +35,24 @@ class SpotterObjectiveConfig:
     end and by the look of the images.
 
     Args:
-        layout: of the detector's own loss against the layout: score map and geometry.
-        transcripts: of CTC against random transcripts, per character.
-        statistics: of the distance to the statistics that BatchNorm has kept of real images.
-        attention: of attention priors, in a trunk that has attention.
-        variation: of the total variation.
+        layout: weight of the detector's own loss against the layout: score map and geometry.
+        transcripts: weight of CTC against random transcripts, per character.
+        statistics: weight of the distance to the statistics that BatchNorm has kept of real images.
+        attention: weight of attention priors, in a backbone that has attention.
+        variation: weight of the total variation.
         words: where words are, and how many.
-        soft: the CTC targets are soft, as in SARDFQ; if not, the loss is CTC. Soft ones hold the features of the reader
-            below what real words give: a real word is read with certainty.
+        soft: the CTC targets are soft, as in SARDFQ; if not, the loss is CTC. Soft ones hold the features of the
+            recogniser below what real words give: a real word is read with certainty.
         relevant: z of a character's class in its soft target softmax(z), uniform between these, as in SARDFQ.
         irrelevant_std: z of the other classes is normal with this deviation.
-        background: of attention, see `PriorConfig`.
+        background: background of attention, see `PriorConfig`.
     """
 
-    layout: float = 1.0
-    transcripts: float = 1.0
-    statistics: float = 10.0
-    attention: float = 1e4
-    variation: float = 0.0002
+    layout: NonNegative = 1.0
+    transcripts: NonNegative = 1.0
+    statistics: NonNegative = 10.0
+    attention: NonNegative = 1e4
+    variation: NonNegative = 0.0002
     words: LayoutConfig = field(default_factory=LayoutConfig)
     soft: bool = False
     relevant: tuple[float, float] = (5.0, 10.0)
@@ -59,9 +60,7 @@ class SpotterObjectiveConfig:
     background: float = 0.02
 
     def __post_init__(self) -> None:
-        for name in ("layout", "transcripts", "statistics", "attention", "variation"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"objective.{name} is {getattr(self, name)}, expected at least 0")
+        check_ranges(self, "objective.")
 
 
 class SpotterObjective:

@@ -10,7 +10,7 @@ Source: https://rrc.cvc.uab.es/?ch=14&com=tasks and docs/en/datasets/ic19_art.md
 
 from typing import Any
 
-from textspot.data.annotation import DONT_CARE, AnnotatedImage, Instance
+from textspot.data.annotation import AnnotatedImage, Instance, is_dont_care
 from textspot.data.parsing import AnnotationError, load_json, number_items, parse_each, parse_point_pairs, read_key
 
 
@@ -35,6 +35,6 @@ def _parse_instance(value: Any) -> Instance:
     return Instance(
         polygon=parse_point_pairs(read_key(value, "points", list)),
         transcript=transcript,
-        ignore=read_key(value, "illegibility", bool) or transcript == DONT_CARE,
+        ignore=read_key(value, "illegibility", bool) or is_dont_care(transcript),
         language=read_key(value, "language", str, default=""),
     )

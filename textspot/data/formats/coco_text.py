@@ -15,10 +15,10 @@ v2"), and dataset_zoo/cocotextv2/sample_anno.md of open-mmlab/mmocr.
 """
 
 from collections import defaultdict
-from pathlib import PurePosixPath
 from typing import Any
 
 from textspot.data.annotation import AnnotatedImage, Instance
+from textspot.data.pairing import path_tails
 from textspot.data.parsing import AnnotationError, load_json, parse_each, parse_points, read_key
 
 UNREADABLE = "."  # TextOCR only: in COCO-Text it is a full stop
@@ -57,7 +57,7 @@ def _parse_image(image: tuple[Any, list[Instance]]) -> AnnotatedImage:
     value, instances = image
     name = read_key(value, "file_name", str)
     return AnnotatedImage(
-        names=tuple(dict.fromkeys((name, PurePosixPath(name).name))),  # TextOCR: `train/a.jpg`, unpacked elsewhere
+        names=path_tails(name) or (name,),  # TextOCR: `train/a.jpg`, unpacked elsewhere
         instances=tuple(instances),
         part=read_key(value, "set", str, default=""),
         size=(read_key(value, "height", int), read_key(value, "width", int)),

@@ -15,7 +15,7 @@ Source: data/README.md of Yuliang-Liu/Curve-Text-Detector, "Annotations-v2".
 
 from xml.etree.ElementTree import Element
 
-from textspot.data.annotation import DONT_CARE, Instance
+from textspot.data.annotation import Instance, is_dont_care
 from textspot.data.parsing import load_xml, number_items, parse_each, parse_points
 
 
@@ -30,4 +30,4 @@ def _parse_box(box: Element) -> Instance:
     if segments is None:
         raise ValueError("has no <segs>")
     transcript = box.findtext("label") or ""
-    return Instance(parse_points(segments.strip().split(",")), transcript, ignore=transcript == DONT_CARE)
+    return Instance(parse_points(segments.strip().split(",")), transcript, ignore=is_dont_care(transcript))

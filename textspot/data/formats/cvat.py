@@ -18,7 +18,7 @@ Source: https://docs.cvat.ai/docs/manual/advanced/xml_format/ and cvat-ai/cvat#4
 
 from xml.etree.ElementTree import Element
 
-from textspot.data.annotation import DONT_CARE, IGNORE_LABELS, AnnotatedImage, Instance
+from textspot.data.annotation import IGNORE_LABELS, AnnotatedImage, Instance, is_dont_care
 from textspot.data.formats.outlines import turn_box
 from textspot.data.parsing import (
     AnnotationError,
@@ -62,7 +62,7 @@ def _parse_shape(shape: Element) -> Instance:
     return Instance(
         polygon=_outline(shape),
         transcript=transcript,
-        ignore=marked or transcript == DONT_CARE,
+        ignore=marked or is_dont_care(transcript),
         language=attributes.get("language", ""),
     )
 

@@ -9,13 +9,14 @@ not at all; `###` marks text to ignore. A byte order mark and CRLF are fine.
 
 import re
 
-from textspot.data.annotation import DONT_CARE, Instance
+from textspot.data.annotation import Instance, is_dont_care
 from textspot.data.parsing import parse_lines, unquote
 
-_NUMBER = r"-?\d+(?:\.\d+)?"
-_BETWEEN = r"\s*[,\s]\s*"
+# Possessive quantifiers (++, *+): a line that does not match is given up at once, however long it is.
+_NUMBER = r"-?\d++(?:\.\d++)?"
+_BETWEEN = r"(?:\s*+,\s*+|\s++)"
 _FOUR_NUMBERS = _BETWEEN.join([f"({_NUMBER})"] * 4)
-_LINE = re.compile(rf"\s*{_FOUR_NUMBERS}(?:{_BETWEEN}(.*))?", re.DOTALL)
+_LINE = re.compile(rf"\s*+{_FOUR_NUMBERS}(?:{_BETWEEN}(.*))?", re.DOTALL)
 _EIGHT_NUMBERS = re.compile(rf"{_FOUR_NUMBERS}(?:[,\s]|$)")
 
 
@@ -41,5 +42,5 @@ def _parse_line(line: str) -> Instance:
     return Instance(
         polygon=((left, top), (right, top), (right, bottom), (left, bottom)),
         transcript=transcript,
-        ignore=transcript.strip() == DONT_CARE,
+        ignore=is_dont_care(transcript),
     )

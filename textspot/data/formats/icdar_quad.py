@@ -11,7 +11,7 @@ or missing transcript is a box without a reading. A byte order mark and CRLF are
 Source: https://rrc.cvc.uab.es/?ch=4&com=tasks and rrc_evaluation_funcs.py of that competition.
 """
 
-from textspot.data.annotation import DONT_CARE, Instance
+from textspot.data.annotation import Instance, is_dont_care
 from textspot.data.parsing import parse_lines, parse_points, unquote
 
 
@@ -32,4 +32,4 @@ def _parse_line(line: str) -> Instance:
     except ValueError as error:
         raise ValueError(f"{error}; is this a rectangle file? set format: icdar_box in the card") from None
     transcript = unquote(fields[8]) if len(fields) == 9 else ""
-    return Instance(polygon, transcript, ignore=transcript.strip() == DONT_CARE)
+    return Instance(polygon, transcript, ignore=is_dont_care(transcript))

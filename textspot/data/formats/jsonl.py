@@ -12,7 +12,7 @@ transcript). An image without text has an empty list.
 import json
 
 from textspot.data.annotation import AnnotatedImage, Instance
-from textspot.data.parsing import number_items, parse_each, parse_lines
+from textspot.data.parsing import number_items, parse_each, parse_json, parse_lines
 
 
 def parse(raw: bytes, source: str) -> list[AnnotatedImage]:
@@ -22,7 +22,7 @@ def parse(raw: bytes, source: str) -> list[AnnotatedImage]:
 
 def _parse_line(line: str) -> AnnotatedImage:
     try:
-        values = json.loads(line)
+        values = parse_json(line)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON ({error}); is each image on one line of its own?") from error
     if not isinstance(values, dict) or set(values) != {"image", "instances"}:

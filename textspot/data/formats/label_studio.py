@@ -25,11 +25,12 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from textspot.data.annotation import DONT_CARE, IGNORE_LABELS, AnnotatedImage, Instance
+from textspot.data.annotation import IGNORE_LABELS, AnnotatedImage, Instance, is_dont_care
 from textspot.data.formats.outlines import turn_box
+from textspot.data.pairing import path_tails
 from textspot.data.parsing import AnnotationError, Point, load_json, parse_each, parse_point_pairs, read_key
+from textspot.image_files import IMAGE_SUFFIXES
 
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 _NO_REGIONS = ("relation", "choices", "rating", "number", "taxonomy", "datetime")  # or about a whole image
 _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-")
 
@@ -66,10 +67,11 @@ def _parse_task(task: dict[str, Any]) -> AnnotatedImage:
 def _image_names(data: dict[str, Any]) -> tuple[str, ...]:
     """The names that the image's file may have: of the one address among the data that leads to an image."""
     paths = [_path_of(value) for value in data.values() if isinstance(value, str)]
-    names = [PurePosixPath(path).name for path in paths if path.lower().endswith(_IMAGE_SUFFIXES)]
-    if len(names) != 1:
-        raise ValueError(f'expected the address of one image among its "data", found {len(names)}')
-    return tuple(dict.fromkeys((names[0], _UPLOAD_PREFIX.sub("", names[0], count=1))))
+    paths = [path for path in paths if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES]
+    if len(paths) != 1:
+        raise ValueError(f'expected the address of one image among its "data", found {len(paths)}')
+    tails = path_tails(paths[0])
+    return tuple(dict.fromkeys((*tails, _UPLOAD_PREFIX.sub("", tails[-1], count=1))))
 
 
 def _path_of(address: str) -> str:
@@ -95,11 +97,12 @@ def _parse_region(results: list[Any]) -> Instance:
         )
     values = [result["value"] for result in results]
     transcript = " ".join(text for value in values for text in _texts(value))
-    labels = [str(label) for value in values for key in value if key.endswith("labels") for label in value[key]]
+    keys = [(value, key) for value in values for key in value if key.endswith("labels")]
+    labels = [str(label) for value, key in keys for label in read_key(value, key, list, default=[])]
     return Instance(
         polygon=_outline(outlines[0]),
         transcript=transcript,
-        ignore=transcript == DONT_CARE or any(label.lower() in IGNORE_LABELS for label in labels),
+        ignore=is_dont_care(transcript) or any(label.lower() in IGNORE_LABELS for label in labels),
     )
 
 

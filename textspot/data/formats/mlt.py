@@ -11,7 +11,7 @@ mark and CRLF are fine.
 Source: https://rrc.cvc.uab.es/?ch=8&com=tasks and https://rrc.cvc.uab.es/?ch=15&com=tasks, "Ground Truth Format".
 """
 
-from textspot.data.annotation import DONT_CARE, Instance
+from textspot.data.annotation import Instance, is_dont_care
 from textspot.data.parsing import parse_lines, parse_points
 
 SCRIPTS = ("Arabic", "Latin", "Chinese", "Japanese", "Korean", "Bangla", "Hindi", "Symbols", "Mixed", "None")
@@ -33,6 +33,6 @@ def _parse_line(line: str) -> Instance:
     return Instance(
         polygon=parse_points(fields[:8]),
         transcript=transcript,
-        ignore=transcript == DONT_CARE,
+        ignore=is_dont_care(transcript),
         language="" if script == "None" else script,
     )

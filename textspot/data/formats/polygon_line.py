@@ -12,7 +12,7 @@ Source: mmocr/datasets/preparers/parsers/ctw1500_parser.py of open-mmlab/mmocr, 
 `gt_ctw1500.zip` it describes.
 """
 
-from textspot.data.annotation import DONT_CARE, Instance
+from textspot.data.annotation import Instance, is_dont_care
 from textspot.data.parsing import parse_lines, parse_points
 
 
@@ -25,4 +25,4 @@ def _parse_line(line: str) -> Instance:
     coordinates, found, transcript = line.partition(",####")
     if not found:
         raise ValueError(f"expected coordinates, four hashes and a transcript, found {line!r}")
-    return Instance(parse_points(coordinates.split(",")), transcript, ignore=transcript == DONT_CARE)
+    return Instance(parse_points(coordinates.split(",")), transcript, ignore=is_dont_care(transcript))

@@ -11,11 +11,11 @@ mindspore-lab/mindocr for the training lists of PaddleOCR.
 """
 
 import json
-from pathlib import PurePosixPath
 from typing import Any
 
-from textspot.data.annotation import DONT_CARE, AnnotatedImage, Instance
-from textspot.data.parsing import number_items, parse_each, parse_lines, parse_point_pairs, read_key
+from textspot.data.annotation import AnnotatedImage, Instance, is_dont_care
+from textspot.data.pairing import path_tails
+from textspot.data.parsing import number_items, parse_each, parse_json, parse_lines, parse_point_pairs, read_key
 
 
 def parse(raw: bytes, source: str) -> list[AnnotatedImage]:
@@ -28,13 +28,12 @@ def _parse_line(line: str) -> AnnotatedImage:
     if not found:
         raise ValueError(f"expected a path, a tab and a JSON list, found {line!r}")
     try:
-        values = json.loads(listed)
+        values = parse_json(listed)
     except json.JSONDecodeError as error:
         raise ValueError(f"after the tab: not JSON ({error})") from error
     if not isinstance(values, list):
         raise ValueError("after the tab: expected a list of boxes")
-    names = dict.fromkeys((path, PurePosixPath(path).name))
-    return AnnotatedImage(tuple(names), tuple(parse_each(number_items("box", values), _parse_box)))
+    return AnnotatedImage(path_tails(path) or (path,), tuple(parse_each(number_items("box", values), _parse_box)))
 
 
 def _parse_box(value: Any) -> Instance:
@@ -42,5 +41,5 @@ def _parse_box(value: Any) -> Instance:
     return Instance(
         polygon=parse_point_pairs(read_key(value, "points", list)),
         transcript=transcript,
-        ignore=read_key(value, "difficult", bool, default=False) or transcript == DONT_CARE,
+        ignore=read_key(value, "difficult", bool, default=False) or is_dont_care(transcript),
     )

@@ -25,7 +25,11 @@ def _parse_image(image: Element) -> AnnotatedImage:
     if not name:
         raise ValueError("has no <imageName>")
     rectangles = number_items(f"{name}: rectangle", image.iterfind("taggedRectangles/taggedRectangle"))
-    return AnnotatedImage((name,), tuple(parse_each(rectangles, _parse_rectangle)))
+    resolution = image.find("Resolution")
+    size = None
+    if resolution is not None:
+        size = int(read_attribute(resolution, "y")), int(read_attribute(resolution, "x"))
+    return AnnotatedImage((name,), tuple(parse_each(rectangles, _parse_rectangle)), size=size)
 
 
 def _parse_rectangle(rectangle: Element) -> Instance:

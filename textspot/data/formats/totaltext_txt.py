@@ -21,7 +21,9 @@ from textspot.data.parsing import decode_text, parse_each, parse_points
 DONT_CARE = "#"
 
 _ENTRY = re.compile(
-    r"\s*x:\s*\[\[([^]]*)\]\],\s*y:\s*\[\[([^]]*)\]\],\s*ornt:\s*(\[.*?\]),\s*transcriptions:\s*(\[.*\])\s*", re.DOTALL
+    r"\s*x:\s*\[\[([^]]*)\]\],\s*y:\s*\[\[([^]]*)\]\],"
+    r"\s*ornt:\s*(\[[^]]*\]),\s*transcriptions:\s*(\[.*\])\s*",
+    re.DOTALL,
 )
 
 
@@ -33,15 +35,15 @@ def parse(raw: bytes, source: str) -> list[Instance]:
 
 def _split_entries(text: str) -> Iterator[tuple[int, str]]:
     """The entries, each with the number of its first line."""
-    start, entry = 1, ""
+    start, lines = 1, [""]
     for number, line in enumerate(text.split("\n"), start=1):
-        if line.lstrip().startswith("x:") or not entry.strip():
-            if entry.strip():
-                yield start, entry
-            start, entry = number, ""
-        entry += line + "\n"
-    if entry.strip():
-        yield start, entry
+        if line.lstrip().startswith("x:") or not any(map(str.strip, lines[-1:])):
+            if any(map(str.strip, lines)):
+                yield start, "\n".join(lines)
+            start, lines = number, []
+        lines.append(line)
+    if any(map(str.strip, lines)):
+        yield start, "\n".join(lines)
 
 
 def _parse_entry(entry: str) -> Instance:
@@ -59,7 +61,7 @@ def _read_literal(text: str) -> str:
     """The one string of a Python list, `[u'PAUL']`; an empty list gives an empty string."""
     try:
         values = ast.literal_eval(text)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):  # all of them what deep brackets give
         raise ValueError(f"expected one text in brackets and quotes, found {text}") from None
     if len(values) > 1 or not all(isinstance(value, str) for value in values):
         raise ValueError(f"expected one text in brackets and quotes, found {text}")

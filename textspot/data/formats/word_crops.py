@@ -30,9 +30,13 @@ WHOLE_IMAGE: tuple[Point, ...] = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)
 def parse(raw: bytes, source: str) -> list[AnnotatedImage]:
     """The images of one file, whose name `source` complaints carry; bad lines are an `AnnotationError`."""
     table = csv.DictReader(io.StringIO(decode_text(raw, source)), delimiter="\t", quoting=csv.QUOTE_NONE)
-    if missing := {"image", "label"} - set(table.fieldnames or ()):
+    try:
+        columns, rows = table.fieldnames or (), list(table)
+    except csv.Error as error:  # a carriage return within a line, a field of more than 131,072 characters
+        raise AnnotationError([f"{source}: line {table.line_num + 1}: no table with tabs ({error})"]) from error
+    if missing := {"image", "label"} - set(columns):
         raise AnnotationError([f"{source}: its first line names no column {', '.join(sorted(missing))}"])
-    return parse_each(number_items(f"{source}: crop", table), _parse_row)
+    return parse_each(number_items(f"{source}: crop", rows), _parse_row)
 
 
 def _parse_row(row: Mapping[str, str | None]) -> AnnotatedImage:

@@ -29,11 +29,11 @@ class DrawConfig:
     """A data set to draw.
 
     Args:
-        num_images: how many images.
+        num_images: number of images.
         seed: number of the stream of images; sets of different seeds have no image in common.
-        num_processes: how many processes draw; the result is the same for any number.
+        num_processes: number of processes that draw; the result is the same for any number.
         image_format: `jpg` as from a camera, or `png`, which keeps every pixel and is about five times as large.
-        renderer: what the images look like.
+        renderer: look of the images.
     """
 
     num_images: int = 1000
@@ -56,7 +56,7 @@ class StreamConfig:
 
     Args:
         seed: number of the stream of images; streams of different seeds have no image in common.
-        renderer: what the images look like.
+        renderer: look of the images.
     """
 
     seed: int = 0

@@ -29,20 +29,19 @@ class RendererConfig:
         height: height of an image in pixels.
         width: width of an image in pixels.
         layout: `scene` lays words and short lines at free places; `sheet` fills the image with dense rows of single
-            words in all typefaces, which is what a reader learns from fastest.
-        words: which words are written.
+            words in all typefaces, which is what a recogniser learns from fastest.
+        words: choice of the words that are written.
         words_per_image: the least and the most words of a scene; fewer are drawn where no free place is left. A sheet
             is always full.
         empty_share: the share of images without any word.
         min_text_height: the lowest capitals, in pixels before text is tilted.
         max_text_height: the highest capitals, in pixels before text is tilted.
-        ignore_below: words whose polygon is lower than this many pixels, on average between its upper and its lower
-            edge, are drawn, and marked as to be ignored; so are those that blur or what stands before them make
-            unreadable (`camera.READABLE_BLUR`, `occlusion.MOST_COVERED`).
+        ignore_below: height in pixels below which a word is drawn and marked as ignored. Words that blur or occlusion
+            makes unreadable are ignored too (`camera.READABLE_BLUR`, `occlusion.MOST_COVERED`).
         max_rotation: text is turned within the image by at most this angle in radians, either way.
         max_tilt: text is tilted out of the image by at most this angle in radians, about both axes; gives perspective.
         backgrounds: a folder of photographs to write on; without one, walls, rooms and textures are drawn.
-        drawn_share: with a folder of photographs, the share of images whose background is drawn nevertheless.
+        drawn_share: share of images whose background is drawn, where there is a folder of photographs.
         occluded_share: the share of images with poles, wires or leaves in front of the text.
         fonts: `shipped`, `system` (all Latin typefaces of the operating system) or a folder of font files.
         degrade: strength of light and camera (shading, exposure, blur, noise, compression), from 0 (none) to 1.

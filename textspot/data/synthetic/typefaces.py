@@ -45,7 +45,7 @@ class Typeface:
         return _load_font(self.path, size)
 
     def spell(self, text: str) -> str:
-        """The text as a reader of this typeface sees it."""
+        """The text as a recogniser of this typeface sees it."""
         return text.upper() if self.capitals_only else text
 
     def can_write(self, text: str) -> bool:

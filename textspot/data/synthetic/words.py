@@ -24,7 +24,7 @@ PATTERNS = (  # 9 becomes a digit, Z a capital, ~ an invented word; all else sta
 )
 PUNCTUATED = ("{},", "{}.", "{}!", "{}?", "{}:", "({})", '"{}"', "{}'s", "*{}")
 PUNCTUATED_SHARE = 0.08  # about the share of words with punctuation in photographs of streets
-LETTERS_SHARE = 0.15  # of the invented words: letters without order, so that a reader cannot guess instead of reading
+LETTERS_SHARE = 0.15  # of the invented words: letters without order, which a recogniser cannot guess
 SIGN_PHRASES = Path(__file__).parent / "sign_phrases.txt"
 STRING_SHARE = 0.03  # of all words: any of the wanted characters, so that the rare ones are seen as well
 ATTEMPTS = 30
@@ -45,10 +45,10 @@ class WordConfig:
     Args:
         file: a word list, one word per line, UTF-8; without one they are invented.
         sign_share: the share of texts that are the words of real signs, in their order.
-        invented_share: with a word list, the share of words that are invented nevertheless, so that reading is learned
+        invented_share: share of words that are invented, where there is a word list, so that reading is learned
             and not the list.
         number_share: the share of numbers, prices, times, codes and addresses.
-        case: how words are cased; `mixed` is lower, Title or UPPER, for each word anew.
+        case: case of the words; `mixed` is lower, Title or UPPER, for each word anew.
         characters: only words made of these characters are written.
         min_length: words have at least so many characters.
         max_length: words have at most so many characters.

@@ -17,6 +17,7 @@ from textspot.quant.synthesis.priors import Mixtures, PriorConfig
 from textspot.quant.synthesis.semantics import Semantics, SemanticsConfig, crop
 from textspot.quant.synthesis.synthesis import Jitter, Synthesis, SynthesisConfig, generator_of
 from textspot.quant.synthesis.terms import align_attention, patch_entropy, soft_cross_entropy, total_variation
+from textspot.ranges import NonNegative, check_ranges
 
 PUBLISHED_SIDE = 224  # pixels of the images that PSAQ-ViT's code gives a total variation
 
@@ -39,14 +40,14 @@ class ObjectiveConfig:
         depth_weights: block l of L counts l / L (SARDFQ).
         variation_target: between these, one for a run, in images of 224 x 224 pixels; larger images have more of it in
             proportion to their side. PSAQ-ViT's code; SARDFQ does not say. (0, 0) makes images as smooth as can be.
-        bandwidth: of the kernel estimate of the entropy, in units of the cosine (PSAQ-ViT's code).
+        bandwidth: bandwidth of the kernel estimate of the entropy, in units of the cosine (PSAQ-ViT's code).
         num_points: at which the density is estimated (PSAQ-ViT's code).
     """
 
-    attention: float = 100.0
-    labels: float = 1.0
-    variation: float = 0.05
-    entropy: float = 0.0
+    attention: NonNegative = 100.0
+    labels: NonNegative = 1.0
+    variation: NonNegative = 0.05
+    entropy: NonNegative = 0.0
     priors: PriorConfig = field(default_factory=PriorConfig)
     semantics: SemanticsConfig = field(default_factory=SemanticsConfig)
     deep_half: bool = True
@@ -56,9 +57,7 @@ class ObjectiveConfig:
     num_points: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("attention", "labels", "variation", "entropy"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"objective.{name} is {getattr(self, name)}, expected at least 0")
+        check_ranges(self, "objective.")
         if self.bandwidth <= 0 or self.num_points < 2:
             raise ValueError("objective: expected a bandwidth above 0 and num_points of at least 2")
 

@@ -12,8 +12,8 @@ class ImageSpace:
 
     Args:
         size: height and width in pixels.
-        mean: of each channel, in units of the pixels.
-        std: of each channel, in units of the pixels.
+        mean: mean of each channel, in units of the pixels.
+        std: standard deviation of each channel, in units of the pixels.
         highest: the brightest pixel: 1, or 255; the darkest is 0.
     """
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from textspot.progress import Track, untracked
 from textspot.quant.synthesis.image_space import ImageSpace
+from textspot.ranges import NonNegativeInt, PositiveInt, check_ranges
 from textspot.schedule import warm_up_then_cosine
 
 Precision = Literal["float32", "bf16"]
@@ -30,38 +31,36 @@ class SynthesisConfig:
 
     Args:
         num_images: how many.
-        seed: of everything random.
-        steps: of Adam, in each round.
+        seed: seed of everything random.
+        steps: steps of Adam in each round.
         roll: a round for each: how far, as a share of a side, images are rolled at random before the network sees them,
             so that nothing depends on where its patches begin.
         flip: images are mirrored at random, too. Not for text: mirrored characters are none.
         learning_rate: at its peak, in normalised units (0.25 for Swin).
         warmup_steps: the learning rate rises linearly over these, then falls to 0 as a cosine.
-        betas: of Adam.
+        betas: betas of Adam.
         images_per_pass: less memory, and the same images up to rounding.
         precision: `bf16` computes the network in bfloat16, and the terms, and the images, in float32: on CPUs that have
             it, two to three times as fast.
     """
 
-    num_images: int = 32
-    seed: int = 0
-    steps: int = 500
+    num_images: PositiveInt = 32
+    seed: NonNegativeInt = 0
+    steps: PositiveInt = 500
     roll: tuple[float, ...] = (15 / 224, 30 / 224)
     flip: bool = True
     learning_rate: float = 0.2
-    warmup_steps: int = 100
+    warmup_steps: NonNegativeInt = 100
     betas: tuple[float, float] = (0.5, 0.9)
-    images_per_pass: int = 32
+    images_per_pass: PositiveInt = 32
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("num_images", "steps", "images_per_pass"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"synthesis.{name} is {getattr(self, name)}, expected at least 1")
+        check_ranges(self, "synthesis.")
         if not self.roll or not all(0 <= share < 1 for share in self.roll):
             raise ValueError(f"synthesis.roll is {self.roll}, expected a share in [0, 1) for each round, and one round")
-        if self.learning_rate <= 0 or self.warmup_steps < 0 or self.seed < 0:
-            raise ValueError("synthesis: expected a learning_rate above 0, and warmup_steps and seed of at least 0")
+        if self.learning_rate <= 0:
+            raise ValueError(f"synthesis.learning_rate is {self.learning_rate}, expected a number above 0")
 
     def autocast(self, device: torch.device) -> torch.autocast:
         """Around a pass of the network."""
@@ -116,7 +115,7 @@ class Jitter:
 class Objective(Protocol):
     """What images are to become.
 
-    `config` is a dataclass: objectives of one config are the same, and a run goes on with no other. `weights` says how
+    `config` is a dataclass: objectives of one config are the same, and a run resumes with no other. `weights` says how
     much each term counts; a term of weight 0 is not computed. A call gets images (B, 3, H, W), which of all images they
     are, and the jitter of the step, and gives each term as a sum over the images.
     """

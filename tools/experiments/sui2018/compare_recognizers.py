@@ -29,7 +29,7 @@ from recognizer_heads import (
     profile_reader,
 )
 
-from textspot.command_line import run_command
+from textspot.cli.command import run_command
 from textspot.device import choose_device
 from textspot.models.spotting_network import RECOGNIZERS, ModelConfig, build_network
 from textspot.preprocess import PreprocessConfig

@@ -3,12 +3,12 @@
     python tools/experiments/sui2018/compare_systems.py --config configs/rfcn_fcr.yaml --out runs/systems
 
 `rfcn_fcr` is the network of that recipe, `ribbon_fcr` the default network of this project, whose trunk, detector and
-reader are other ones; `crnn` in place of `fcr` has another reader, `separate` between them shares no convolutions, and
-`@0.5` behind a name halves the reader's channels. All learn from the same images for as many steps, once for each seed.
-`--start_from` goes on from the weights of an earlier call, with the images of another recipe. Any key of the recipe is
-an option, but those that the names and seeds decide. What was trained lies in the folder and is not trained again: run
-the same command again to continue. Times are taken anew by each call, of the systems it names. Without `--systems` and
-`--seeds` it trains 24 networks.
+recogniser are other ones; `crnn` in place of `fcr` has another recogniser, `separate` between them shares no
+convolutions, and `@0.5` behind a name halves the recogniser's channels. All learn from the same images for as many
+steps, once for each seed. `--start_from` starts from the weights of an earlier call, with the images of another recipe.
+Any key of the recipe is an option, but those that the names and seeds decide. What was trained lies in the folder and
+is not trained again: rerun the command to resume. Times are taken anew by each call, of the systems it
+names. Without `--systems` and `--seeds` it trains 24 networks.
 """
 
 import argparse
@@ -45,7 +45,7 @@ from textspot.atomic_file import write_text
 from textspot.benchmark.cells import BELOW_ALL, CellConfig, measure_cells, resize
 from textspot.benchmark.systems import System
 from textspot.benchmark.timing import Timing
-from textspot.command_line import run_command
+from textspot.cli.command import run_command
 from textspot.device import choose_device
 from textspot.inference.spotter import Spotter
 from textspot.model_card import ModelCard

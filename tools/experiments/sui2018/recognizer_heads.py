@@ -35,8 +35,8 @@ def choose_reader(base: Choice, name: str) -> Choice:
         factor = 0.0
     if kind not in RECOGNIZERS or not 0 < factor <= MOST_SCALE:
         raise ValueError(
-            f"no reader is called {name!r}; expected {' or '.join(RECOGNIZERS)}, perhaps with the likes of @0.5 behind "
-            f"it, at most {MOST_SCALE}"
+            f"no recogniser is called {name!r}; expected {' or '.join(RECOGNIZERS)}, perhaps with the likes of @0.5 "
+            f"behind it, at most {MOST_SCALE}"
         )
     widths = tuple(CHANNELS_STEP * max(1, round(factor * width / CHANNELS_STEP)) for width in base.settings.widths)
     return Choice(kind, RECOGNIZERS[kind].Config(**{**vars(base.settings), "widths": widths}))

@@ -18,6 +18,7 @@ from textspot.engine.evaluate import PROTOCOLS, score_reading
 from textspot.engine.state import changed_keys
 from textspot.engine.train import train
 from textspot.inference.spotter import load
+from textspot.losses import READER_TERM
 from textspot.models.choice import Choice
 from textspot.models.spotting_network import DETECTORS, RECOGNIZERS, ModelConfig
 from textspot.progress import track
@@ -41,7 +42,7 @@ NAMES = [  # the paper's own systems first
 
 @dataclass(frozen=True)
 class System:
-    """A system by its parts; the reader is one that `choose_reader` knows."""
+    """A system by its parts; the recogniser is one that `choose_reader` knows."""
 
     detector: str
     shared: bool
@@ -64,9 +65,16 @@ class System:
         return replace(base, recognizer=choose_reader(base.recognizer, self.reader), shared=self.shared)
 
 
+def with_network(recipe: Recipe, name: str) -> Recipe:
+    """The recipe with the network of a system; weights of loss terms that this network has not are left out."""
+    model = System.parse(name).model(recipe.model)
+    terms = {*model.loss_weights, READER_TERM}
+    return replace(recipe, model=model, loss={term: weight for term, weight in recipe.loss.items() if term in terms})
+
+
 def recipe_of(recipe: Recipe, name: str, seed: int, out: Path, start_from: Path | None) -> Recipe:
     """The recipe of one run: network, seed, folder below `out`, and what it starts from, if it does."""
-    one = replace(recipe, seed=seed, run=str(out / name / str(seed)), model=System.parse(name).model(recipe.model))
+    one = replace(with_network(recipe, name), seed=seed, run=str(out / name / str(seed)))
     if start_from is None:
         return one
     return replace(one, train=replace(one.train, init_from=str(start_from / name / str(seed))))
@@ -126,7 +134,7 @@ def build_runtimes(recipe: Recipe, names: Sequence[str], device: torch.device) -
     runtimes = {}
     for name in names:
         torch.manual_seed(0)
-        network = build_spotting_network(replace(recipe, model=System.parse(name).model(recipe.model)))
+        network = build_spotting_network(with_network(recipe, name))
         runtimes[name] = TorchRuntime(fold_batchnorm(network), device)
     return runtimes
 

@@ -19,7 +19,7 @@ from jsonargparse import ArgumentParser, Namespace
 from vit_experiment import MINIATURE, Experiment, check_folder, format_table, measure
 
 from textspot.benchmark.machine import memory_bytes
-from textspot.command_line import run_command
+from textspot.cli.command import run_command
 from textspot.device import choose_device
 from textspot.progress import track
 

@@ -65,21 +65,22 @@ class Experiment:
         num_test: test images, of other drawings: many, as calibrations differ by tenths of a point.
         width: channels of the ViT.
         depth: its blocks.
-        heads: of each block.
-        train_steps: of AdamW, 128 images each.
-        learning_rate: of training, at its peak.
-        synthesis_steps: of each of the two rounds in which images are made.
+        heads: attention heads of each block.
+        train_steps: steps of AdamW, 128 images each.
+        learning_rate: peak learning rate of training.
+        synthesis_steps: steps of each of the two rounds in which images are made.
         num_images: images to calibrate with.
-        attention_weight: of attention priors alignment. The paper searches it between 1 and 1e5 for each network; this
-            is the best of 10, 100, 1e3 and 1e4 for this one, on images of `test_seed` 2.
-        precision: of the passes in which images are made; `bf16` is faster on CPUs that compute it, slower on others.
+        attention_weight: weight of attention priors alignment. The paper searches it between 1 and 1e5 for each
+            network; this is the best of 10, 100, 1e3 and 1e4 for this one, on images of `test_seed` 2.
+        precision: precision of the passes in which images are made; `bf16` is faster on CPUs that compute it,
+            slower on others.
         observer: how the range of an activation is found.
-        end_bits: of the first layer and the last; null, as of the others.
+        end_bits: bits of the first and the last layer; null, as in the others.
         reconstruction: tune block by block after calibration.
-        test_seed: of the drawing of test images; not 1, which is that of the training images.
-        seeds: of the calibration images.
+        test_seed: seed of the test images; not 1, which is that of the training images.
+        seeds: seeds of the calibration images.
         sources: what calibrates.
-        bits: of weights and activations.
+        bits: bits of weights and activations.
     """
 
     num_classes: int = 128

@@ -1,0 +1,51 @@
+"""The command line of quantisation; what it does is tested where it is done."""
+
+import pytest
+from tiny_spotter import VIT_RECIPE, build_tiny_card, build_tiny_network
+
+import textspot
+from textspot.checkpoint import save_model
+from textspot.cli import quantize as quantize_verb
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """With a transformer for a trunk."""
+    path = tmp_path_factory.mktemp("run") / "model.safetensors"
+    save_model(path, build_tiny_network(VIT_RECIPE).state_dict(), build_tiny_card(VIT_RECIPE))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "give either --calibration or --data_free"),
+        (["--data_free", "noise", "--calibration", "data"], "give either --calibration or --data_free"),
+        (["--data_free", "noise", "--beside", "other"], "--beside want --judge"),
+        (["--data_free", "nothing"], "data_free"),
+    ],
+)
+def test_what_does_not_go_together(weights, tmp_path, capsys, options, message):
+    with pytest.raises(SystemExit):
+        quantize_verb.main(["--weights", str(weights), "--out", str(tmp_path), *options])
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_without_data_from_weights_to_a_file_that_reads(weights, tmp_path, capsys):
+    small = ["--datafree.size=[64,96]", "--datafree.num_images=2", "--datafree.steps=2"]
+    words = ["--datafree.words.words=[1,2]", "--datafree.words.length=[1,3]", "--datafree.words.height=[10,20]"]
+    call = ["--weights", str(weights), "--out", str(tmp_path), "--runtime", "pytorch", *small, *words]
+    assert quantize_verb.main([*call, "--data_free", "network"]) == 0
+    page = (tmp_path / "quantized.md").read_text()
+    assert page.strip() in capsys.readouterr().out
+    for term in ("layout", "transcripts", "statistics", "attention", "variation", "minutes"):
+        assert term in page
+    assert {"images.pt", "images.png", "rtn-w8a8.safetensors", "rtn-w8a8.onnx"} <= {
+        one.name for one in tmp_path.iterdir()
+    }
+    assert textspot.load(tmp_path / "rtn-w8a8.safetensors").card.threshold == build_tiny_card().threshold
+    assert quantize_verb.main([*call, "--data_free", "network"]) == 0
+    assert "rtn-w8a8: measured before" in capsys.readouterr().err
+    assert quantize_verb.main([*call, "--data_free", "network", "--datafree.seed", "1"]) == 1
+    assert "begun with other seed" in capsys.readouterr().err

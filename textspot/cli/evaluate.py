@@ -1,0 +1,251 @@
+"""Score a model on a data set, or anybody's result files against ground-truth files; the latter needs no PyTorch.
+
+textspot evaluate --weights runs/quickstart --data data/icdar2015/val --report errors.html
+textspot evaluate --weights runs/quickstart --data data/icdar2015/val --protocol recognition
+textspot evaluate --protocol icdar2015/end_to_end --gt gt.zip --results submission.zip --json figures.json
+"""
+
+import json
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+from jsonargparse.typing import ClosedUnitInterval, PositiveInt
+
+import textspot
+from textspot.atomic_file import write_text
+from textspot.cli.command import run_command
+from textspot.cli.options import Verb
+from textspot.image_files import read_image
+from textspot.metrics import PROTOCOLS, Scores, score_files
+from textspot.metrics.error_page import build_report, find_images
+from textspot.metrics.protocols import AnyLexicon
+from textspot.progress import track
+from textspot.runtime.build import RuntimeName
+from textspot.text.beam import BeamConfig
+from textspot.text.lexicon import open_lexicon
+
+if TYPE_CHECKING:
+    from textspot.data.lmdb_records import Reader
+    from textspot.inference.spotter import Spotter
+
+RECOGNITION = "recognition"  # reads the annotated regions, where the protocols judge what is found
+GROUPS = {
+    "a model on a data set": ("weights", "data", "threshold", "two_fold", "language", "device", "min_length"),
+    "result files": ("gt", "results", "outlines", "lenient", "confidences", "images"),
+}
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What is scored, and by what.
+
+    Args:
+        protocol: protocols to score by, of those listed above.
+        json: file for all figures, those of each image among them.
+        report: HTML file for a page of the errors, image by image.
+        report_width: greatest width of a picture in the page, in pixels.
+        lexicon: words that are preferred: a file, one word per line, or a folder of voc_img_<number>.txt, one file per
+            image. A model weighs them while it decodes; the texts of result files are corrected to them.
+        lexicon_name: name of the figures with the lexicon; by default `strong` for a folder, and the file's own name. A
+            folder, or a file called weak or full, is taken to hold all words of its images, so a text unlike all of
+            them is dropped.
+        weights: model.safetensors of a training run, or the run's folder, or a name that ships.
+        data: folder of one LMDB; see textspot prepare.
+        threshold: score threshold instead of the one stored in the weights.
+        two_fold: score each half of the images with the threshold that is best on the other, as training does.
+        language: word list that is preferred when the recogniser is unsure, instead of the one stored in the weights:
+            english, a file of words, or none.
+        beam: settings of the language.
+        device: device of the network: auto (a GPU if there is one, the default), cpu, or cuda:0.
+        min_length: characters of the shortest transcripts that count for the protocol recognition.
+        gt: zip or folder of gt_<image>.txt.
+        results: zip or folder of res_<image>.txt.
+        outlines: kind of outline in both kinds of file; quad unless given.
+        lenient: repair faults in the files, and list them.
+        confidences: read a confidence before each text of the results, and compute average precision.
+        images: folder of the images, for --report.
+    """
+
+    protocol: tuple[str, ...] = ("icdar2015/detection_iou", "icdar2015/end_to_end")
+    json: Path | None = None
+    report: Path | None = None
+    report_width: PositiveInt = 960
+    lexicon: Path | None = None
+    lexicon_name: str | None = None
+    weights: Path | None = None
+    data: Path | None = None
+    threshold: ClosedUnitInterval | None = None
+    two_fold: bool = False
+    language: str | None = None
+    beam: BeamConfig = field(default_factory=BeamConfig)
+    device: str | None = None
+    min_length: PositiveInt | None = None
+    gt: Path | None = None
+    results: Path | None = None
+    outlines: Literal["quad", "box", "polygon"] | None = None
+    lenient: bool = False
+    confidences: bool = False
+    images: Path | None = None
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.protocol) - {*PROTOCOLS, RECOGNITION}):
+            known = ", ".join([*PROTOCOLS, RECOGNITION])
+            raise ValueError(f"--protocol holds {', '.join(map(repr, unknown))}, expected some of {known}")
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        given = {name for name, value in values.items() if value is not None and value is not False}
+        if self.beam == BeamConfig():
+            given.remove("beam")
+        if complaints := find_complaints(given, self.protocol):
+            raise ValueError("; ".join(complaints))
+
+
+MODEL_OPTIONS = ("weights", "data", "threshold", "two_fold", "language", "beam", "device")
+FILE_OPTIONS = GROUPS["result files"]
+PROTOCOL_LIST = textwrap.fill(f"protocols: {', '.join(PROTOCOLS)}", 110)
+DESCRIPTION = f"{__doc__}\n{PROTOCOL_LIST};\nor {RECOGNITION}: how a model reads the annotated regions"
+VERB = Verb("evaluate", EvaluateOptions, DESCRIPTION, groups=GROUPS)
+
+
+def find_complaints(given: set[str], protocols: Sequence[str]) -> list[str]:
+    """What does not fit together among the options that were given."""
+    complaints = []
+    of_model, of_files = given & set(MODEL_OPTIONS), given & set(FILE_OPTIONS)
+    if not (({"weights", "data"} <= of_model and not of_files) or ({"gt", "results"} <= of_files and not of_model)):
+        complaints.append("give --weights and --data to score a model, or --gt and --results to score files, not both")
+    if of_files and ("images" in given) != ("report" in given):
+        complaints.append("to see the errors in files give --report and --images, both or neither")
+    if "two_fold" in given and (unwanted := sorted(given & {"threshold", "report"})):
+        complaints.append(f"--two_fold has no use for {', '.join(unwanted)}")
+    if "lexicon_name" in given and "lexicon" not in given:
+        complaints.append("--lexicon_name names --lexicon, which is not given")
+    if RECOGNITION in protocols:
+        useless = {"threshold", "two_fold", "report", "lexicon", *FILE_OPTIONS}
+        if unused := [*sorted(given & useless), *sorted(set(protocols) - {RECOGNITION})]:
+            complaints.append(f"--protocol {RECOGNITION} has no use for {', '.join(unused)}")
+    elif "min_length" in given:
+        complaints.append(f"--min_length is for --protocol {RECOGNITION}")
+    return complaints
+
+
+def load_lexicon(options: EvaluateOptions) -> AnyLexicon | None:
+    """The lexicon that is asked for."""
+    return open_lexicon(options.lexicon, options.lexicon_name or "") if options.lexicon else None
+
+
+def score(options: EvaluateOptions, spotter: "Spotter | None") -> tuple[Scores, Iterator[np.ndarray]]:
+    """The scores, and the images that were scored, each read when it is asked for."""
+    lexicon = load_lexicon(options)
+    if spotter:
+        from textspot.data.lmdb_records import Reader
+
+        reader = Reader(cast(Path, options.data))  # weights come with data, see `find_complaints`
+        scores = score_model(options, spotter, reader, lexicon)
+        return scores, (reader.sample(index).image for index in range(len(reader)))
+    scores = score_files(
+        options.protocol,
+        cast(Path, options.gt),
+        cast(Path, options.results),
+        lenient=options.lenient,
+        layout=options.outlines or "quad",
+        confidences=options.confidences,
+        lexicon=lexicon,
+    )
+    names = [ground_truth.name for ground_truth in scores.ground_truths]
+    return scores, map(read_image, find_images(options.images, names) if options.images else [])
+
+
+def score_model(options: EvaluateOptions, spotter: "Spotter", reader: "Reader", lexicon: AnyLexicon | None) -> Scores:
+    """The scores of a model at its threshold; prints what that was chosen for, and what another would give."""
+    from textspot.engine.evaluate import LOWEST_THRESHOLD, predict_dataset, score_at
+    from textspot.metrics.thresholds import select_threshold
+
+    if not len(reader):
+        raise ValueError(f"{reader.path}: holds no image to evaluate on")
+    threshold = spotter.threshold if options.threshold is None else options.threshold
+    if options.threshold is None and spotter.card.threshold_protocol:
+        print(f"the threshold was chosen by {spotter.card.threshold_protocol} on the validation images of training")
+    spotter.threshold = min(threshold, LOWEST_THRESHOLD)
+    predictions, ground_truths = predict_dataset(spotter, reader, track, lexicon)
+    for protocol in options.protocol:
+        best, hmean = select_threshold(protocol, predictions, ground_truths)
+        print(f"on these images {protocol} is best at --threshold {best:.3f}: hmean {hmean:.4f}")
+    return score_at(threshold, options.protocol, predictions, ground_truths, lexicon.name if lexicon else "")
+
+
+def load_spotter(options: EvaluateOptions) -> "Spotter":
+    """The model, with the language that is asked for; weights that ship in PyTorch, as their figures were made."""
+    runtime: RuntimeName = "auto" if options.weights and options.weights.suffix == ".onnx" else "pytorch"
+    spotter = textspot.load(cast(Path, options.weights), options.device or "auto", runtime=runtime, max_regions=None)
+    spotter.lean_to(options.language, options.beam)
+    return spotter
+
+
+def score_recognition(options: EvaluateOptions, spotter: "Spotter") -> dict[str, float]:
+    """How the annotated regions are read."""
+    from textspot.data.lmdb_records import Reader
+    from textspot.engine.evaluate import score_reading
+
+    return score_reading(spotter, Reader(cast(Path, options.data)), options.min_length or 1, track)
+
+
+def score_two_fold(options: EvaluateOptions, spotter: "Spotter") -> dict[str, float]:
+    """Figures at thresholds that were not chosen on the images they are measured on."""
+    from textspot.data.lmdb_records import Reader
+    from textspot.engine.evaluate import LOWEST_THRESHOLD, THRESHOLD_PROTOCOL, predict_dataset
+    from textspot.metrics.thresholds import select_threshold, two_fold
+
+    spotter.threshold = LOWEST_THRESHOLD
+    lexicon = load_lexicon(options)
+    predictions, ground_truths = predict_dataset(spotter, Reader(cast(Path, options.data)), track, lexicon)
+    figures: dict[str, float] = {}
+    for protocol in options.protocol:
+        name = f"{protocol}/{lexicon.name}" if lexicon else protocol
+        folds = two_fold(protocol, predictions, ground_truths)
+        figures |= {name + key.removeprefix(protocol): value for key, value in folds.items()}
+    threshold, _ = select_threshold(THRESHOLD_PROTOCOL, predictions, ground_truths)
+    return {**figures, f"best threshold by {THRESHOLD_PROTOCOL}": max(threshold, LOWEST_THRESHOLD)}
+
+
+def print_figures(scores: Scores) -> None:
+    """A table of the figures, and what belongs to them."""
+    print(f"{'protocol':40} precision  recall   hmean")
+    for name, figures in scores.figures.items():
+        print(f"{name:40} {figures['precision']:9.4f} {figures['recall']:7.4f} {figures['hmean']:7.4f}")
+    for name, value in scores.average_precisions.items():
+        print(f"{name:40} average precision {value:.4f}")
+    threshold = "" if scores.threshold is None else f", threshold {scores.threshold:.4f}"
+    print(f"{len(scores.ground_truths)} images{threshold}")
+    for repair in scores.repairs:
+        print(f"repaired: {repair}", file=sys.stderr)
+
+
+def evaluate(options: EvaluateOptions) -> int:
+    """Score, print, and write the files that are asked for."""
+    spotter = load_spotter(options) if options.weights else None
+    if spotter and (RECOGNITION in options.protocol or options.two_fold):
+        judge = score_two_fold if options.two_fold else score_recognition
+        figures: dict[str, Any] = judge(options, spotter)
+        for name, value in figures.items():
+            print(f"{name:50} {value:9.4f}")
+    else:
+        scores, images = score(options, spotter)
+        print_figures(scores)
+        if options.report:
+            write_text(options.report, build_report(scores, images, options.report_width))
+        figures = scores.to_dict()
+    if spotter:
+        figures["language"] = spotter.language.name if spotter.language else "none"
+        print(f"language: {figures['language']}")
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = VERB.read(arguments)
+    return run_command(lambda: evaluate(options))

@@ -1,0 +1,91 @@
+"""Export a trained network as one file that runs without the training code.
+
+  textspot export --weights runs/quickstart --out spotter.onnx
+
+The suffix of --out chooses the format: `.onnx` runs in ONNX Runtime and OpenVINO, in textspot without PyTorch;
+`.pt2` is a program of torch.export; `.safetensors` holds the weights without what was needed for training only.
+Several --weights give their mean: name the last weights of runs that each started from the end of the one before.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsonargparse.typing import ClosedUnitInterval
+
+from textspot.cli.command import run_command
+from textspot.cli.options import Verb
+
+if TYPE_CHECKING:
+    from textspot.model_card import ModelCard
+    from textspot.models.spotting_network import SpottingNetwork
+
+SUFFIXES = (".onnx", ".pt2", ".safetensors")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What is exported, and to where.
+
+    Args:
+        weights: a model.safetensors, a run's folder, or a name that ships; or several of them.
+        out: file to write; its suffix is .onnx, .pt2 or .safetensors.
+        half: store the weights of a .safetensors or an .onnx in float16; they load as float32.
+        threshold: score threshold to store instead of the one there.
+    """
+
+    weights: tuple[Path, ...]
+    out: Path
+    half: bool = False
+    threshold: ClosedUnitInterval | None = None
+
+    def __post_init__(self) -> None:
+        if self.out.suffix not in SUFFIXES:
+            raise ValueError(f"--out is {self.out}, expected a name that ends in {', '.join(SUFFIXES)}")
+        if self.half and self.out.suffix == ".pt2":
+            raise ValueError(f"--half is for a .safetensors or an .onnx, --out is {self.out}")
+
+
+VERB = Verb("export", ExportOptions, __doc__)
+
+
+def export(options: ExportOptions) -> int:
+    """Write the network of a weights file in the format of the suffix, and say how to use it."""
+    from textspot.checkpoint import load_mean
+    from textspot.inference.spotter import find_weights
+
+    out, weights = options.out, options.weights
+    network, card = load_mean([find_weights(path) for path in weights])
+    card = card.for_use() if options.threshold is None else replace(card.for_use(), threshold=options.threshold)
+    write_network(network, card, out, options.half)
+    if len(weights) > 1 and options.threshold is None:
+        print(
+            f"the score threshold, {card.threshold:.3f}, is that of {weights[-1]}, not of the mean: choose one with "
+            "textspot evaluate --two_fold, and store it with --threshold"
+        )
+    print(f"{out}: {out.stat().st_size / 2**20:.1f} MiB")
+    if out.suffix != ".pt2":
+        print(f"read a photograph with it:\n  textspot infer --weights {out} YOUR_PHOTO.jpg")
+    return 0
+
+
+def write_network(network: "SpottingNetwork", card: "ModelCard", out: Path, half: bool) -> None:
+    """Write a network and its card in the format of the file's suffix."""
+    from textspot.checkpoint import save_model, save_quantized
+    from textspot.quant.layers import quantized_layers
+    from textspot.runtime.export import export_onnx, export_program
+
+    if out.suffix == ".onnx":
+        export_onnx(network, card, out, half)
+    elif out.suffix == ".pt2":
+        export_program(network, card, out)
+    elif quantized_layers(network):
+        save_quantized(out, network, card)
+    else:
+        save_model(out, network.state_dict(), card, half)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = VERB.read(arguments)
+    return run_command(lambda: export(options))

@@ -1,0 +1,354 @@
+"""Read the text in images: files, folders at any depth, patterns such as "pics/*.png", URLs, - for standard input.
+
+  textspot infer photo.jpg scan.pdf folder/
+  textspot infer clip.mp4 --every 0.5s
+  cat photo.jpg | textspot infer -
+
+The command prints the lines that it reads. It writes three files for each image below --out: `<stem>.json` with
+everything it found, `res_<stem>.txt` in the format of the Robust Reading Competition, and the picture `<stem>.jpg`. A
+file with several pages or frames gives these for each of them: `<stem>_p2.json` and so on. --format chooses other
+files: text, markdown, hocr, alto, csv, coco_text, or pdf, a searchable PDF; each of these holds all pages of a file.
+
+Results keep the folders of the images, from the deepest folder that all images share. If two images of a folder have
+the same stem (photo.jpg, photo.png), the second becomes `<stem>_2`. A region that was found and could not be read is
+not in `res_<stem>.txt`, because the competition counts it as a false alarm.
+
+A message counts the other files in a folder. Photographs of a kind that is not read (HEIC) and linked folders are
+named, and count as failures. If results would overwrite a file that is read, the command stops before it writes
+anything. The exit status is 0 when all images were read, 1 when something failed, 2 when the options make no sense.
+"""
+
+import io
+import json
+import os
+import re
+import sys
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, count, islice, repeat, takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+import textspot
+from textspot.cli.command import printable, run_command, say
+from textspot.cli.options import Verb
+from textspot.downloads import DownloadLimits, download, is_url
+from textspot.extras import MissingExtraError
+from textspot.image_files import MAX_FILE_BYTES, ImageError
+from textspot.image_folders import find_images, place_outputs, refuse_overwriting
+from textspot.image_pages import Page, pages_of_file, read_pages
+from textspot.inference.prefetch import prefetch
+from textspot.metrics import write_result
+from textspot.outputs import FORMATS, DocumentFormat, DocumentName, ReadPage
+from textspot.runtime.build import RuntimeName
+from textspot.runtime.protocol import Precision
+from textspot.structures import Prediction
+from textspot.text.beam import BeamConfig
+from textspot.text.lexicon import load_lexicon
+from textspot.visualize import draw_prediction
+
+if TYPE_CHECKING:
+    from textspot.inference.spotter import Spotter
+
+JPEG_QUALITY = 90
+STANDARD_INPUT = "-"
+FormatName = Literal["json", "rrc", DocumentName]
+SECONDS = re.compile(r"(\d+(?:\.\d*)?|\.\d+)s?")
+
+
+@dataclass(frozen=True)
+class InferOptions:
+    """What is read, how, and where the results go.
+
+    Args:
+        images: files, folders (at any depth), patterns in quotes, URLs, or - for standard input.
+        weights: name of weights that ship, model.safetensors of a training run, the run's folder (then its last
+            weights), or an .onnx file that textspot export wrote.
+        out: folder that receives the results; images in it are never read.
+        threshold: least score of an instance. The default is the one stored in the weights.
+        language: word list that is preferred when the recogniser is unsure: english, a file of words, one per line,
+            or none. The default is the one stored in the weights.
+        beam: settings of the language.
+        lexicon: file of words, one per line; a text becomes one of them where the image makes that more probable.
+        runtime: program that runs the network: pytorch for weights, onnxruntime or openvino for an .onnx file; auto
+            takes the fastest that is installed for weights that ship.
+        device: device of the network: auto (a GPU if there is one), cpu, or cuda:0.
+        precision: precision of the convolutions: float32; bf16 in PyTorch and OpenVINO; float16 in PyTorch on a GPU.
+        compile: compile the network with torch.compile at the first image, in PyTorch only.
+        num_threads: number of CPU threads; 0 takes the CPUs that this process may use.
+        tiling: read an image in tiles if it would be shrunk to less than half; a message says so.
+        batch_size: images read at a time; those of the same padded size share a pass of the network.
+        format: files that are written, one or more: json, rrc (the result file of the competition), text, markdown,
+            hocr, alto, csv, coco_text, pdf.
+        pictures: draw what was found into a picture of each image.
+        max_regions: most regions that are read of an image or a tile; a message says when they are reached.
+        every: time between two frames of a video that are read, such as 0.5s.
+        private_urls: allow URLs of addresses that are not public, such as localhost.
+    """
+
+    images: tuple[str, ...]
+    weights: Path = Path("spotter-s")
+    out: Path = Path("predictions")
+    threshold: ClosedUnitInterval | None = None
+    language: str | None = None
+    beam: BeamConfig = field(default_factory=BeamConfig)
+    lexicon: Path | None = None
+    runtime: RuntimeName = "auto"
+    device: str = "auto"
+    precision: Precision = "float32"
+    compile: bool = False
+    num_threads: NonNegativeInt = 0
+    tiling: bool = True
+    batch_size: PositiveInt = 1
+    format: tuple[FormatName, ...] = ("json", "rrc")
+    pictures: bool = True
+    max_regions: PositiveInt = 1000
+    every: str | None = None
+    private_urls: bool = False
+
+    def __post_init__(self) -> None:
+        if self.every is not None and not self.seconds:
+            raise ValueError(f"--every is {self.every!r}, expected seconds above 0, such as 0.5s")
+
+    @property
+    def documents(self) -> dict[str, DocumentFormat]:
+        """The formats of which a file holds all pages."""
+        return {name: FORMATS[name] for name in self.format if name in FORMATS}
+
+    @property
+    def seconds(self) -> float | None:
+        """The time between two frames."""
+        found = SECONDS.fullmatch(self.every or "")
+        return float(found[1]) if found else None
+
+
+VERB = Verb("infer", InferOptions, __doc__, positional=("images",))
+
+
+def infer(options: InferOptions) -> int:
+    """Read the images and write what is in them; the exit status says whether nothing failed."""
+    sources, complaints, remark = find_sources(options)
+    if not sources:
+        raise ValueError("\n".join(complaints))
+    for words in filter(None, [*complaints, remark]):
+        say(words)
+    inputs = [source.file for source in sources if source.file] + named_files(options)
+    targets = [file for source in sources for file in output_files(options, source.place)]
+    refuse_overwriting(targets, inputs)
+    for document in options.documents.values():
+        document.write([])  # complains now, not after the reading, where a package is missing
+    spotter = load_spotter(options)
+    work = Work(options, inputs)
+    pages = (page for source in work.track(sources) for page in work.read(source))
+    batches = prefetch(lambda _: list(islice(pages, options.batch_size)), repeat(None), num_ahead=1)
+    for batch in takewhile(bool, batches):
+        predictions = spotter.predict([page.image for _, page in batch], options.batch_size)
+        for (source, page), prediction in zip(batch, predictions, strict=True):
+            work.write(source, page, replace(prediction, name=source.name, page=page.number))
+    work.finish_document()
+    done, failed = work.num_written, work.num_failed
+    print(f"{done} of {done + failed} images read by {spotter.source}, the results are in {options.out}")
+    return 1 if failed or complaints else 0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something to read: a `file`, a URL, or standard input; `place` is where its results belong below --out."""
+
+    name: str
+    place: Path
+    file: Path | None = None
+
+    def pages(self, options: "InferOptions") -> Iterator[Page]:
+        """Its images, in order."""
+        if self.file:
+            return pages_of_file(self.file, options.seconds)
+        if self.name == STANDARD_INPUT:
+            return read_pages(sys.stdin.buffer.read(MAX_FILE_BYTES), self.name)
+        return read_pages(download(self.name, DownloadLimits(private=options.private_urls)), self.name)
+
+
+def find_sources(options: InferOptions) -> tuple[list[Source], list[str], str]:
+    """What the arguments name; complaints about those that name nothing; a remark on what folders hold besides."""
+    named = [name for name in dict.fromkeys(options.images) if is_url(name) or name == STANDARD_INPUT]
+    found = find_images([name for name in options.images if name not in named], options.out)
+    places = place_outputs(found.images) if found.images else {}
+    sources = [Source(os.fspath(file), place, file) for file, place in places.items()]
+    taken = set(places.values())
+    for name in named:
+        stem = Path(unquote(urlsplit(name).path)).stem or "image"
+        place = free_place(Path("stdin" if name == STANDARD_INPUT else stem), taken)
+        sources.append(Source(name, place))
+        taken.add(place)
+    return sources, found.complaints, found.describe_passed_over()
+
+
+def named_files(options: InferOptions) -> list[Path]:
+    """Files that are read besides the images."""
+    language = Path(options.language) if options.language else None
+    return [options.weights, *filter(None, [options.lexicon, language])]
+
+
+class Work:
+    """What goes on while images are read: which results are written, what failed, how far it is."""
+
+    def __init__(self, options: InferOptions, inputs: Sequence[Path]):
+        self.options, self.inputs = options, inputs
+        self.num_written = self.num_failed = 0
+        self._taken: set[Path] = set()
+        self._source: Source | None = None
+        self._pages: list[ReadPage] = []  # of that source, for the formats that hold all
+
+    def track(self, sources: Sequence[Source]) -> Iterable[Source]:
+        """The sources, while a bar on a terminal says how many are done; the words go above it."""
+        self._taken = {source.place for source in sources}
+        console = Console(stderr=True)
+        hidden = len(sources) < 2 or not console.is_terminal
+        return track(sources, "reading", console=console, disable=hidden, transient=True)
+
+    def read(self, source: Source) -> Iterator[tuple[Source, Page]]:
+        """The pages of a source; what cannot be read is named, and the others go on."""
+        try:
+            yield from ((source, page) for page in source.pages(self.options))
+        except (ImageError, OSError, MissingExtraError) as error:
+            say(str(error))
+            self.num_failed += 1
+
+    def write(self, source: Source, page: Page, prediction: Prediction) -> None:
+        """Write the results of a page and print its lines; what cannot be written is named."""
+        self._collect(source, page, prediction)
+        place, name = source.place, source.name
+        if page.number is not None:
+            place = free_place(place.with_name(f"{place.name}_p{page.number}"), self._taken)
+            self._taken.add(place)
+            name = describe_page(name, page)
+        try:
+            refuse_overwriting(output_files(self.options, place), self.inputs)
+            write_outputs(self.options, place, page.image, prediction)
+        except (OSError, ValueError) as error:  # such as a name too long for the result's: costs this image alone
+            self._complain(name, error)
+            return
+        self.num_written += 1
+        texts = " | ".join(line.text for line in prediction.lines())
+        print(printable(f"{name}: {len(prediction)} found: {texts}"))
+
+    def _complain(self, name: str, error: Exception) -> None:
+        say(f"{name}: its results cannot be written ({error})")
+        self.num_failed += 1
+
+    def _collect(self, source: Source, page: Page, prediction: Prediction) -> None:
+        """Keep a page for the documents of its source; those of the one before are complete."""
+        if source != self._source:
+            self.finish_document()
+        self._source = source
+        if documents := self.options.documents.values():
+            with_pictures = any(document.pictures for document in documents)
+            self._pages.append(ReadPage(prediction, encode_jpeg(page.image) if with_pictures else b""))
+
+    def finish_document(self) -> None:
+        """Write the files that hold all pages of a source."""
+        if self._source and self._pages:
+            place = self.options.out / self._source.place
+            try:
+                for document in self.options.documents.values():
+                    write_file(document_file(place, document), document.write(self._pages))
+            except (OSError, ValueError) as error:
+                self._complain(self._source.name, error)
+        self._pages = []
+
+
+def free_place(place: Path, taken: Collection[Path]) -> Path:
+    """The place, or the first of `<place>_2`, `<place>_3` ... that is not taken."""
+    numbered = (place.with_name(f"{place.name}_{number}") for number in count(2))
+    return next(one for one in chain([place], numbered) if one not in taken)
+
+
+def describe_page(name: str, page: Page) -> str:
+    """A page of a file, in words."""
+    return f"{name}, page {page.number}" if page.time_s is None else f"{name}, {page.time_s:.2f} s"
+
+
+def load_spotter(options: InferOptions) -> "Spotter":
+    """The spotter of the options."""
+    spotter = textspot.load(
+        options.weights,
+        options.device,
+        runtime=options.runtime,
+        precision=options.precision,
+        compile=options.compile,
+        num_threads=options.num_threads,
+        max_regions=options.max_regions,
+    )
+    spotter.tiling = options.tiling
+    if options.threshold is not None:
+        spotter.threshold = options.threshold
+    spotter.lean_to(options.language, options.beam)
+    if options.lexicon is not None:
+        spotter.lexicon = load_lexicon(options.lexicon, options.lexicon.stem)
+    return spotter
+
+
+def output_files(options: InferOptions, place: Path) -> list[Path]:
+    """What is written for the image whose outputs belong at `place` below --out."""
+    place = options.out / place
+    pages = [page_files(place)[kind] for kind in ("json", "rrc") if kind in options.format]
+    drawn = [page_files(place)["picture"]] if options.pictures else []
+    return pages + drawn + [document_file(place, document) for document in options.documents.values()]
+
+
+def page_files(place: Path) -> dict[str, Path]:
+    """The JSON, the result file and the picture of an image."""
+    names = {"json": f"{place.name}.json", "rrc": f"res_{place.name}.txt", "picture": f"{place.name}.jpg"}
+    return {kind: place.with_name(name) for kind, name in names.items()}
+
+
+def document_file(place: Path, document: DocumentFormat) -> Path:
+    """The file of a format that holds all pages."""
+    return place.with_name(place.name + document.suffix)
+
+
+def write_outputs(options: InferOptions, place: Path, image: np.ndarray, prediction: Prediction) -> None:
+    """Write what was found in an RGB image: JSON, result file and picture, as far as they are wanted."""
+    files = page_files(options.out / place)
+    files["json"].parent.mkdir(parents=True, exist_ok=True)
+    if "rrc" in options.format:
+        read = tuple(instance for instance in prediction if instance.text)
+        write_result(files["rrc"], replace(prediction, instances=read))
+    if "json" in options.format:
+        text = json.dumps(prediction.to_dict(), ensure_ascii=False) + "\n"
+        write_file(files["json"], text.encode("utf-8", "backslashreplace"))  # \udcff of a name is an escape of JSON too
+    if options.pictures:
+        write_file(files["picture"], encode_jpeg(draw_prediction(image, prediction)))
+
+
+def write_file(file: Path, data: bytes) -> None:
+    """Write a file, and the folders it lies in."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+
+
+def encode_jpeg(image: np.ndarray) -> bytes:
+    """An RGB image (H, W, 3) uint8 as JPEG."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    say(f"warning: {message}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = VERB.read(arguments)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)  # the second image of a size is worth its message too
+        warnings.showwarning = _show_warning
+        return run_command(lambda: infer(options))

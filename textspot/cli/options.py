@@ -1,0 +1,102 @@
+"""From the frozen dataclass of a verb's options to a parser, and from a command line to the dataclass."""
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import docstring_parser
+from jsonargparse import ArgumentParser, Namespace
+
+from textspot.option_help import OptionHelp, hide_group_files
+
+Options = TypeVar("Options")
+
+
+@dataclass(frozen=True)
+class Verb(Generic[Options]):
+    """A verb of the command line.
+
+    `options` is a frozen dataclass, or a function, whose docstring explains each parameter; `description` is what the
+    help says first. `positional` names the parameters that stand without a flag, `groups` titles those that the help
+    lists apart, and `from_file` gives the verb a `--config FILE` for all of them.
+    """
+
+    name: str
+    options: Callable[..., Options]
+    description: str | None
+    positional: tuple[str, ...] = ()
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    from_file: bool = False
+
+    def read(self, arguments: Sequence[str] | None) -> Options:
+        """The options that a command line holds. What makes no sense, by itself or, as the dataclass complains with a
+        ValueError, together, ends the program with exit status 2."""
+        parser = build_parser(self)
+        values = parser.parse_args(arguments)
+        try:
+            return self.options(**to_keywords(parser, values))
+        except ValueError as error:
+            parser.error(str(error))
+
+    def read_keywords(self, arguments: Sequence[str] | None) -> dict[str, Any]:
+        """What a command line holds, by parameter: of a verb whose options are those of a function."""
+        parser = build_parser(self)
+        return to_keywords(parser, parser.parse_args(arguments))
+
+
+def build_parser(verb: Verb) -> ArgumentParser:
+    """A parser with one argument per parameter of the verb's options.
+
+    A sequence takes several words (`--weights a b`), a flag stands alone or before true or false, and a dataclass among
+    them has its own fields as dotted options.
+    """
+    parser = ArgumentParser(
+        prog=f"textspot {verb.name}",
+        usage=" ".join(["%(prog)s [options]", *(f"{name.upper()} ..." for name in verb.positional)]),
+        description=inspect.cleandoc(verb.description or ""),
+        formatter_class=OptionHelp,
+    )
+    if verb.from_file:
+        parser.add_argument("--config", action="config", help="YAML file of these options")
+    sections = {name: parser.add_argument_group(title) for title, names in verb.groups.items() for name in names[:1]}
+    for names in verb.groups.values():
+        sections |= dict.fromkeys(names, sections[names[0]])
+    meanings = {p.arg_name: p.description or "" for p in docstring_parser.parse(verb.options.__doc__ or "").params}
+    hints = typing.get_type_hints(verb.options if inspect.isfunction(verb.options) else verb.options.__init__)
+    for name, parameter in inspect.signature(verb.options).parameters.items():
+        if dataclasses.is_dataclass(hints[name]):
+            parser.add_class_arguments(hints[name], name)
+            continue
+        is_positional = name in verb.positional
+        settings = describe_argument(hints[name], parameter, is_positional)
+        place = sections.get(name, parser)
+        place.add_argument(name if is_positional else f"--{name}", help=meanings[name], **settings)
+    hide_group_files(parser)
+    return parser
+
+
+def describe_argument(hint: Any, parameter: inspect.Parameter, is_positional: bool) -> dict[str, Any]:
+    """The keywords of `add_argument` for a parameter of this type; one that is positional has no default."""
+    required = parameter.default is inspect.Parameter.empty
+    is_sequence = typing.get_origin(hint) is tuple
+    settings: dict[str, Any] = {"type": typing.get_args(hint)[0] if is_sequence else hint}
+    if not is_positional:
+        default = None if required else parameter.default
+        settings |= {"required": required, "default": list(default or ()) if is_sequence else default}
+    if is_sequence:
+        settings |= {"nargs": "+"}
+    elif hint is bool:
+        settings |= {"nargs": "?", "const": True}
+    for choices in (one for one in typing.get_args(hint) if typing.get_origin(one) is typing.Literal):
+        settings |= {"metavar": f"{{{','.join(typing.get_args(choices))}}}"}
+    return settings
+
+
+def to_keywords(parser: ArgumentParser, values: Namespace) -> dict[str, Any]:
+    """The parsed values by name, dataclasses built; lists become tuples."""
+    values.pop("config", None)
+    built = vars(parser.instantiate(values))
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in built.items()}

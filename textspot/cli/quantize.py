@@ -1,0 +1,184 @@
+"""Make a trained network smaller and faster, and see what that costs.
+
+  textspot quantize --weights spotter-s --calibration data/icdar2015/train --out quantized
+  textspot quantize --weights spotter-s --calibration data/icdar2015/train --judge data/icdar2015/val \\
+      --methods rtn smoothquant lorc l2qer aser --bits w8a8 w4a8 w4a4 --engines --out quantized
+  textspot quantize --weights spotter-s --calibration data/icdar2015/train --judge data/icdar2015/val \\
+      --bits w4a8 w8a8 --sensitivity layers --max_drop 0.5 --out quantized
+  textspot quantize --weights spotter-s --data_free network --judge data/icdar2015/val --beside quantized \\
+      --out quantized_without_data
+
+Every method at every precision becomes a `.safetensors`, whose weights are packed at their bits, and an `.onnx` that
+ONNX Runtime and OpenVINO compute in integers. Which to choose: docs/quantise.md.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+
+from textspot.atomic_file import write_text
+from textspot.benchmark.machine import memory_bytes
+from textspot.checkpoint import load_model
+from textspot.cli.command import run_command, say
+from textspot.cli.options import Verb
+from textspot.compression.calibration_images import DataFreeConfig, make_calibration_images
+from textspot.compression.compare import Comparison, Judges, Result, Variant, read_beside, read_variants
+from textspot.compression.engine import Timings, time_engines
+from textspot.compression.report import compare_folders, compare_methods, to_markdown
+from textspot.compression.spotter import SpotterQuantConfig, read_calibration_images
+from textspot.compression.toolkits import TOOLKITS
+from textspot.data.lmdb_records import Reader
+from textspot.inference.spotter import find_weights
+from textspot.model_card import ModelCard
+from textspot.models.spotting_network import SpottingNetwork
+from textspot.progress import track
+from textspot.quant.attention import expose_attention
+from textspot.quant.methods import METHODS
+from textspot.runtime.build import RuntimeName
+
+NUM_TIMED = 8  # images that the engines are timed on
+
+
+@dataclass(frozen=True)
+class QuantizeOptions:
+    """What is quantised and how, and what it is judged by.
+
+    Args:
+        weights: weights, a run's folder, or a name that ships.
+        out: folder for the networks, their figures and quantized.md.
+        calibration: folder of one LMDB; ranges are chosen on its images, its transcripts are not looked at.
+        data_free: images to use instead of --calibration: made from the network (docs/data_free.md), or noise.
+        num_images: number of calibration images, evenly spread over the LMDB.
+        methods: quantisation methods: rtn (round to nearest), smoothquant, lorc, l2qer or aser.
+        bits: bits of weights and activations, such as w8a8 w4a8.
+        toolkits: quantisers of others to compare with: quantize_static or nncf.
+        judge: LMDBs on which every network is scored.
+        beside: --out folders of earlier calls; each network is compared with its namesake there.
+        runtime: runtime that reads them; pytorch simulates integers.
+        precision: precision of the float rest of a quantised network when images are read; bf16 needs --runtime
+            openvino.
+        engines: time each network beside the float one, in float32, in each engine.
+        sensitivity: parts whose loss of accuracy is measured one by one, in the first network.
+        max_drop: points of hmean that may be lost; mixes all precisions of --bits, cheapest first, within them.
+        rounds: number of rounds of the timing.
+        num_threads: number of CPU threads; 0 takes the CPUs that this process may use.
+        quant: settings of the quantisation.
+        datafree: settings of the images made from the network.
+    """
+
+    weights: Path
+    out: Path
+    calibration: Path | None = None
+    data_free: Literal["network", "noise"] | None = None
+    num_images: PositiveInt = 64
+    methods: tuple[str, ...] = ("rtn",)
+    bits: tuple[str, ...] = ("w8a8",)
+    toolkits: tuple[str, ...] = ()
+    judge: tuple[Path, ...] = ()
+    beside: tuple[Path, ...] = ()
+    runtime: RuntimeName = "onnxruntime"
+    precision: Literal["float32", "bf16"] = "float32"
+    engines: bool = False
+    sensitivity: Literal["stages", "layers"] | None = None
+    max_drop: float | None = None
+    rounds: PositiveInt = 5
+    num_threads: NonNegativeInt = 0
+    quant: SpotterQuantConfig = field(default_factory=SpotterQuantConfig)
+    datafree: DataFreeConfig = field(default_factory=DataFreeConfig)
+
+    def __post_init__(self) -> None:
+        for option, names, known in (("methods", self.methods, METHODS), ("toolkits", self.toolkits, TOOLKITS)):
+            if unknown := sorted(set(names) - set(known)):
+                raise ValueError(f"--{option} holds {', '.join(unknown)}, expected some of {', '.join(known)}")
+        if (self.calibration is None) == (self.data_free is None):
+            raise ValueError("give either --calibration or --data_free")
+        if not self.judge and (self.sensitivity or self.max_drop is not None or self.beside):
+            raise ValueError("--sensitivity, --max_drop and --beside want --judge: images that are read")
+
+
+VERB = Verb("quantize", QuantizeOptions, __doc__, from_file=True)
+
+
+def quantize(options: QuantizeOptions) -> int:
+    """Make every network, judge it, and write the table."""
+    variants = read_variants(options.methods, options.bits)
+    network, card = load_model(find_weights(options.weights))
+    network = expose_attention(network)  # the float network has layers of the same names as the quantised ones
+    readers = {str(path): Reader(path) for path in options.judge}
+    judges = Judges(readers, options.runtime, options.precision, options.num_threads)
+    beside = {str(folder): read_beside(folder, variants, network, card, judges) for folder in options.beside}
+    images, how_made = gather_images(options, network, card)
+    comparison = Comparison(network, card, options.quant, images, judges, options.out, track, say)
+    results = comparison.run(variants, options.toolkits)
+    timings, left_out = time_results(options, comparison, results, images)
+    parts = [to_markdown(results, timings), compare_methods(results)]
+    parts += [compare_folders(results, folder, others) for folder, others in beside.items()]
+    parts += [how_made, *left_out]
+    if options.judge and len(results) > 1:
+        parts.append(plot(results, options.out / "quantized.png"))
+    parts.append(examine_losses(options, comparison, variants))
+    page = "\n\n".join(filter(None, parts))
+    print(page)
+    write_text(options.out / "quantized.md", page + "\n")
+    last = comparison.file(variants[-1].name, ".onnx")
+    print(f"\nread a photograph with it:\n  textspot infer --weights {last} YOUR_PHOTO.jpg")
+    return 0
+
+
+def gather_images(
+    options: QuantizeOptions, network: SpottingNetwork, card: ModelCard
+) -> tuple[Sequence[np.ndarray], str]:
+    """The calibration images, and a sentence about what it took to make them, where they were made."""
+    if not options.data_free:
+        assert options.calibration is not None  # as the options say
+        return read_calibration_images(Reader(options.calibration), options.num_images, card, track), ""
+    began = time.perf_counter()
+    images, terms = make_calibration_images(network, card, options.data_free, options.datafree, options.out, track)
+    if not terms:
+        return images, ""
+    figures = ", ".join(f"{name} {value:.3g}" for name, value in terms.items())
+    minutes, peak = (time.perf_counter() - began) / 60, memory_bytes("VmHWM")
+    memory = f" and {peak / 2**30:.1f} GiB of memory" if peak else ""
+    return images, f"Images made from the network: {figures}. This call took {minutes:.1f} minutes for them{memory}."
+
+
+def time_results(
+    options: QuantizeOptions, comparison: Comparison, results: Sequence[Result], images: Sequence[np.ndarray]
+) -> tuple[Timings, list[str]]:
+    """The times of all networks in each engine, if asked for, and what could not be timed."""
+    if not options.engines:
+        return {}, []
+    float_file, *files = (comparison.file(result.name, ".onnx") for result in results)
+    named = {file.stem: file for file in files}
+    return time_engines(float_file, named, images[:NUM_TIMED], options.rounds, options.num_threads)
+
+
+def examine_losses(options: QuantizeOptions, comparison: Comparison, variants: Sequence[Variant]) -> str:
+    """Where networks lose accuracy, and which mixture of precisions loses little, as far as asked for, as a list."""
+    if not options.sensitivity and options.max_drop is None:
+        return ""
+    from textspot.compression.sensitivity import examine  # matplotlib is an extra
+
+    max_drop = None if options.max_drop is None else options.max_drop / 100
+    lines = examine(comparison, variants, Reader(options.judge[0]), options.sensitivity, max_drop)
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def plot(results: Sequence[Result], path: Path) -> str:
+    """Draw the table, and say in Markdown where."""
+    try:
+        from textspot.compression.plot import plot_changes
+    except ImportError as error:
+        return f"No plot: {error}."
+    plot_changes(results, path)
+    return f"![what each network loses, and takes]({path.name})"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = VERB.read(arguments)
+    return run_command(lambda: quantize(options))

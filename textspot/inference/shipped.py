@@ -1,0 +1,73 @@
+"""Which of the files that ship under one name runs fastest here, and in what."""
+
+import importlib.util
+import platform
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from textspot.runtime.build import RuntimeConfig, RuntimeName
+from textspot.runtime.protocol import Precision
+
+RUNTIME_NAMES = {"pytorch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+CPU_FLAGS = Path("/proc/cpuinfo")
+NVIDIA = Path("/proc/driver/nvidia/version")  # there with the driver of a GPU; torch would take seconds to say so
+INT8_FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}  # dot products of bytes: x86-64, x86-64, x86-64, Arm
+FASTEST: dict[Precision, RuntimeName] = {"float32": "onnxruntime", "bf16": "openvino"}  # on a CPU
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What decides how fast a runtime is.
+
+    Args:
+        packages: names of the runtimes' packages that are installed.
+        has_gpu: presence of a GPU that torch could use.
+        has_int8: presence of instructions for dot products of bytes, without which int8 is slow and less exact.
+    """
+
+    packages: frozenset[str]
+    has_gpu: bool
+    has_int8: bool
+
+    @classmethod
+    def here(cls) -> "Machine":
+        """This one."""
+        names = ("torch", "onnxruntime", "openvino")
+        found = frozenset(name for name in names if importlib.util.find_spec(name))
+        return cls(found, NVIDIA.exists(), _has_int8())
+
+
+def choose_fastest(name: str, folder: Path, config: RuntimeConfig, machine: Machine) -> tuple[Path, RuntimeConfig]:
+    """The file of the weights `name` in `folder`, and the runtime that runs it, by what docs/benchmark.md measured.
+
+    On a GPU, with torch.compile and in float16, PyTorch. On a CPU the int8 graph where there are instructions for it,
+    else the float graph: in float32 by ONNX Runtime, in bf16 by OpenVINO. What is not installed, or does not ship, is
+    passed over; a runtime that `config` names is taken.
+    """
+    weights, graphs = folder / f"{name}.safetensors", _graphs(name, folder, machine)
+    wants_gpu = config.device.startswith("cuda") or (config.device == "auto" and machine.has_gpu)
+    wants_torch = wants_gpu or config.compile or config.precision == "float16"
+    runtime = FASTEST.get(config.precision, "pytorch")
+    if config.runtime in ("onnxruntime", "openvino"):
+        return (graphs or [weights])[0], config
+    if wants_torch and "torch" in machine.packages:
+        return weights, replace(config, runtime="pytorch")
+    if graphs and runtime in machine.packages:
+        return graphs[0], replace(config, runtime=runtime)
+    return weights, replace(config, runtime="pytorch")
+
+
+def _graphs(name: str, folder: Path, machine: Machine) -> list[Path]:
+    """The graphs that ship, fastest first."""
+    files = [folder / f"{name}-int8.onnx"] if machine.has_int8 else []
+    return [file for file in [*files, folder / f"{name}.onnx"] if file.is_file()]
+
+
+def _has_int8() -> bool:
+    if platform.machine().lower() in ("arm64", "aarch64") and platform.system() == "Darwin":
+        return True
+    try:
+        words = CPU_FLAGS.read_text(encoding="ascii", errors="replace").split()
+    except OSError:
+        return False
+    return not INT8_FLAGS.isdisjoint(words)
