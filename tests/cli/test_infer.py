@@ -270,6 +270,14 @@ def test_a_very_large_image_is_read_in_tiles_and_a_message_says_so(infer, capsys
     assert 0 < len(read_json("x.json")["instances"]) < in_tiles / 2
 
 
+def test_more_sizes_and_turned_copies_find_more(infer):
+    write_image("x.png", 64, 96)
+    assert infer("x.png", "--pictures", "false") == 0
+    usual = len(read_json("x.json")["instances"])
+    assert infer("x.png", "--pictures", "false", "--quality", "best", "--turned", "true") == 0
+    assert len(read_json("x.json")["instances"]) > usual  # noise holds something at every size and turn
+
+
 def test_an_exported_network_writes_the_same_files(infer, weights, tmp_path):
     export_onnx(*load_model(weights), tmp_path / "spotter.onnx")
     write_image("x.png", 64, 96)

@@ -21,6 +21,7 @@ from textspot.atomic_file import write_text
 from textspot.cli.command import run_command
 from textspot.cli.options import Verb
 from textspot.image_files import read_image
+from textspot.inference.views import QualityName
 from textspot.metrics import PROTOCOLS, Scores, score_files
 from textspot.metrics.error_page import build_report, find_images
 from textspot.metrics.protocols import AnyLexicon
@@ -35,7 +36,16 @@ if TYPE_CHECKING:
 
 RECOGNITION = "recognition"  # reads the annotated regions, where the protocols judge what is found
 GROUPS = {
-    "a model on a data set": ("weights", "data", "threshold", "two_fold", "language", "device", "min_length"),
+    "a model on a data set": (
+        "weights",
+        "data",
+        "threshold",
+        "two_fold",
+        "language",
+        "quality",
+        "device",
+        "min_length",
+    ),
     "result files": ("gt", "results", "outlines", "lenient", "confidences", "images"),
 }
 
@@ -61,6 +71,7 @@ class EvaluateOptions:
         language: word list that is preferred when the recogniser is unsure, instead of the one stored in the weights:
             english, a file of words, or none.
         beam: settings of the language.
+        quality: size at which an image is read, as in textspot infer: fast, default or best.
         device: device of the network: auto (a GPU if there is one, the default), cpu, or cuda:0.
         min_length: characters of the shortest transcripts that count for the protocol recognition.
         gt: zip or folder of gt_<image>.txt.
@@ -83,6 +94,7 @@ class EvaluateOptions:
     two_fold: bool = False
     language: str | None = None
     beam: BeamConfig = field(default_factory=BeamConfig)
+    quality: QualityName | None = None
     device: str | None = None
     min_length: PositiveInt | None = None
     gt: Path | None = None
@@ -104,7 +116,7 @@ class EvaluateOptions:
             raise ValueError("; ".join(complaints))
 
 
-MODEL_OPTIONS = ("weights", "data", "threshold", "two_fold", "language", "beam", "device")
+MODEL_OPTIONS = ("weights", "data", "threshold", "two_fold", "language", "beam", "quality", "device")
 FILE_OPTIONS = GROUPS["result files"]
 PROTOCOL_LIST = textwrap.fill(f"protocols: {', '.join(PROTOCOLS)}", 110)
 DESCRIPTION = f"{__doc__}\n{PROTOCOL_LIST};\nor {RECOGNITION}: how a model reads the annotated regions"
@@ -124,7 +136,7 @@ def find_complaints(given: set[str], protocols: Sequence[str]) -> list[str]:
     if "lexicon_name" in given and "lexicon" not in given:
         complaints.append("--lexicon_name names --lexicon, which is not given")
     if RECOGNITION in protocols:
-        useless = {"threshold", "two_fold", "report", "lexicon", *FILE_OPTIONS}
+        useless = {"threshold", "two_fold", "report", "lexicon", "quality", *FILE_OPTIONS}
         if unused := [*sorted(given & useless), *sorted(set(protocols) - {RECOGNITION})]:
             complaints.append(f"--protocol {RECOGNITION} has no use for {', '.join(unused)}")
     elif "min_length" in given:
@@ -166,6 +178,7 @@ def score_model(options: EvaluateOptions, spotter: "Spotter", reader: "Reader", 
 
     if not len(reader):
         raise ValueError(f"{reader.path}: holds no image to evaluate on")
+    spotter.lexicon = lexicon
     threshold = spotter.threshold if options.threshold is None else options.threshold
     if options.threshold is None and spotter.card.threshold_protocol:
         print(f"the threshold was chosen by {spotter.card.threshold_protocol} on the validation images of training")
@@ -180,7 +193,13 @@ def score_model(options: EvaluateOptions, spotter: "Spotter", reader: "Reader", 
 def load_spotter(options: EvaluateOptions) -> "Spotter":
     """The model, with the language that is asked for; weights that ship in PyTorch, as their figures were made."""
     runtime: RuntimeName = "auto" if options.weights and options.weights.suffix == ".onnx" else "pytorch"
-    spotter = textspot.load(cast(Path, options.weights), options.device or "auto", runtime=runtime, max_regions=None)
+    spotter = textspot.load(
+        cast(Path, options.weights),
+        options.device or "auto",
+        runtime=runtime,
+        max_regions=None,
+        quality=options.quality or "default",
+    )
     spotter.lean_to(options.language, options.beam)
     return spotter
 

@@ -186,6 +186,11 @@ class ImageLexicons:
     lexicons: Mapping[str, Lexicon]
     name: str
 
+    @property
+    def complete(self) -> bool:
+        """Whether each holds all words of its image."""
+        return all(lexicon.complete for lexicon in self.lexicons.values())
+
     def of(self, image_name: str) -> Lexicon:
         """The lexicon of the image `7`, `img_7` or `img_7.jpg`; a `ValueError` names the file that is missing."""
         key = PurePath(image_name).stem.removeprefix("img_")
