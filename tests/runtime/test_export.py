@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,6 +91,15 @@ def test_weights_lie_inside_the_file_and_the_graph_says_what_it_is(folder: Path)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     assert ModelCard.from_metadata(metadata, "") == build_tiny_card().for_use()
     assert len(textspot.load(alone / "spotter.onnx")(noise(96, 128))) > 0
+
+
+@pytest.mark.parametrize("name", ["spotter.onnx", "spotter.pt2"])
+def test_no_file_names_a_folder_of_the_machine_that_wrote_it(folder: Path, name: str) -> None:
+    raw = (folder / name).read_bytes()
+    if name.endswith(".pt2"):
+        with zipfile.ZipFile(folder / name) as archive:
+            raw = b"".join(map(archive.read, archive.namelist()))
+    assert str(Path(textspot.__file__).parent).encode() not in raw
 
 
 def test_a_program_of_torch_export(folder: Path) -> None:
