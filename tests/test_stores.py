@@ -11,6 +11,14 @@ from textspot.stores import DeniedError, StoreError, list_files, open_file, read
 fsspec = pytest.importorskip("fsspec")
 
 
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch):
+    """The pauses that are made, none of which takes time."""
+    made = []
+    monkeypatch.setattr("textspot.stores.time.sleep", made.append)
+    return made
+
+
 @pytest.fixture(params=["local", "memory"])
 def folder(request, tmp_path):
     """The address of an empty folder, on this machine or in a store."""
@@ -38,6 +46,12 @@ def test_a_file_is_replaced_whole(folder):
     write_file(f"{folder}/a", b"now")
     assert read_file(f"{folder}/a") == b"now"
     assert [file.name for file in list_files(folder)] == ["a"]
+
+
+def test_a_range_ends_where_the_file_does(folder):
+    write_file(f"{folder}/a", b"0123")
+    assert read_file(f"{folder}/a", 2, 9) == b"23"
+    assert read_file(f"{folder}/a", 7, 9) == b""
 
 
 def test_a_missing_file_is_named(folder):
@@ -89,6 +103,32 @@ def test_failures_are_called_by_what_they_mean(monkeypatch, raised, expected, wo
     raise_in_store(monkeypatch, raised)
     with pytest.raises(expected, match=rf"memory://a\.jpg: .*{words}"):
         read_file("memory://a.jpg")
+
+
+def test_a_store_that_fails_is_asked_again(monkeypatch, pauses):
+    answers = [TimeoutError(), TimeoutError(), b"at last"]
+
+    def answer(*_, **__):
+        found = answers.pop(0)
+        if isinstance(found, bytes):
+            return found
+        raise found
+
+    monkeypatch.setattr("fsspec.implementations.memory.MemoryFileSystem.cat_file", answer)
+    assert read_file("memory://a.jpg") == b"at last"
+    assert len(pauses) == 2
+
+
+class ResponseError(Exception):
+    """As that of aiohttp."""
+
+    status = 416
+
+
+@pytest.mark.parametrize("error", [caused(OSError("range"), "InvalidRange"), ResponseError()])
+def test_a_range_that_is_refused_is_empty(monkeypatch, error):
+    raise_in_store(monkeypatch, error)
+    assert read_file("memory://a.jpg", 9, 12) == b""
 
 
 def raise_in_store(monkeypatch, error):

@@ -4,6 +4,7 @@ Credentials, end points and time-outs come from the environment, as each store's
 AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, FSSPEC_S3_ENDPOINT_URL and so on. They never stand in an address.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,11 +14,17 @@ from typing import Any
 from textspot.atomic_file import write_atomically
 from textspot.extras import MissingExtraError
 
+PAUSES_S = (1.0, 4.0)  # before a store that failed is asked again
+PAST_THE_END = (416, "InvalidRange")  # what HTTP and S3 say to a range behind the end of a file
 OF_ONE_FILE = {"AccessDenied", "InvalidObjectState"}  # codes of S3 that say nothing about the credentials
 
 
 class StoreError(OSError):
     """A store that does not answer, or refuses the credentials. It says nothing about the file that was asked for."""
+
+
+class CredentialsError(StoreError):
+    """A store that refuses the credentials."""
 
 
 class DeniedError(OSError):
@@ -54,10 +61,27 @@ def list_files(folder: str) -> list[StoredFile]:
 
 
 def read_file(address: str, start: int | None = None, end: int | None = None) -> bytes:
-    """The bytes of a file, or those from `start` to before `end`. One that is missing is a FileNotFoundError."""
+    """The bytes of a file, or those from `start` to before `end`, as far as it goes; a store that fails is asked again
+    twice. A file that is missing is a FileNotFoundError."""
+    for pause in PAUSES_S:
+        try:
+            return _read_once(address, start, end)
+        except CredentialsError:
+            raise
+        except StoreError:
+            time.sleep(pause)
+    return _read_once(address, start, end)
+
+
+def _read_once(address: str, start: int | None, end: int | None) -> bytes:
     with _named(address):
         files, path = _open_store(address)
-        return files.cat_file(path, start=start, end=end)
+        try:
+            return files.cat_file(path, start=start, end=end)
+        except Exception as error:
+            if {getattr(error, "status", None), _code(error)}.isdisjoint(PAST_THE_END):
+                raise
+            return b""
 
 
 @contextmanager
@@ -110,7 +134,7 @@ def _named(address: str) -> Iterator[None]:
     except Exception as error:
         if _is_about_one_file(error):
             raise DeniedError(f"{address}: may not be read ({error})") from error
-        raise StoreError(f"{address}: {_explain(error)}") from error
+        raise _sort(address, error) from error
 
 
 def _is_about_one_file(error: Exception) -> bool:
@@ -125,11 +149,13 @@ def _code(error: BaseException) -> str:
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
 
 
-def _explain(error: Exception) -> str:
+def _sort(address: str, error: Exception) -> StoreError:
     kind = type(error).__name__
     said = f"{_code(error) or kind}: {error}" if str(error) else kind
     if isinstance(error, PermissionError) or "Credential" in kind:
-        return f"the store refuses the credentials ({said}): set those of this store in the environment"
+        remedy = "set those of this store in the environment"
+        return CredentialsError(f"{address}: the store refuses the credentials ({said}): {remedy}")
     if isinstance(error, TimeoutError | ConnectionError) or any(part in kind for part in ("Timeout", "Connect")):
-        return f"the store does not answer ({said}): check address and network, then run the same command again"
-    return f"the store fails ({said}): run the same command again"
+        remedy = "check address and network, then run the same command again"
+        return StoreError(f"{address}: the store does not answer ({said}): {remedy}")
+    return StoreError(f"{address}: the store fails ({said}): run the same command again")

@@ -174,17 +174,20 @@ RESUMABLE_CHANGES = frozenset(
 )
 
 
+WHERE = ("path", "cache")  # the keys of a source that do not say what it holds
+
+
 def _without_paths(recipe: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
     """A recipe without the paths of the sources at these keys, `train[0]` or `validation`, whose content is known."""
     data = recipe.get("data", {})
     sources = data.get("train", [])
     train = [
-        {name: value for name, value in source.items() if name != "path" or f"train[{number}]" not in keys}
+        {name: value for name, value in source.items() if name not in WHERE or f"train[{number}]" not in keys}
         for number, source in enumerate(sources)
     ]
     validation = dict(data.get("validation", {}))
     if "validation" in keys:
-        validation.pop("path", None)
+        validation = {name: value for name, value in validation.items() if name not in WHERE}
     return recipe | {"data": data | {"train": train, "validation": validation}} if data else recipe
 
 

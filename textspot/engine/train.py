@@ -340,7 +340,7 @@ def next_batch(batches: Iterator[Batch]) -> Batch:
     """The next batch; what went wrong in a worker process is a ValueError in words instead of two tracebacks."""
     try:
         return next(batches)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise ValueError(str(error).rstrip().splitlines()[-1]) from error
     except RuntimeError as error:
         if not any(part in str(error) for part in ("DataLoader worker", "Pin memory thread")):
