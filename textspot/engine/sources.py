@@ -20,13 +20,15 @@ SHOWN_CHARACTERS = 20
 
 
 def open_sources(config: DataConfig, world: World) -> tuple[list[OpenSource], Reader]:
-    """The training sources and the validation source; the first process draws the LMDBs that do not exist yet."""
-    if world.is_first:
-        for source in [*config.train, config.validation]:
-            if source.path and source.draw and not (Path(source.path) / DATA_FILE).exists():
-                # a kill at the worst moment leaves an empty folder, which may be overwritten
-                draw_dataset(source.path, source.draw, overwrite=Path(source.path).exists(), track=track)
-    world.wait()
+    """The training sources and the validation source.
+
+    LMDBs that do not exist yet are drawn: by the first process, and then, where nodes have disks of their own, by the
+    first one of each node.
+    """
+    for draws in (world.is_first, world.is_first_here):
+        if draws:
+            _draw_missing(config)
+        world.wait()
     train = [_open_source(source) for source in config.train]
     validation = _open_records(config.validation)
     if len(validation) < 2:
@@ -37,6 +39,13 @@ def open_sources(config: DataConfig, world: World) -> tuple[list[OpenSource], Re
     if damaged := damaged_records(validation):
         raise ValueError("\n".join([*damaged, f"{config.validation.path} is damaged: build it again"]))
     return train, validation
+
+
+def _draw_missing(config: DataConfig) -> None:
+    for source in [*config.train, config.validation]:
+        if source.path and source.draw and not (Path(source.path) / DATA_FILE).exists():
+            # a kill at the worst moment leaves an empty folder, which may be overwritten
+            draw_dataset(source.path, source.draw, overwrite=Path(source.path).exists(), track=track)
 
 
 def open_further(paths: Mapping[str, str]) -> dict[str, Reader]:
