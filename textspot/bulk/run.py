@@ -87,7 +87,7 @@ def read_parts(run: Run, missing: list[int], settings: ReadingSettings, cluster:
         return
     import ray
 
-    start_ray(cluster)
+    start_ray(cluster, settings.num_threads)
     try:
         parts = ray.data.from_items([{"part": number} for number in missing], override_num_blocks=len(missing))
         done = parts.map_batches(
@@ -106,8 +106,9 @@ def read_parts(run: Run, missing: list[int], settings: ReadingSettings, cluster:
         ray.shutdown()
 
 
-def start_ray(cluster: ClusterConfig) -> None:
-    """Join the cluster, or start Ray on this machine with the CPUs that this process may use."""
+def start_ray(cluster: ClusterConfig, num_threads: int) -> None:
+    """Join the cluster, or start Ray on this machine with the CPUs that this process may use, or with as many as the
+    actors want that were asked for."""
     import ray
 
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -117,7 +118,8 @@ def start_ray(cluster: ClusterConfig) -> None:
     if cluster.address:
         init(cluster.address)
         return
-    init("local", num_cpus=count_cpus(), object_store_memory=OBJECT_STORE_BYTES, include_dashboard=False)
+    num_cpus = max(count_cpus(), cluster.actors * num_threads)
+    init("local", num_cpus=num_cpus, object_store_memory=OBJECT_STORE_BYTES, include_dashboard=False)
 
 
 def count_actors(cluster: ClusterConfig, settings: ReadingSettings) -> int:
