@@ -20,6 +20,11 @@ EXTRAS = {
     "scipy": "mat",
     "matplotlib": "plots",
     "timm": "timm",
+    "fsspec": "stores",
+    "s3fs": "stores",
+    "aiohttp": "stores",
+    "ray": "ray",
+    "pyarrow": "ray",
     "nncf": "nncf",
 }
 
