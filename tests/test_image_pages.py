@@ -1,13 +1,14 @@
 """Files that hold several images: every page, with its number."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from textspot.image_files import ImageError
+from textspot.image_decoding import ImageError, ImageTooLargeError
 from textspot.image_pages import MAX_PAGES, pages_of_file, read_frames, read_pages
 
 COLOURS = [(200, 30, 30), (30, 200, 30), (30, 30, 200)]
@@ -67,7 +68,7 @@ def test_a_pdf_of_one_page_is_numbered_too_as_viewers_do():
 
 
 def test_a_large_page_is_drawn_smaller(monkeypatch):
-    monkeypatch.setattr("textspot.image_pages.MAX_PIXELS", 10_000)
+    monkeypatch.setattr("textspot.pdf_process.MAX_PIXELS", 10_000)
     (page,) = read_pages(pdf_of(9), "x.pdf")
     assert 8000 < page.image.shape[0] * page.image.shape[1] <= 10_000
 
@@ -77,11 +78,28 @@ def test_a_damaged_pdf():
         list(read_pages(b"%PDF-1.7 nothing else", "x.pdf"))
 
 
+def test_a_pdf_with_a_password():
+    fpdf = pytest.importorskip("fpdf")
+    document = fpdf.FPDF()
+    document.add_page()
+    document.set_encryption("owner", "user")
+    with pytest.raises(ImageError, match=r"x\.pdf: this PDF has a password, which is not asked for"):
+        list(read_pages(bytes(document.output()), "x.pdf"))
+
+
+def test_threads_draw_the_pages_of_their_own_pdf():
+    """PDFium crashes when two threads are in it."""
+    documents = [pdf_of(*range(grey, grey + 4)) for grey in (0, 60, 120, 180)]
+    with ThreadPoolExecutor(4) as threads:
+        drawn = threads.map(lambda data: [round(float(page.image.mean())) for page in read_pages(data, "x")], documents)
+    assert list(drawn) == [list(range(grey, grey + 4)) for grey in (0, 60, 120, 180)]
+
+
 def test_too_many_pages(monkeypatch):
     assert MAX_PAGES >= 1000
     monkeypatch.setattr("textspot.image_pages.MAX_PAGES", 2)
     for data in (encode("TIFF", pictures()), pdf_of(1, 2, 3)):
-        with pytest.raises(ImageError, match="x: 3 pages, at most 2 are read"):
+        with pytest.raises(ImageTooLargeError, match="x: 3 pages, at most 2 are read"):
             list(read_pages(data, "x"))
 
 

@@ -32,6 +32,7 @@ LEVELS = {
             "bounded_process",
             "image_decoding",
             "image_process",
+            "pdf_process",
             "image_files",
             "image_folders",
             "image_pages",
@@ -55,7 +56,8 @@ NEIGHBOURS = {  # a checkpoint holds the other two
     ("recipe", "recipe_parser"),
 }
 # Each knows those before it.
-IMAGES = ("extras", "bounded_process", "image_decoding", "image_process", "image_files", "image_pages", "image_folders")
+IMAGES = ("extras", "bounded_process", "image_decoding", "image_process", "pdf_process", "image_files", "image_pages")
+IMAGES += ("image_folders",)
 NEIGHBOURS |= {(room, other) for number, room in enumerate(IMAGES) for other in IMAGES[:number]}
 # What a prediction says about itself: its lines, and how it looks.
 NEIGHBOURS |= {("layout", "geometry")}

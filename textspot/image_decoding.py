@@ -31,20 +31,24 @@ class ImageError(ValueError):
     """An image that cannot be decoded; the message names it."""
 
 
+class ImageTooLargeError(ImageError):
+    """An image of more pixels, or a file of more pages, than are read."""
+
+
 def open_image(data: bytes, name: str) -> Image.Image:
-    """The image of a file's bytes with its header read; an `ImageError` if it is of no listed format, empty, or claims
-    more than `MAX_PIXELS` pixels."""
+    """The image of a file's bytes with its header read; an `ImageError` if it is of no listed format or empty, an
+    `ImageTooLargeError` if it claims more than `MAX_PIXELS` pixels."""
     if not data:
         raise ImageError(f"{name}: the file is empty")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"{name}: {error}; at most {MAX_PIXELS} pixels are read: scale it down or cut it") from error
+        raise ImageTooLargeError(f"{name}: {error}; at most {MAX_PIXELS} pixels are read: scale it down or cut it") from error
     except Exception as error:  # on damaged bytes the readers of headers raise anything
         raise ImageError(f"{name}: cannot be decoded as an image ({_explain(data, error)})") from error
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise ImageError(
+        raise ImageTooLargeError(
             f"{name}: {width} x {height} pixels, at most {MAX_PIXELS} are read: scale it down or cut it into pieces"
         )
     return image

@@ -1,28 +1,22 @@
 """Files that hold several images: the pages of a TIFF or PDF, the frames of a GIF, a WebP or a video."""
 
-import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from textspot.extras import name_extras
-from textspot.image_decoding import MAX_PIXELS, ImageError, open_image
+from textspot.image_decoding import ImageError, ImageTooLargeError, open_image
 from textspot.image_files import decode_image, read_file
 from textspot.image_process import decode_in_process
-
-if TYPE_CHECKING:
-    from pypdfium2 import PdfPage
+from textspot.pdf_process import count_pdf_pages, draw_pdf_page, is_pdf
 
 PDF_SUFFIXES = {".pdf"}
 VIDEO_SUFFIXES = {".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"}
 PAGED = ("TIFF", "GIF", "WEBP")  # formats of images that may hold several
 MAX_PAGES = 5000  # of one file; more are no document
-PDF_SCALE = 200 / 72  # pixels per point: 200 per inch, at which letters of 8 points are 22 pixels high
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,58 +37,27 @@ def read_pages(data: bytes, name: str) -> Iterator[Page]:
     What cannot be decoded, has a password or holds more than `MAX_PAGES` is an `ImageError`; a PDF needs the extra
     `pdf`.
     """
-    if data.lstrip()[:4] == b"%PDF":
-        yield from _pdf_pages(data, name)
-        return
     count = count_frames(data, name)
-    if count == 1:
+    if count > MAX_PAGES:
+        raise ImageTooLargeError(f"{name}: {count} pages, at most {MAX_PAGES} are read: cut it into several files")
+    if is_pdf(data):
+        yield from (Page(draw_pdf_page(data, name, number), number) for number in range(1, count + 1))
+    elif count == 1:
         yield Page(decode_image(data, name))
-        return
-    _refuse_many(count, name)
-    for number in range(1, count + 1):
-        yield Page(decode_in_process(data, f"{name}, page {number}", number), number)
+    else:
+        for number in range(1, count + 1):
+            yield Page(decode_in_process(data, f"{name}, page {number}", number), number)
 
 
 def count_frames(data: bytes, name: str) -> int:
-    """How many pages or frames an encoded image holds; what is no image is an `ImageError`."""
+    """How many pages or frames an encoded image or PDF holds; what is neither is an `ImageError`."""
+    if is_pdf(data):
+        return count_pdf_pages(data, name)
     with open_image(data, name) as image:
         try:
             return getattr(image, "n_frames", 1) if image.format in PAGED else 1
         except Exception as error:  # on damaged bytes Pillow's readers raise anything
             raise ImageError(f"{name}: its pages cannot be counted ({error})") from error
-
-
-def _pdf_pages(data: bytes, name: str) -> Iterator[Page]:
-    with name_extras():
-        import pypdfium2
-    try:
-        document = pypdfium2.PdfDocument(data)
-    except pypdfium2.PdfiumError as error:
-        kind = "has a password, which is not asked for" if "password" in str(error).lower() else f"is damaged ({error})"
-        raise ImageError(f"{name}: this PDF {kind}") from error
-    with document:
-        _refuse_many(len(document), name)
-        for number in range(1, len(document) + 1):
-            try:
-                image = _render(document[number - 1])
-            except pypdfium2.PdfiumError as error:
-                raise ImageError(f"{name}, page {number}: cannot be drawn ({error})") from error
-            yield Page(image, number)
-
-
-def _render(page: "PdfPage") -> np.ndarray:
-    """A page at `PDF_SCALE`, or at less if that would be more than `MAX_PIXELS`."""
-    width, height = page.get_size()
-    largest = math.sqrt(MAX_PIXELS / (width * height)) - 1 / min(width, height)  # sides are rounded up
-    scale = min(PDF_SCALE, largest)
-    bitmap = page.render(scale=scale, rev_byteorder=True, prefer_bgrx=False)
-    pixels = bitmap.to_numpy()
-    return np.ascontiguousarray(pixels[..., :3] if pixels.shape[2] > 1 else np.repeat(pixels, 3, axis=2))
-
-
-def _refuse_many(count: int, name: str) -> None:
-    if count > MAX_PAGES:
-        raise ImageError(f"{name}: {count} pages, at most {MAX_PAGES} are read: cut it into several files")
 
 
 def read_frames(path: str | os.PathLike, every_s: float) -> Iterator[Page]:
