@@ -21,6 +21,10 @@ EXTRAS = {
     "matplotlib": "plots",
     "timm": "timm",
     "nncf": "nncf",
+    "fastapi": "serve",
+    "fastapi_offline": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
 }
 
 

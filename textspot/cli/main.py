@@ -17,6 +17,7 @@ VERBS = {
     "quantize": "Make a trained network smaller and faster, and measure what that costs.",
     "prepare": "Build, inspect and convert data sets.",
     "prelabel": "Read images into annotation that a tool for labelling opens.",
+    "serve": "Read images over HTTP.",
     "doctor": "Check before a long run whether its recipe can learn to read.",
     "benchmark-data": "Measure the path from record to training batch.",
 }
