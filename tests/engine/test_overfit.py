@@ -21,13 +21,6 @@ from textspot.runtime.build import RuntimeConfig, RuntimeName
 from textspot.runtime.export import export_onnx
 
 
-@pytest.fixture(scope="module")
-def overfitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingResult, Path]:
-    """A run on two images, by the very code users call, and the two images."""
-    folder = tmp_path_factory.mktemp("overfit")
-    return train(overfit_recipe(folder)), folder / "images"
-
-
 def assert_learned(result: TrainingResult, images: Path) -> None:
     spotter, reader = load(result.weights), Reader(images)
     spotter.threshold = 0.5  # the chosen one may let through what is not read: end to end that costs nothing
@@ -43,7 +36,8 @@ def test_two_images_are_detected_and_read_exactly(overfitted: tuple[TrainingResu
     assert_learned(*overfitted)
 
 
-@pytest.mark.parametrize("shared", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("shared", [True, False])
 def test_so_they_are_by_the_system_of_the_paper(tmp_path: Path, shared: bool) -> None:
     """R-FCN and text pooling for horizontal boxes, joint and separate; the trunk is a slim one.
 
@@ -56,7 +50,6 @@ def test_so_they_are_by_the_system_of_the_paper(tmp_path: Path, shared: bool) ->
     assert_learned(result, tmp_path / "images")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_the_exported_network_reads_them_too(
     overfitted: tuple[TrainingResult, Path], tmp_path: Path, runtime: RuntimeName

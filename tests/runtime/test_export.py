@@ -265,6 +265,12 @@ def test_weights_for_use(folder: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert abs(len(small) - len(large)) <= 2
     assert export_verb.main(["--weights", str(folder), "--out", str(out), "--threshold", "0.65"]) == 0
     assert textspot.load(out).threshold == 0.65
+    of_best = ["--weights", str(out), "--out", str(tmp_path / "b.safetensors"), "--thresholds", "{best: 0.4}"]
+    assert export_verb.main(of_best) == 0
+    assert textspot.load(tmp_path / "b.safetensors", quality="best").threshold == 0.4
+    with pytest.raises(SystemExit):
+        export_verb.main([*of_best[:-1], "{bst: 0.4}"])
+    assert "--thresholds names 'bst', expected some of: fast; " in capsys.readouterr().err
 
 
 def test_half_of_a_graph(folder: Path, tmp_path: Path) -> None:
