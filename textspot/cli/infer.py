@@ -18,7 +18,6 @@ named, and count as failures. If results would overwrite a file that is read, th
 anything. The exit status is 0 when all images were read, 1 when something failed, 2 when the options make no sense.
 """
 
-import io
 import json
 import os
 import re
@@ -34,7 +33,6 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
@@ -49,7 +47,7 @@ from textspot.image_pages import Page, pages_of_file, read_pages
 from textspot.inference.prefetch import prefetch
 from textspot.inference.views import ALL_TURNS, QualityName
 from textspot.metrics import write_result
-from textspot.outputs import FORMATS, DocumentFormat, DocumentName, ReadPage
+from textspot.outputs import FORMATS, DocumentFormat, DocumentName, ReadPage, encode_jpeg
 from textspot.runtime.build import RuntimeName
 from textspot.runtime.protocol import Precision
 from textspot.structures import Prediction
@@ -60,7 +58,6 @@ from textspot.visualize import draw_prediction
 if TYPE_CHECKING:
     from textspot.inference.spotter import Spotter
 
-JPEG_QUALITY = 90
 STANDARD_INPUT = "-"
 FormatName = Literal["json", "rrc", DocumentName]
 FAILURES = (ImageError, OSError, MissingExtraError)  # cost an image or a page
@@ -348,13 +345,6 @@ def write_file(file: Path, data: bytes) -> None:
     """Write a file, and the folders it lies in."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(data)
-
-
-def encode_jpeg(image: np.ndarray) -> bytes:
-    """An RGB image (H, W, 3) uint8 as JPEG."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=JPEG_QUALITY)
-    return buffer.getvalue()
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
