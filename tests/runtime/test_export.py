@@ -5,6 +5,7 @@ import math
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,6 +94,15 @@ def test_weights_lie_inside_the_file_and_the_graph_says_what_it_is(folder: Path)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     assert ModelCard.from_metadata(metadata, "") == build_tiny_card().for_use()
     assert len(textspot.load(alone / "spotter.onnx")(noise(96, 128))) > 0
+
+
+@pytest.mark.parametrize("name", ["spotter.onnx", "spotter.pt2"])
+def test_no_file_names_a_folder_of_the_machine_that_wrote_it(folder: Path, name: str) -> None:
+    raw = (folder / name).read_bytes()
+    if name.endswith(".pt2"):
+        with zipfile.ZipFile(folder / name) as archive:
+            raw = b"".join(map(archive.read, archive.namelist()))
+    assert str(Path(textspot.__file__).parent).encode() not in raw
 
 
 def test_a_program_of_torch_export(folder: Path) -> None:
@@ -268,6 +278,12 @@ def test_weights_for_use(weights_folder: Path, tmp_path: Path, capsys: pytest.Ca
     assert abs(len(small) - len(large)) <= 2
     assert export_verb.main(["--weights", str(weights_folder), "--out", str(out), "--threshold", "0.65"]) == 0
     assert textspot.load(out).threshold == 0.65
+    of_best = ["--weights", str(out), "--out", str(tmp_path / "b.safetensors"), "--thresholds", "{best: 0.4}"]
+    assert export_verb.main(of_best) == 0
+    assert textspot.load(tmp_path / "b.safetensors", quality="best").threshold == 0.4
+    with pytest.raises(SystemExit):
+        export_verb.main([*of_best[:-1], "{bst: 0.4}"])
+    assert "--thresholds names 'bst', expected some of: fast; " in capsys.readouterr().err
 
 
 def test_half_of_a_graph(folder: Path, tmp_path: Path) -> None:
