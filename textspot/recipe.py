@@ -133,6 +133,8 @@ class Recipe:
         if self.model.shared and "reading_trunk" in self.train.reinitialize:
             raise ValueError("train.reinitialize names reading_trunk, which a network with model.shared: true has not")
         detector, refinement = self.model.detector.kind, self.model.refinement.kind
+        if refinement == "none" and self.train.unrefined_regions != TrainConfig.unrefined_regions:
+            raise ValueError("train.unrefined_regions is for a refinement, and model.refinement.kind is none")
         weights = {**self.model.loss_weights, RECOGNIZER_TERM: 1.0}
         unknown = [f"loss.{term}" for term in self.loss if term not in weights]
         if unknown:
