@@ -153,7 +153,7 @@ def run(photos, weights, tmp_path):
 
 
 def test_a_run_goes_on_with_what_is_missing(run, weights):
-    reader = PartReader(run, ReadingSettings(str(weights)), private_urls=False)
+    reader = PartReader(run, ReadingSettings(str(weights)))
     assert look_at_parts(run).missing == [0, 1, 2]
     reader({"part": np.array([2])})
     assert (look_at_parts(run).missing, look_at_parts(run).num_errors) == ([0, 1], 1)
@@ -164,7 +164,7 @@ def test_a_run_goes_on_with_what_is_missing(run, weights):
 
 
 def test_a_part_that_is_cut_short_is_read_again(run, weights, tmp_path):
-    reader = PartReader(run, ReadingSettings(str(weights)), private_urls=False)
+    reader = PartReader(run, ReadingSettings(str(weights)))
     reader({"part": np.array([0, 1])})
     part = tmp_path / "out/part-000001.parquet"
     part.write_bytes(part.read_bytes()[:-9])
@@ -188,7 +188,7 @@ def test_other_weights_are_refused_on_every_machine(run, tmp_path):
     with pytest.raises(OtherRunError, match=r"weights was model\.safetensors, SHA-256 .*, is other\.safetensors"):
         refuse_other(run, ReadingSettings(str(other)).identify(), 2)
     with pytest.raises(OtherRunError, match="this machine would read otherwise"):
-        PartReader(run, ReadingSettings(str(other)), private_urls=False)
+        PartReader(run, ReadingSettings(str(other)))
 
 
 def test_a_part_of_another_run_is_refused(run, tmp_path):
