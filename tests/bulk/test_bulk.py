@@ -18,7 +18,15 @@ from textspot.bulk.folder import OtherRunError, begin_run, find_run, look_at_par
 from textspot.bulk.manifest import Entry, Source, build_manifest, read_part_entries
 from textspot.bulk.reading import read_part
 from textspot.bulk.rows import Row, encode_part
-from textspot.bulk.run import PartDone, PartReader, Progress, describe_seconds
+from textspot.bulk.run import (
+    ClusterConfig,
+    ClusterError,
+    PartDone,
+    PartReader,
+    Progress,
+    describe_seconds,
+    start_ray,
+)
 from textspot.bulk.settings import ReadingSettings
 from textspot.downloads import DownloadLimits
 from textspot.stores import StoreError
@@ -233,6 +241,22 @@ def test_the_settings_reach_the_spotter(weights, tmp_path, monkeypatch):
     assert settings.weights == str(weights)
     assert (spotter.threshold, spotter.language, spotter.tiling, spotter.max_regions) == (0.7, None, False, 5)
     assert spotter.lexicon is not None
+
+
+def test_a_cluster_that_cannot_be_joined_is_named(monkeypatch):
+    ray = pytest.importorskip("ray")
+    tried = []
+
+    def fail(address, **_):
+        tried.append(address)
+        raise ConnectionError("nobody there")
+
+    monkeypatch.setattr(ray, "init", fail)
+    with pytest.raises(ClusterError, match=r"the cluster at here:1 cannot be joined \(nobody there\)"):
+        start_ray(ClusterConfig("here:1"), 1)
+    with pytest.raises(ClusterError, match="Ray does not start here"):
+        start_ray(ClusterConfig(), 1)
+    assert tried == ["here:1", "here:1", "local", "local"]
 
 
 def test_progress_counts_from_the_first_part():

@@ -104,14 +104,35 @@ def read_parts(run: Run, missing: list[int], settings: ReadingSettings, cluster:
         ray.shutdown()
 
 
+class ClusterError(OSError):
+    """Ray that does not start, or a cluster that cannot be joined."""
+
+
 def start_ray(cluster: ClusterConfig, num_threads: int) -> None:
     """Join the cluster, or start Ray on this machine with the CPUs that this process may use, or with as many as the
-    actors want that were asked for."""
+    actors want that were asked for. What fails twice is a `ClusterError`: Ray gives itself 30 s to start, which a busy
+    machine may exceed."""
     import ray
 
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     logging.getLogger("ray.data._internal").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
+    try:
+        _init_ray(cluster, num_threads)
+    except Exception:  # Ray raises whatever its parts do
+        ray.shutdown()
+        try:
+            _init_ray(cluster, num_threads)
+        except Exception as error:
+            where = (
+                f"the cluster at {cluster.address} cannot be joined" if cluster.address else "Ray does not start here"
+            )
+            raise ClusterError(f"{where} ({error}): is the machine busy? Run the same command again") from error
+
+
+def _init_ray(cluster: ClusterConfig, num_threads: int) -> None:
+    import ray
+
     init = partial(ray.init, logging_level=logging.ERROR, log_to_driver=False)
     if cluster.address:
         init(cluster.address)

@@ -95,7 +95,7 @@ def time_plain_loop(setting: Setting, source: str) -> float:
 
 def run_to_end(command: list[str], out: str) -> Measured:
     """A run that nothing disturbs."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     memory: list[float] = []
     while process.poll() is None:
         if not memory and not count_parts(out):
@@ -104,11 +104,11 @@ def run_to_end(command: list[str], out: str) -> Measured:
         memory += [max(rss_mb(worker) for worker in workers)] if (workers := find_workers(process.pid)) else []
         time.sleep(LOOK_S)
     printed = process.stdout.read() if process.stdout else ""
-    found = RATE.search(printed)
-    if not found:
+    rates = RATE.findall(printed)
+    if not rates:
         raise RuntimeError(f"{' '.join(command)}: ended without a rate: {printed}")
     quarter = max(1, len(memory) // 4)
-    return Measured(float(found[1]), max(memory[:quarter], default=0), max(memory[-quarter:], default=0))
+    return Measured(float(rates[-1]), max(memory[:quarter], default=0), max(memory[-quarter:], default=0))
 
 
 def run_with_kills(command: list[str], out: str, num_parts: int) -> None:
