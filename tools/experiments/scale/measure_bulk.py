@@ -53,7 +53,8 @@ class Setting:
 
 @dataclass(frozen=True)
 class Measured:
-    """A run: images per second, greatest resident memory of a worker in its first and its last quarter, in MB."""
+    """A run: images per second; greatest resident memory of a worker in MB, in the first and the last quarter of the
+    time after the first part."""
 
     rate: float
     first_mb: float
@@ -92,19 +93,22 @@ def time_plain_loop(setting: Setting, source: str) -> float:
     return len(entries) / (time.perf_counter() - started)
 
 
-def run_to_end(command: list[str]) -> Measured:
+def run_to_end(command: list[str], out: str) -> Measured:
     """A run that nothing disturbs."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     memory: list[float] = []
     while process.poll() is None:
+        if not memory and not count_parts(out):
+            time.sleep(LOOK_S)
+            continue
         memory += [max(rss_mb(worker) for worker in workers)] if (workers := find_workers(process.pid)) else []
         time.sleep(LOOK_S)
     printed = process.stdout.read() if process.stdout else ""
-    found = RATE.search(printed)
-    if not found:
+    rates = RATE.findall(printed)
+    if not rates:
         raise RuntimeError(f"{' '.join(command)}: ended without a rate: {printed}")
     quarter = max(1, len(memory) // 4)
-    return Measured(float(found[1]), max(memory[:quarter], default=0), max(memory[-quarter:], default=0))
+    return Measured(float(rates[-1]), max(memory[:quarter], default=0), max(memory[-quarter:], default=0))
 
 
 def run_with_kills(command: list[str], out: str, num_parts: int) -> None:
@@ -181,11 +185,12 @@ def measure(setting: Setting, num_images: int, num_timed: int, renderer: Rendere
         print(f"|{'---|' * 4}")
         print(f"| a plain loop | {plain:.2f} | 1.00 | |", flush=True)
         for actors in (1, 2):
-            done = run_to_end(setting.command(f"{bucket}/timed", f"{bucket}/timed_{actors}", actors))
+            timed = f"{bucket}/timed_{actors}"
+            done = run_to_end(setting.command(f"{bucket}/timed", timed, actors), timed)
             memory = f"{done.first_mb:.0f} MB, {done.last_mb:.0f} MB"
             print(f"| {actors} actors | {done.rate:.2f} | {done.rate / plain / actors:.2f} | {memory} |", flush=True)
         whole, killed = f"{bucket}/whole", f"{bucket}/killed"
-        done = run_to_end(setting.command(f"{bucket}/photos", whole, 2))
+        done = run_to_end(setting.command(f"{bucket}/photos", whole, 2), whole)
         num_parts = count_parts(whole)
         print(f"undisturbed, 2 actors: {done.rate:.2f} images/s, {done.first_mb:.0f} MB, {done.last_mb:.0f} MB")
         run_with_kills(setting.command(f"{bucket}/photos", killed, 2), killed, num_parts)
