@@ -25,6 +25,7 @@ EXTRAS = {
     "fastapi_offline": "serve",
     "uvicorn": "serve",
     "prometheus_client": "serve",
+    "gradio": "demo",
 }
 
 

@@ -18,6 +18,7 @@ VERBS = {
     "prepare": "Build, inspect and convert data sets.",
     "prelabel": "Read images into annotation that a tool for labelling opens.",
     "serve": "Read images over HTTP.",
+    "demo": "Try the weights on a page of your own browser.",
     "doctor": "Check before a long run whether its recipe can learn to read.",
     "benchmark-data": "Measure the path from record to training batch.",
     "benchmark-service": "Load a real service with many clients at once.",
