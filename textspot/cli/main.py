@@ -19,6 +19,7 @@ VERBS = {
     "prelabel": "Read images into annotation that a tool for labelling opens.",
     "bulk": "Read millions of images into Parquet files, on one machine or a Ray cluster.",
     "serve": "Read images over HTTP.",
+    "demo": "Try the weights on a page of your own browser.",
     "doctor": "Check before a long run whether its recipe can learn to read.",
     "benchmark-data": "Measure the path from record to training batch.",
     "benchmark-service": "Load a real service with many clients at once.",
