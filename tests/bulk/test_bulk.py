@@ -129,14 +129,15 @@ def test_what_is_wrong_with_one_image_is_its_row(photos, spotter, tmp_path, web_
         replace(good, id="gone", address=str(tmp_path / "gone.png")),
         replace(good, id="changed", num_bytes=7),
         Entry("large", good.address, 1 << 40),
+        Entry("folder", str(tmp_path)),
         Entry("page", f"{address}/page"),
         Entry("web", f"{address}/a.png"),
     ]
     rows = read_part(spotter, entries, 1, LIMITS)
-    for row, words in zip(rows, ("no such file", "had 7 bytes when", "at most", "404", ""), strict=True):
+    for row, words in zip(rows, ("no such file", "had 7 bytes when", "at most", "directory", "404", ""), strict=True):
         assert words in row.error
         assert bool(row.error) == bool(words)
-    assert rows[4].instances == read_part(spotter, [good], 1, LIMITS)[0].instances
+    assert rows[5].instances == read_part(spotter, [good], 1, LIMITS)[0].instances
 
 
 def test_addresses_that_are_not_public_want_permission(spotter, web_server):
