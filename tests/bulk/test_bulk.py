@@ -24,10 +24,12 @@ from textspot.bulk.run import (
     PartDone,
     PartReader,
     Progress,
+    count_actors,
     describe_seconds,
     start_ray,
 )
 from textspot.bulk.settings import ReadingSettings
+from textspot.cli.bulk import BulkOptions
 from textspot.downloads import DownloadLimits
 from textspot.stores import StoreError
 
@@ -258,6 +260,28 @@ def test_a_cluster_that_cannot_be_joined_is_named(monkeypatch):
     with pytest.raises(ClusterError, match="Ray does not start here"):
         start_ray(ClusterConfig(), 1)
     assert tried == ["here:1", "here:1", "local", "local"]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "num_threads", "expected"),
+    [
+        (ClusterConfig(), 1, 8),
+        (ClusterConfig(), 3, 2),
+        (ClusterConfig(), 16, 1),
+        (ClusterConfig(actors=5), 1, 5),
+        (ClusterConfig(num_gpus=0.5), 1, 4),
+    ],
+)
+def test_actors_fill_the_machines(monkeypatch, cluster, num_threads, expected):
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 2.0})
+    assert count_actors(cluster, ReadingSettings(num_threads=num_threads)) == expected
+
+
+@pytest.mark.parametrize("options", [{"num_gpus": 1.0}, {"device": "cuda"}, {"num_gpus": -1.0}])
+def test_gpus_and_their_number_go_together(options):
+    with pytest.raises(ValueError, match="--device cuda and --num_gpus above 0 go together"):
+        BulkOptions("photos", "read", **options)
 
 
 def test_progress_counts_from_the_first_part():
