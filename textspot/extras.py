@@ -26,6 +26,11 @@ EXTRAS = {
     "ray": "ray",
     "pyarrow": "ray",
     "nncf": "nncf",
+    "fastapi": "serve",
+    "fastapi_offline": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "gradio": "demo",
 }
 
 

@@ -1,28 +1,22 @@
 """Files that hold several images: the pages of a TIFF or PDF, the frames of a GIF, a WebP or a video."""
 
-import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
-from textspot.extras import name_extras
-from textspot.image_decoding import MAX_PIXELS, ImageError, open_image
+from textspot.image_decoding import MAX_PIXELS, ImageError, ImageTooLargeError, open_image
 from textspot.image_files import decode_image, read_file
 from textspot.image_process import decode_in_process
-
-if TYPE_CHECKING:
-    from pypdfium2 import PdfPage
+from textspot.pdf_process import count_pdf_pages, draw_pdf_page, is_pdf
+from textspot.video_process import frames_of_video
 
 PDF_SUFFIXES = {".pdf"}
 VIDEO_SUFFIXES = {".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"}
 PAGED = ("TIFF", "GIF", "WEBP")  # formats of images that may hold several
 MAX_PAGES = 5000  # of one file; more are no document
-PDF_SCALE = 200 / 72  # pixels per point: 200 per inch, at which letters of 8 points are 22 pixels high
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,61 +34,32 @@ class Page:
 def read_pages(data: bytes, name: str) -> Iterator[Page]:
     """The pages or frames of an encoded image or PDF, one after the other.
 
-    What cannot be decoded, has a password or holds more than `MAX_PAGES` is an `ImageError`; a PDF needs the extra
-    `pdf`.
+    What cannot be decoded, has a password or holds more than `MAX_PAGES` is an `ImageError`. One that is raised while
+    the pages are gone through is of that page alone: `next` gives the one after it. A PDF needs the extra `pdf`.
     """
-    if data.lstrip()[:4] == b"%PDF":
-        yield from _pdf_pages(data, name)
-        return
     count = count_frames(data, name)
-    if count == 1:
-        yield Page(decode_image(data, name))
-        return
-    _refuse_many(count, name)
-    for number in range(1, count + 1):
-        yield Page(decode_in_process(data, f"{name}, page {number}", number), number)
+    if count == 1 and not is_pdf(data):
+        return iter([Page(decode_image(data, name))])
+    if count > MAX_PAGES:
+        raise ImageTooLargeError(f"{name}: {count} pages, at most {MAX_PAGES} are read: cut it into several files")
+
+    def read_page(number: int) -> Page:
+        if is_pdf(data):
+            return Page(draw_pdf_page(data, name, number, MAX_PIXELS), number)
+        return Page(decode_in_process(data, f"{name}, page {number}", number), number)
+
+    return map(read_page, range(1, count + 1))  # no generator, which would end at the first error
 
 
 def count_frames(data: bytes, name: str) -> int:
-    """How many pages or frames an encoded image holds; what is no image is an `ImageError`."""
+    """How many pages or frames an encoded image or PDF holds; what is neither is an `ImageError`."""
+    if is_pdf(data):
+        return count_pdf_pages(data, name)
     with open_image(data, name) as image:
         try:
             return getattr(image, "n_frames", 1) if image.format in PAGED else 1
         except Exception as error:  # on damaged bytes Pillow's readers raise anything
             raise ImageError(f"{name}: its pages cannot be counted ({error})") from error
-
-
-def _pdf_pages(data: bytes, name: str) -> Iterator[Page]:
-    with name_extras():
-        import pypdfium2
-    try:
-        document = pypdfium2.PdfDocument(data)
-    except pypdfium2.PdfiumError as error:
-        kind = "has a password, which is not asked for" if "password" in str(error).lower() else f"is damaged ({error})"
-        raise ImageError(f"{name}: this PDF {kind}") from error
-    with document:
-        _refuse_many(len(document), name)
-        for number in range(1, len(document) + 1):
-            try:
-                image = _render(document[number - 1])
-            except pypdfium2.PdfiumError as error:
-                raise ImageError(f"{name}, page {number}: cannot be drawn ({error})") from error
-            yield Page(image, number)
-
-
-def _render(page: "PdfPage") -> np.ndarray:
-    """A page at `PDF_SCALE`, or at less if that would be more than `MAX_PIXELS`."""
-    width, height = page.get_size()
-    largest = math.sqrt(MAX_PIXELS / (width * height)) - 1 / min(width, height)  # sides are rounded up
-    scale = min(PDF_SCALE, largest)
-    bitmap = page.render(scale=scale, rev_byteorder=True, prefer_bgrx=False)
-    pixels = bitmap.to_numpy()
-    return np.ascontiguousarray(pixels[..., :3] if pixels.shape[2] > 1 else np.repeat(pixels, 3, axis=2))
-
-
-def _refuse_many(count: int, name: str) -> None:
-    if count > MAX_PAGES:
-        raise ImageError(f"{name}: {count} pages, at most {MAX_PAGES} are read: cut it into several files")
 
 
 def read_frames(path: str | os.PathLike, every_s: float) -> Iterator[Page]:
@@ -103,33 +68,15 @@ def read_frames(path: str | os.PathLike, every_s: float) -> Iterator[Page]:
     name = os.fspath(path)
     if not Path(path).is_file():
         raise FileNotFoundError(f"{name}: no such file")
-    video = cv2.VideoCapture(name, cv2.CAP_ANY)
-    try:
-        rate, stated = video.get(cv2.CAP_PROP_FPS), int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-        if not video.isOpened() or not 0 < rate < 1000:
-            raise ImageError(f"{name}: cannot be read as a video")
-        step, index = every_s * rate, 0
-        wanted = 0.0
-        while video.grab():
-            if index >= round(wanted):
-                ok, frame = video.retrieve()
-                if not ok:
-                    raise ImageError(f"{name}: frame {index + 1} cannot be decoded")
-                yield Page(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), index + 1, index / rate)
-                wanted += max(1.0, step)
-            index += 1
-        if index < stated - rate:  # containers miscount by a few
-            raise ImageError(f"{name}: ends after {index} of {stated} frames: is it complete?")
-    finally:
-        video.release()
+    for index, time_s, image in frames_of_video(name, every_s):
+        yield Page(image, index + 1, time_s)
 
 
 def pages_of_file(path: str | os.PathLike, every_s: float | None = None) -> Iterator[Page]:
-    """The pages or frames of a file. A video wants `every_s`, the seconds between two frames; else an `ImageError` says
-    so."""
+    """The pages or frames of a file, see `read_pages`. A video wants `every_s`, the seconds between two frames; else
+    an `ImageError` says so."""
     if Path(path).suffix.lower() not in VIDEO_SUFFIXES:
-        yield from read_pages(read_file(path), os.fspath(path))
-    elif every_s is None:
+        return read_pages(read_file(path), os.fspath(path))
+    if every_s is None:
         raise ImageError(f"{os.fspath(path)}: a video: say how often a frame is read, such as --every 0.5s")
-    else:
-        yield from read_frames(path, every_s)
+    return read_frames(path, every_s)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 UNITS = 1000  # of the typeface, per size
 ADVANCE = 500
 ASCENT = 0.8  # part of a word's height above its baseline
-POINTS_PER_PIXEL = 72 / 200  # as files of PDF are read: textspot.image_pages.PDF_SCALE
+POINTS_PER_PIXEL = 72 / 200  # as files of PDF are read: textspot.pdf_process.PDF_SCALE
 
 
 def write(pages: Sequence[ReadPage]) -> bytes:
