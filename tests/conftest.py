@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 settings.register_profile("textspot", deadline=None, derandomize=True)
 settings.load_profile("textspot")
 
-TRAINED = {"overfitted", "tiny_run"}  # fixtures that take seconds: what wants one of them is slow
+DEAR = {"overfitted", "tiny_run", "exported"}  # fixtures that take seconds: what wants one of them is slow
 
 
 @pytest.fixture(scope="session")
@@ -31,10 +31,24 @@ def overfitted(tmp_path_factory: pytest.TempPathFactory) -> "tuple[TrainingResul
     return train(overfit_recipe(folder)), folder / "images"
 
 
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the weights of the tiny spotter and what is exported from them, to look at only."""
+    from tiny_spotter import save_tiny_spotter
+
+    from textspot.cli import export
+
+    folder = tmp_path_factory.mktemp("exported")
+    weights = save_tiny_spotter(folder / "model.safetensors")
+    for name in ("spotter.onnx", "spotter.pt2"):
+        assert export.main(["--weights", str(weights), "--out", str(folder / name)]) == 0
+    return folder
+
+
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if TRAINED.intersection(getattr(item, "fixturenames", ())):
+        if DEAR.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
 
 

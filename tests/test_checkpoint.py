@@ -140,7 +140,7 @@ def test_a_file_of_another_format(tmp_path):
 
 def test_no_file(tmp_path):
     for path in (tmp_path / "absent.safetensors", tmp_path):
-        with pytest.raises(CheckpointError, match=r"no such file; expected the model\.safetensors"):
+        with pytest.raises(CheckpointError, match=r"no such file, or no regular one; expected the model"):
             load_model(path)
 
 
@@ -246,7 +246,7 @@ def test_every_flipped_bit_of_weights_is_noticed(weights):
 def test_every_flipped_bit_of_a_header_is_noticed(weights):
     length = int.from_bytes(weights.read_bytes()[:8], "little") + 8
     data = weights.read_bytes()
-    for place in range(0, length, 7):
+    for place in range(0, length, 17):
         damaged = bytearray(data)
         damaged[place] ^= 1 << (place % 8)
         weights.write_bytes(damaged)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from textspot.cli.command import MOST_PRINTED, printable
-from textspot.image_folders import find_images, place_outputs, refuse_overwriting
+from textspot.image_folders import Places, find_images, place_outputs, refuse_overwriting
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,7 @@ def test_a_result_is_not_written_into_what_is_no_file(kind):
 
 def test_names_that_are_hard_to_take_apart_have_places_of_their_own():
     names = ["a/..jpg", "a/...png", "a/.png", "a/x.jpg", "a/x.png", os.fsdecode(b"a/\xff.png")]
-    places = place_outputs([Path(name) for name in names])
+    places = place_outputs([Path(name) for name in names], Places(lambda place: [place]))
     stems = [place.name for place in places.values()]
     assert stems == ["..jpg", "...png", ".png", "x", "x_2", "\udcff"]
     assert len({place.with_name(f"{place.name}.json") for place in places.values()}) == len(names)

@@ -2,12 +2,15 @@
 
 import io
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from textspot import pdf_process
+from textspot.bounded_process import BoundedProcess
 from textspot.image_decoding import ImageError, ImageTooLargeError
 from textspot.image_pages import MAX_PAGES, pages_of_file, read_frames, read_pages
 
@@ -68,7 +71,7 @@ def test_a_pdf_of_one_page_is_numbered_too_as_viewers_do():
 
 
 def test_a_large_page_is_drawn_smaller(monkeypatch):
-    monkeypatch.setattr("textspot.pdf_process.MAX_PIXELS", 10_000)
+    monkeypatch.setattr("textspot.image_pages.MAX_PIXELS", 10_000)
     (page,) = read_pages(pdf_of(9), "x.pdf")
     assert 8000 < page.image.shape[0] * page.image.shape[1] <= 10_000
 
@@ -79,12 +82,60 @@ def test_a_damaged_pdf():
 
 
 def test_a_pdf_with_a_password():
-    fpdf = pytest.importorskip("fpdf")
-    document = fpdf.FPDF()
-    document.add_page()
-    document.set_encryption("owner", "user")
+    """One whose checks of a password fit none."""
+    pytest.importorskip("pypdfium2")
+    lock = f"/Filter/Standard/V 1/R 2/P -4/O<{'00' * 32}>/U<{'00' * 32}>"
+    data = hand_written_pdf("3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]>>endobj\n", f"/Encrypt<<{lock}>>")
     with pytest.raises(ImageError, match=r"x\.pdf: this PDF has a password, which is not asked for"):
-        list(read_pages(bytes(document.output()), "x.pdf"))
+        read_pages(data, "x.pdf")
+
+
+def hand_written_pdf(objects, trailer=""):
+    """A PDF whose page is the third of its objects; readers find those without a table."""
+    return (
+        "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
+        f"{objects}trailer<</Root 1 0 R/ID[<00><00>]{trailer}>>\n"
+    ).encode()
+
+
+def damage_page(pdf, number):
+    """Let a page of a PDF, from 1, be no page."""
+    head, *pages = pdf.split(b"/Type /Page\n")
+    return head + b"".join(
+        (b"/Type /Pagx\n" if n == number else b"/Type /Page\n") + rest for n, rest in enumerate(pages, 1)
+    )
+
+
+def test_a_damaged_page_of_a_pdf_costs_that_page():
+    pages = read_pages(damage_page(pdf_of(0, 128, 255), 2), "x.pdf")
+    assert next(pages).number == 1
+    with pytest.raises(ImageError, match=r"x\.pdf, page 2: is damaged"):
+        next(pages)
+    assert [page.number for page in pages] == [3]
+
+
+@pytest.mark.slow
+def test_what_takes_too_long_or_too_much_memory_is_ended(monkeypatch):
+    """A page of a billion rectangles, and one whose pixels do not fit."""
+    monkeypatch.setattr(pdf_process, "_process", BoundedProcess(replace(pdf_process.LIMITS, seconds=1)))
+    with pytest.raises(ImageError, match=r"x\.pdf, page 1: cannot be drawn: to read it takes more than 1 s"):
+        next(read_pages(endless_pdf(), "x.pdf"))
+    monkeypatch.setattr(pdf_process, "_process", BoundedProcess(replace(pdf_process.LIMITS, num_bytes=64 << 20)))
+    with pytest.raises(ImageError, match=r"x\.pdf, page 1: "):
+        next(read_pages(pdf_of(9, size=(4000, 4000)), "x.pdf"))
+
+
+def endless_pdf():
+    """Each of ten drawings draws another one ten times."""
+    form = "/Type/XObject/Subtype/Form/BBox[0 0 99 99]"
+    forms = [
+        f"{4 + n} 0 obj<<{form}/Resources<</XObject<</F {5 + n} 0 R>>>>/Length 60>>stream\n{'/F Do ' * 10}\nendstream"
+        for n in range(10)
+    ]
+    last = f"14 0 obj<<{form}/Length 15>>stream\n0 0 99 99 re f \nendstream"
+    page = "/Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]/Resources<</XObject<</F 4 0 R>>>>/Contents 15 0 R"
+    objects = [f"3 0 obj<<{page}>>", *forms, last, "15 0 obj<</Length 6>>stream\n/F Do \nendstream"]
+    return hand_written_pdf("".join(f"{one} endobj\n" for one in objects))
 
 
 def test_threads_draw_the_pages_of_their_own_pdf():

@@ -33,19 +33,20 @@ LEVELS = {
             "image_decoding",
             "image_process",
             "pdf_process",
+            "video_process",
             "image_files",
             "image_folders",
             "image_pages",
             "downloads",
         ),
-        *("atomic_file", "file_checksum", "schedule", "ranges", "older_recipes", "telemetry"),
+        *("atomic_file", "file_checksum", "schedule", "ranges", "older_recipes", "telemetry", "regular_file"),
     ),
-    1: ("batch", "device", "outputs"),
+    1: ("batch", "device", "outputs", "stores"),
     2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant", "prelabel"),
     3: ("recipe", "recipe_parser", "model_card", "checkpoint"),
     4: ("runtime",),
     5: ("inference",),
-    6: ("engine", "benchmark", "service", "demo"),
+    6: ("engine", "benchmark", "bulk", "service", "demo"),
     7: ("compression",),
     8: ("cli",),
     9: ("__main__",),
@@ -56,9 +57,10 @@ NEIGHBOURS = {  # a checkpoint holds the other two
     ("recipe", "recipe_parser"),
 }
 # Each knows those before it.
-IMAGES = ("extras", "bounded_process", "image_decoding", "image_process", "pdf_process", "image_files", "image_pages")
-IMAGES += ("image_folders",)
+IMAGES = ("extras", "bounded_process", "image_decoding", "image_process", "pdf_process", "video_process")
+IMAGES += ("image_files", "image_pages", "image_folders")
 NEIGHBOURS |= {(room, other) for number, room in enumerate(IMAGES) for other in IMAGES[:number]}
+NEIGHBOURS |= {(room, "regular_file") for room in ("text", "option_help")}
 # What a prediction says about itself: its lines, and how it looks.
 NEIGHBOURS |= {("layout", "geometry")}
 NEIGHBOURS |= {("structures", other) for other in ("layout", "drawing", "geometry", "extras", "image_files")}

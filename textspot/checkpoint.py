@@ -136,7 +136,7 @@ def _to_float32(tensor: torch.Tensor) -> torch.Tensor:
 
 def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; expected the {MODEL_FILE} of a training run")
+        raise CheckpointError(f"{path}: no such file, or no regular one; expected the {MODEL_FILE} of a training run")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -5,7 +5,7 @@ import itertools
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,19 +92,34 @@ def _walk(folder: Path, found: Found) -> Iterator[Path]:
         yield from (Path(place, name) for name in [*files, *links])
 
 
-def place_outputs(images: Sequence[Path]) -> dict[Path, Path]:
+class Places:
+    """Where results belong: paths from whose last part the names of files are made, no two of which are the same.
+
+    `files_of` gives the files of a place: `res_x.txt` is the result of `x.png`, and may be the text of `res_x.png`.
+    """
+
+    def __init__(self, files_of: Callable[[Path], Iterable[Path]]):
+        self._files_of = files_of
+        self._taken: set[Path] = set()
+
+    def give(self, wanted: Path) -> Path:
+        """The wanted place, or the first of `<wanted>_2`, `<wanted>_3` ... of whose files none is taken."""
+        numbered = (wanted.with_name(f"{wanted.name}_{number}") for number in itertools.count(2))
+        candidates = itertools.chain([wanted], numbered)
+        place = next(one for one in candidates if self._taken.isdisjoint(self._files_of(one)))
+        self._taken.update(self._files_of(place))
+        return place
+
+
+def place_outputs(images: Sequence[Path], places: Places) -> dict[Path, Path]:
     """Where the outputs of each image belong below the output folder: a path that ends in their stem."""
     absolute = [Path(os.path.abspath(image)) for image in images]
-    shared = os.path.commonpath([image.parent for image in absolute])
-    places: dict[Path, Path] = {}
-    taken: set[Path] = set()
+    shared = os.path.commonpath([image.parent for image in absolute]) if absolute else ""
+    given = {}
     for image, path in zip(images, absolute, strict=True):
         name = path.stem if path.stem not in (".", "..") else path.name  # ..jpg
-        stem = path.relative_to(shared).with_name(name)
-        numbered = (stem.with_name(f"{stem.name}_{number}") for number in itertools.count(2))
-        places[image] = next(place for place in itertools.chain([stem], numbered) if place not in taken)
-        taken.add(places[image])
-    return places
+        given[image] = places.give(path.relative_to(shared).with_name(name))
+    return given
 
 
 def refuse_overwriting(targets: Iterable[Path], inputs: Iterable[Path]) -> None:

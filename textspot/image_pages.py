@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from textspot.image_decoding import ImageError, ImageTooLargeError, open_image
+from textspot.image_decoding import MAX_PIXELS, ImageError, ImageTooLargeError, open_image
 from textspot.image_files import decode_image, read_file
 from textspot.image_process import decode_in_process
 from textspot.pdf_process import count_pdf_pages, draw_pdf_page, is_pdf
+from textspot.video_process import frames_of_video
 
 PDF_SUFFIXES = {".pdf"}
 VIDEO_SUFFIXES = {".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"}
@@ -34,19 +34,21 @@ class Page:
 def read_pages(data: bytes, name: str) -> Iterator[Page]:
     """The pages or frames of an encoded image or PDF, one after the other.
 
-    What cannot be decoded, has a password or holds more than `MAX_PAGES` is an `ImageError`; a PDF needs the extra
-    `pdf`.
+    What cannot be decoded, has a password or holds more than `MAX_PAGES` is an `ImageError`. One that is raised while
+    the pages are gone through is of that page alone: `next` gives the one after it. A PDF needs the extra `pdf`.
     """
     count = count_frames(data, name)
+    if count == 1 and not is_pdf(data):
+        return iter([Page(decode_image(data, name))])
     if count > MAX_PAGES:
         raise ImageTooLargeError(f"{name}: {count} pages, at most {MAX_PAGES} are read: cut it into several files")
-    if is_pdf(data):
-        yield from (Page(draw_pdf_page(data, name, number), number) for number in range(1, count + 1))
-    elif count == 1:
-        yield Page(decode_image(data, name))
-    else:
-        for number in range(1, count + 1):
-            yield Page(decode_in_process(data, f"{name}, page {number}", number), number)
+
+    def read_page(number: int) -> Page:
+        if is_pdf(data):
+            return Page(draw_pdf_page(data, name, number, MAX_PIXELS), number)
+        return Page(decode_in_process(data, f"{name}, page {number}", number), number)
+
+    return map(read_page, range(1, count + 1))  # no generator, which would end at the first error
 
 
 def count_frames(data: bytes, name: str) -> int:
@@ -66,33 +68,15 @@ def read_frames(path: str | os.PathLike, every_s: float) -> Iterator[Page]:
     name = os.fspath(path)
     if not Path(path).is_file():
         raise FileNotFoundError(f"{name}: no such file")
-    video = cv2.VideoCapture(name, cv2.CAP_ANY)
-    try:
-        rate, stated = video.get(cv2.CAP_PROP_FPS), int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-        if not video.isOpened() or not 0 < rate < 1000:
-            raise ImageError(f"{name}: cannot be read as a video")
-        step, index = every_s * rate, 0
-        wanted = 0.0
-        while video.grab():
-            if index >= round(wanted):
-                ok, frame = video.retrieve()
-                if not ok:
-                    raise ImageError(f"{name}: frame {index + 1} cannot be decoded")
-                yield Page(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), index + 1, index / rate)
-                wanted += max(1.0, step)
-            index += 1
-        if index < stated - rate:  # containers miscount by a few
-            raise ImageError(f"{name}: ends after {index} of {stated} frames: is it complete?")
-    finally:
-        video.release()
+    for index, time_s, image in frames_of_video(name, every_s):
+        yield Page(image, index + 1, time_s)
 
 
 def pages_of_file(path: str | os.PathLike, every_s: float | None = None) -> Iterator[Page]:
-    """The pages or frames of a file. A video wants `every_s`, the seconds between two frames; else an `ImageError` says
-    so."""
+    """The pages or frames of a file, see `read_pages`. A video wants `every_s`, the seconds between two frames; else
+    an `ImageError` says so."""
     if Path(path).suffix.lower() not in VIDEO_SUFFIXES:
-        yield from read_pages(read_file(path), os.fspath(path))
-    elif every_s is None:
+        return read_pages(read_file(path), os.fspath(path))
+    if every_s is None:
         raise ImageError(f"{os.fspath(path)}: a video: say how often a frame is read, such as --every 0.5s")
-    else:
-        yield from read_frames(path, every_s)
+    return read_frames(path, every_s)

@@ -1,9 +1,22 @@
-"""How the help of a command lists its options: what each means and what it is unless given, and no more."""
+"""The options of a command: how its help lists them, what each means and is unless given, and those in a file."""
 
 import argparse
 from typing import Any
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter
+from jsonargparse import ActionConfigFile, ArgumentParser, DefaultHelpFormatter
+
+from textspot.regular_file import refuse_other_kinds
+
+
+class ConfigFile(ActionConfigFile):
+    """An option that reads others from a file."""
+
+    def __call__(self, parser, cfg, values, option_string=None) -> None:
+        try:
+            refuse_other_kinds(values, "a YAML file")
+        except ValueError as error:
+            raise argparse.ArgumentError(self, str(error)) from error
+        super().__call__(parser, cfg, values, option_string)
 
 
 class OptionHelp(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):

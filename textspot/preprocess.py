@@ -1,4 +1,5 @@
-"""The one preprocessing that training, validation, inference and export share; it travels in the checkpoint."""
+"""The one preprocessing of validation, inference and quantisation; it travels in the checkpoint. Training takes its
+`max_side`, mean and std."""
 
 import math
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import docstring_parser
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace
 
 from textspot.data.dataset import SourceConfig
 from textspot.data.mosaic import MosaicConfig
@@ -19,13 +19,13 @@ from textspot.data.synthetic.words import WordConfig
 from textspot.losses import READER_TERM
 from textspot.models.choice import Choice
 from textspot.models.spotting_network import DETECTORS, PARTS, REFINEMENTS, ModelConfig
-from textspot.option_help import OptionHelp, hide_group_files
+from textspot.option_help import ConfigFile, OptionHelp, hide_group_files
 from textspot.shipped_files import shipped_recipes
 
 DESCRIPTION = "The recipe of a joint text spotter: a YAML file, and any key of it as an option."
 
 
-class RecipeFile(ActionConfigFile):
+class RecipeFile(ConfigFile):
     """The option that names a recipe. One that chooses a kind takes the place of what files before it say of the other
     kinds of that part."""
 

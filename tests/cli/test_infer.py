@@ -14,13 +14,11 @@ from PIL import Image
 from tiny_spotter import noise, save_tiny_spotter
 
 import textspot
-from textspot.checkpoint import load_model
 from textspot.cli import infer as infer_verb
 from textspot.data.lmdb_records import Reader, Writer
 from textspot.engine.evaluate import predict_dataset
 from textspot.metrics import read_results
 from textspot.outputs import FORMATS
-from textspot.runtime.export import export_onnx
 from textspot.structures import Prediction, TextInstance
 
 
@@ -187,6 +185,17 @@ def test_one_stem_in_one_folder_is_numbered(infer):
     assert sources == {"x.json": "x.bmp", "x_2.json": "x.jpg", "x_3.json": "x.png", "x_2_2.json": "x_2.png"}
 
 
+def test_a_result_file_and_a_text_of_another_image_are_two_files(infer):
+    for name in ("x.png", "res_x.png"):
+        write_image(name, 64, 96)
+    assert infer("x.png", "res_x.png", "--pictures", "false", "--format", "rrc", "text") == 0
+    assert len(written()) == 4
+    assert (
+        sum(",JA" in text or "," in text.splitlines()[0] for text in map(Path.read_text, Path("predictions").iterdir()))
+        == 2
+    )
+
+
 def test_an_image_named_twice_is_read_once(infer, capsys):
     write_image("photos/x.png", 8, 8)
     assert infer("photos/x.png", "photos", "./photos/*.png") == 0
@@ -264,7 +273,7 @@ def test_a_very_large_image_is_read_in_tiles_and_a_message_says_so(infer, tmp_pa
         write_image(name, 75, 725)
     assert infer("x.png", "y.png", *small) == 0
     remarks = [line for line in capsys.readouterr().err.splitlines() if "regions" not in line]  # noise has many
-    assert remarks == 2 * ["warning: image 1: 725 x 75 pixels are read in 3 tiles"]
+    assert remarks == [f"warning: {name}: 725 x 75 pixels are read in 3 tiles" for name in ("x.png", "y.png")]
     in_tiles = len(read_json("x.json")["instances"])
     assert infer("x.png", *small, "--tiling", "false") == 0
     assert "tiles" not in capsys.readouterr().err
@@ -279,11 +288,10 @@ def test_more_sizes_and_turned_copies_find_more(infer):
     assert len(read_json("x.json")["instances"]) > usual  # noise holds something at every size and turn
 
 
-@pytest.mark.slow
-def test_an_exported_network_writes_the_same_files(infer, weights, tmp_path):
-    export_onnx(*load_model(weights), tmp_path / "spotter.onnx")
+def test_an_exported_network_writes_the_same_files(infer, exported):
+    weights, graph = exported / "model.safetensors", exported / "spotter.onnx"
     write_image("x.png", 64, 96)
-    for options in (["--weights", weights, "--num_threads", 1], ["--weights", "spotter.onnx", "--runtime", "openvino"]):
+    for options in (["--weights", weights, "--num_threads", 1], ["--weights", graph, "--runtime", "openvino"]):
         assert infer("x.png", *options, "--out", f"of_{Path(options[1]).suffix}", "--precision", "float32") == 0
     files = [Path(folder, "res_x.txt").read_text().splitlines() for folder in ("of_.safetensors", "of_.onnx")]
     assert [line.split(",")[8:] for line in files[0]] == [line.split(",")[8:] for line in files[1]] != []
@@ -402,14 +410,14 @@ def test_a_video_by_frame(infer, capsys):
 def test_more_regions_than_are_read(infer, capsys):
     write_image("x.png", 64, 96)
     assert infer("x.png", "--max_regions", 2) == 0
-    assert "warning: image 1: 2 regions are read, the best ones; raise max_regions" in capsys.readouterr().err
+    assert "warning: x.png: 2 regions are read, the best ones; raise max_regions" in capsys.readouterr().err
     assert len(read_json("x.json")["instances"]) <= 2
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "no such file; expected the model.safetensors"),
+        (None, "no such file, or no regular one; expected the model.safetensors"),
         (b"", "cut short, or not a safetensors file"),
         (b"PK\x03\x04 another format", "cut short, or not a safetensors file"),
         ("half", "cut short, or not a safetensors file"),

@@ -19,6 +19,7 @@ WORDS = LayoutConfig(words=(1, 3), length=(3, 5), height=(14, 20))
 CONFIG = DataFreeConfig((96, 128), num_images=2, steps=5, words=WORDS)
 
 
+@pytest.mark.slow
 def test_images_and_a_picture_of_them(untrained, tmp_path):
     network, card, *_ = untrained
     images, terms = make_calibration_images(network, card, "network", CONFIG, tmp_path)
@@ -31,6 +32,7 @@ def test_images_and_a_picture_of_them(untrained, tmp_path):
     assert all((image != other).mean() > 0.3 for image, other in zip(images, noise, strict=True))
 
 
+@pytest.mark.slow
 def test_what_was_broken_off_goes_on(untrained, tmp_path):
     """From the last state that was saved, to the same images."""
 
@@ -55,6 +57,7 @@ def test_what_was_broken_off_goes_on(untrained, tmp_path):
     assert all(np.array_equal(image, other) for image, other in zip(again, whole, strict=True))
 
 
+@pytest.mark.slow
 def test_other_settings_or_weights_do_not_go_on_from_it(untrained, tmp_path):
     network, card, *_ = untrained
     make_calibration_images(network, card, "network", CONFIG, tmp_path)

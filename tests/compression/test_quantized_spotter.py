@@ -38,6 +38,14 @@ def quantized(learned, images):
 
 
 @pytest.fixture(scope="module")
+def graph(learned, quantized, tmp_path_factory):
+    """The quantised network as a file."""
+    file = tmp_path_factory.mktemp("graph") / "int8.onnx"
+    export_onnx(quantized, learned[1], file)
+    return file
+
+
+@pytest.fixture(scope="module")
 def quantized_untrained(untrained, images):
     return quantize_spotter(untrained[0], untrained[1], SpotterQuantConfig(), images)
 
@@ -131,31 +139,24 @@ def test_a_quantised_file_that_was_cut_short(untrained, quantized_untrained, tmp
         textspot.load(file)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
-def test_an_engine_reads_what_is_simulated(learned, quantized, tmp_path, runtime):
-    _, card, _, data = learned
-    export_onnx(quantized, card, tmp_path / "int8.onnx")
-    engine = textspot.load(tmp_path / "int8.onnx", runtime=runtime)
+def test_an_engine_reads_what_is_simulated(learned, graph, runtime):
+    engine = textspot.load(graph, runtime=runtime)
     for index in range(2):
-        sample = Reader(data).sample(index)
+        sample = Reader(learned[3]).sample(index)
         assert texts(engine(sample.image)) == sorted(sample.transcripts)
 
 
-@pytest.mark.slow
-def test_the_engine_computes_in_integers(learned, quantized, tmp_path):
+def test_the_engine_computes_in_integers(learned, quantized, graph, tmp_path):
     """Every convolution but the three; and the file holds the weights as integers."""
-    export_onnx(learned[0], learned[1], tmp_path / "float.onnx")
-    export_onnx(quantized, learned[1], tmp_path / "int8.onnx")
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "optimized.onnx"), 3
-    onnxruntime.InferenceSession(tmp_path / "int8.onnx", options, ["CPUExecutionProvider"])
+    onnxruntime.InferenceSession(graph, options, ["CPUExecutionProvider"])
     nodes = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
     assert nodes["Conv"] + nodes["FusedConv"] == len(float_layers(learned[0]))
     assert nodes["QLinearConv"] == len(quantized_layers(quantized))
     assert nodes["QLinearAdd"] == 6 + 3  # blocks, and levels of the neck
-    sizes = [(tmp_path / name).stat().st_size for name in ("int8.onnx", "float.onnx")]
-    assert sizes[0] < 0.45 * sizes[1]
+    assert graph.stat().st_size < 0.45 * sum(parameter.nbytes for parameter in learned[0].parameters())
 
 
 def test_outputs_are_on_both_sides_of_every_sum(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from tiny_runs import drawing
+from tiny_runs import drawing, interrupt_after
 
 from textspot.checkpoint import CheckpointError, load_model
 from textspot.data.dataset import SourceConfig
@@ -282,22 +282,6 @@ def test_trainer_state_holds_plain_data(tiny_recipe: Recipe, tmp_path: Path) -> 
 
 def test_changed_keys_names_what_differs() -> None:
     assert changed_keys({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}, "e": 3}) == ["a.c", "d", "e"]
-
-
-def interrupt_after(steps: int, recipe: Recipe) -> None:
-    """Train the recipe until, during its step number `steps`, Ctrl-C stops it."""
-    left = {"steps": steps}
-    update = torch.optim.AdamW.step
-
-    def step_then_interrupt(self, *arguments):
-        left["steps"] -= 1
-        if left["steps"] == 0:
-            os.kill(os.getpid(), signal.SIGINT)
-        return update(self, *arguments)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.optim.AdamW, "step", step_then_interrupt)
-        assert not train(recipe).finished
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """How a command ends: what went wrong in the user's words, and an exit status."""
 
+import os
+import shlex
 import sys
 import unicodedata
 from collections.abc import Callable
@@ -26,6 +28,12 @@ def run_command(action: Callable[[], int], interrupted: str = "interrupted") -> 
         return INTERRUPTED
     say(f"error: {message}")
     return 1
+
+
+def how_to_read(weights: str | os.PathLike) -> str:
+    """The command that reads a photograph with these weights, as a shell takes it."""
+    command = shlex.join(["textspot", "infer", "--weights", os.fspath(weights), "YOUR_PHOTO.jpg"])
+    return printable(f"  {command}")
 
 
 def say(words: str) -> None:

@@ -35,19 +35,10 @@ if TYPE_CHECKING:
     from textspot.inference.spotter import Spotter
 
 RECOGNITION = "recognition"  # reads the annotated regions, where the protocols judge what is found
-GROUPS = {
-    "a model on a data set": (
-        "weights",
-        "data",
-        "threshold",
-        "two_fold",
-        "language",
-        "quality",
-        "device",
-        "min_length",
-    ),
-    "result files": ("gt", "results", "outlines", "lenient", "confidences", "images"),
-}
+ENGINE_OPTIONS = ("quality", "device", "runtime", "precision")
+MODEL_OPTIONS = ("weights", "data", "threshold", "two_fold", "language", "beam", *ENGINE_OPTIONS)
+FILE_OPTIONS = ("gt", "results", "outlines", "lenient", "confidences", "images")
+GROUPS = {"a model on a data set": (*MODEL_OPTIONS, "min_length"), "result files": FILE_OPTIONS}
 
 
 @dataclass(frozen=True)
@@ -73,6 +64,9 @@ class EvaluateOptions:
         beam: settings of the language.
         quality: size at which an image is read, as in textspot infer: fast, default or best.
         device: device of the network: auto (a GPU if there is one, the default), cpu, or cuda:0.
+        runtime: program that runs the network: pytorch for weights (the default), onnxruntime (the default) or openvino
+            for an .onnx file.
+        precision: precision of the convolutions: float32 (the default), or bf16 in PyTorch and OpenVINO.
         min_length: characters of the shortest transcripts that count for the protocol recognition.
         gt: zip or folder of gt_<image>.txt.
         results: zip or folder of res_<image>.txt.
@@ -96,6 +90,8 @@ class EvaluateOptions:
     beam: BeamConfig = field(default_factory=BeamConfig)
     quality: QualityName | None = None
     device: str | None = None
+    runtime: RuntimeName | None = None
+    precision: Literal["float32", "bf16"] | None = None
     min_length: PositiveInt | None = None
     gt: Path | None = None
     results: Path | None = None
@@ -116,8 +112,6 @@ class EvaluateOptions:
             raise ValueError("; ".join(complaints))
 
 
-MODEL_OPTIONS = ("weights", "data", "threshold", "two_fold", "language", "beam", "quality", "device")
-FILE_OPTIONS = GROUPS["result files"]
 PROTOCOL_LIST = textwrap.fill(f"protocols: {', '.join(PROTOCOLS)}", 110)
 DESCRIPTION = f"{__doc__}\n{PROTOCOL_LIST};\nor {RECOGNITION}: how a model reads the annotated regions"
 VERB = Verb("evaluate", EvaluateOptions, DESCRIPTION, groups=GROUPS)
@@ -192,11 +186,13 @@ def score_model(options: EvaluateOptions, spotter: "Spotter", reader: "Reader", 
 
 def load_spotter(options: EvaluateOptions) -> "Spotter":
     """The model, with the language that is asked for; weights that ship in PyTorch, as their figures were made."""
-    runtime: RuntimeName = "auto" if options.weights and options.weights.suffix == ".onnx" else "pytorch"
+    weights = cast(Path, options.weights)
+    runtime = options.runtime or ("auto" if weights.suffix == ".onnx" else "pytorch")
     spotter = textspot.load(
-        cast(Path, options.weights),
+        weights,
         options.device or "auto",
         runtime=runtime,
+        precision=options.precision or "float32",
         max_regions=None,
         quality=options.quality or "default",
     )

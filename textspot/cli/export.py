@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse.typing import ClosedUnitInterval
 
-from textspot.cli.command import run_command
+from textspot.cli.command import how_to_read, run_command
 from textspot.cli.options import Verb
 from textspot.inference.views import COMPLETE, PARTIAL, QUALITIES
 
@@ -77,7 +77,7 @@ def export(options: ExportOptions) -> int:
         )
     print(f"{out}: {out.stat().st_size / 2**20:.1f} MiB")
     if out.suffix != ".pt2":
-        print(f"read a photograph with it:\n  textspot infer --weights {out} YOUR_PHOTO.jpg")
+        print(f"read a photograph with it:\n{how_to_read(out)}")
     return 0
 
 

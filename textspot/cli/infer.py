@@ -23,9 +23,10 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, count, islice, repeat, takewhile
+from functools import partial
+from itertools import islice, repeat, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
@@ -41,7 +42,7 @@ from textspot.cli.options import Verb
 from textspot.downloads import DownloadLimits, download, is_url
 from textspot.extras import MissingExtraError
 from textspot.image_files import MAX_FILE_BYTES, ImageError
-from textspot.image_folders import find_images, place_outputs, refuse_overwriting
+from textspot.image_folders import Places, find_images, place_outputs, refuse_overwriting
 from textspot.image_pages import Page, pages_of_file, read_pages
 from textspot.inference.prefetch import prefetch
 from textspot.inference.views import ALL_TURNS, QualityName
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT = "-"
 FormatName = Literal["json", "rrc", DocumentName]
+FAILURES = (ImageError, OSError, MissingExtraError)  # cost an image or a page
 SECONDS = re.compile(r"(\d+(?:\.\d*)?|\.\d+)s?")
 
 
@@ -139,7 +141,8 @@ VERB = Verb("infer", InferOptions, __doc__, positional=("images",))
 
 def infer(options: InferOptions) -> int:
     """Read the images and write what is in them; the exit status says whether nothing failed."""
-    sources, complaints, remark = find_sources(options)
+    places = Places(partial(output_files, options))
+    sources, complaints, remark = find_sources(options, places)
     if not sources:
         raise ValueError("\n".join(complaints))
     for words in filter(None, [*complaints, remark]):
@@ -150,11 +153,12 @@ def infer(options: InferOptions) -> int:
     for document in options.documents.values():
         document.write([])  # complains now, not after the reading, where a package is missing
     spotter = load_spotter(options)
-    work = Work(options, inputs)
+    work = Work(options, inputs, places)
     pages = (page for source in work.track(sources) for page in work.read(source))
     batches = prefetch(lambda _: list(islice(pages, options.batch_size)), repeat(None), num_ahead=1)
     for batch in takewhile(bool, batches):
-        predictions = spotter.predict([page.image for _, page in batch], options.batch_size)
+        names = [describe_page(source.name, page) for source, page in batch]
+        predictions = spotter.predict([page.image for _, page in batch], options.batch_size, names)
         for (source, page), prediction in zip(batch, predictions, strict=True):
             work.write(source, page, replace(prediction, name=source.name, page=page.number))
     work.finish_document()
@@ -180,18 +184,16 @@ class Source:
         return read_pages(download(self.name, DownloadLimits(private=options.private_urls)), self.name)
 
 
-def find_sources(options: InferOptions) -> tuple[list[Source], list[str], str]:
+def find_sources(options: InferOptions, places: Places) -> tuple[list[Source], list[str], str]:
     """What the arguments name; complaints about those that name nothing; a remark on what folders hold besides."""
     named = [name for name in dict.fromkeys(options.images) if is_url(name) or name == STANDARD_INPUT]
     found = find_images([name for name in options.images if name not in named], options.out)
-    places = place_outputs(found.images) if found.images else {}
-    sources = [Source(os.fspath(file), place, file) for file, place in places.items()]
-    taken = set(places.values())
+    placed = place_outputs(found.images, places)
+    sources = [Source(os.fspath(file), place, file) for file, place in placed.items()]
     for name in named:
         stem = Path(unquote(urlsplit(name).path)).stem or "image"
-        place = free_place(Path("stdin" if name == STANDARD_INPUT else stem), taken)
+        place = places.give(Path("stdin" if name == STANDARD_INPUT else stem))
         sources.append(Source(name, place))
-        taken.add(place)
     return sources, found.complaints, found.describe_passed_over()
 
 
@@ -204,36 +206,45 @@ def named_files(options: InferOptions) -> list[Path]:
 class Work:
     """What goes on while images are read: which results are written, what failed, how far it is."""
 
-    def __init__(self, options: InferOptions, inputs: Sequence[Path]):
-        self.options, self.inputs = options, inputs
+    def __init__(self, options: InferOptions, inputs: Sequence[Path], places: Places):
+        self.options, self.inputs, self._places = options, inputs, places
         self.num_written = self.num_failed = 0
-        self._taken: set[Path] = set()
         self._source: Source | None = None
         self._pages: list[ReadPage] = []  # of that source, for the formats that hold all
 
     def track(self, sources: Sequence[Source]) -> Iterable[Source]:
         """The sources, while a bar on a terminal says how many are done; the words go above it."""
-        self._taken = {source.place for source in sources}
         console = Console(stderr=True)
         hidden = len(sources) < 2 or not console.is_terminal
         return track(sources, "reading", console=console, disable=hidden, transient=True)
 
     def read(self, source: Source) -> Iterator[tuple[Source, Page]]:
-        """The pages of a source; what cannot be read is named, and the others go on."""
+        """The pages of a source; one that cannot be read is named, and the others go on."""
         try:
-            yield from ((source, page) for page in source.pages(self.options))
-        except (ImageError, OSError, MissingExtraError) as error:
-            say(str(error))
-            self.num_failed += 1
+            pages = source.pages(self.options)
+        except FAILURES as error:
+            self._fail(error)
+            return
+        while True:
+            try:
+                page = next(pages)
+            except StopIteration:
+                return
+            except FAILURES as error:
+                self._fail(error)
+            else:
+                yield source, page
+
+    def _fail(self, error: Exception) -> None:
+        say(str(error))
+        self.num_failed += 1
 
     def write(self, source: Source, page: Page, prediction: Prediction) -> None:
         """Write the results of a page and print its lines; what cannot be written is named."""
         self._collect(source, page, prediction)
-        place, name = source.place, source.name
+        place, name = source.place, describe_page(source.name, page)
         if page.number is not None:
-            place = free_place(place.with_name(f"{place.name}_p{page.number}"), self._taken)
-            self._taken.add(place)
-            name = describe_page(name, page)
+            place = self._places.give(place.with_name(f"{place.name}_p{page.number}"))
         try:
             refuse_overwriting(output_files(self.options, place), self.inputs)
             write_outputs(self.options, place, page.image, prediction)
@@ -245,8 +256,7 @@ class Work:
         print(printable(f"{name}: {len(prediction)} found: {texts}"))
 
     def _complain(self, name: str, error: Exception) -> None:
-        say(f"{name}: its results cannot be written ({error})")
-        self.num_failed += 1
+        self._fail(ValueError(f"{name}: its results cannot be written ({error})"))
 
     def _collect(self, source: Source, page: Page, prediction: Prediction) -> None:
         """Keep a page for the documents of its source; those of the one before are complete."""
@@ -269,14 +279,10 @@ class Work:
         self._pages = []
 
 
-def free_place(place: Path, taken: Collection[Path]) -> Path:
-    """The place, or the first of `<place>_2`, `<place>_3` ... that is not taken."""
-    numbered = (place.with_name(f"{place.name}_{number}") for number in count(2))
-    return next(one for one in chain([place], numbered) if one not in taken)
-
-
 def describe_page(name: str, page: Page) -> str:
     """A page of a file, in words."""
+    if page.number is None:
+        return name
     return f"{name}, page {page.number}" if page.time_s is None else f"{name}, {page.time_s:.2f} s"
 
 

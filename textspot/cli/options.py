@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import docstring_parser
 from jsonargparse import ArgumentParser, Namespace
 
-from textspot.option_help import OptionHelp, hide_group_files
+from textspot.option_help import ConfigFile, OptionHelp, hide_group_files
 
 Options = TypeVar("Options")
 
@@ -60,7 +60,7 @@ def build_parser(verb: Verb) -> ArgumentParser:
         formatter_class=OptionHelp,
     )
     if verb.from_file:
-        parser.add_argument("--config", action="config", help="YAML file of these options")
+        parser.add_argument("--config", action=ConfigFile, help="YAML file of these options")
     sections = {name: parser.add_argument_group(title) for title, names in verb.groups.items() for name in names[:1]}
     for names in verb.groups.values():
         sections |= dict.fromkeys(names, sections[names[0]])

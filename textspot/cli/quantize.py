@@ -24,7 +24,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from textspot.atomic_file import write_text
 from textspot.benchmark.machine import memory_bytes
 from textspot.checkpoint import load_model
-from textspot.cli.command import run_command, say
+from textspot.cli.command import how_to_read, run_command, say
 from textspot.cli.options import Verb
 from textspot.compression.calibration_images import DataFreeConfig, make_calibration_images
 from textspot.compression.compare import Comparison, Judges, Result, Variant, read_beside, read_variants
@@ -126,7 +126,7 @@ def quantize(options: QuantizeOptions) -> int:
     print(page)
     write_text(options.out / "quantized.md", page + "\n")
     last = comparison.file(variants[-1].name, ".onnx")
-    print(f"\nread a photograph with it:\n  textspot infer --weights {last} YOUR_PHOTO.jpg")
+    print(f"\nread a photograph with it:\n{how_to_read(last)}")
     return 0
 
 

@@ -1,10 +1,9 @@
 """Train a text spotter: `textspot train --config quickstart`. Any key of the recipe is an option."""
 
 import os
-import shlex
 from collections.abc import Sequence
 
-from textspot.cli.command import INTERRUPTED, run_command
+from textspot.cli.command import INTERRUPTED, how_to_read, run_command
 from textspot.engine.train import train as train_recipe
 from textspot.recipe import Recipe, read_command_line
 
@@ -21,8 +20,7 @@ def train(recipe: Recipe) -> int:
     for name, value in sorted(result.figures.items()):
         print(f"{name:40} {value:.3f}")
     print(f"\npictures: {result.weights.parent.parent / 'pictures'}")
-    weights = shlex.quote(str(result.weights))
-    print(f"read your own photograph with:\n  textspot infer --weights {weights} YOUR_PHOTO.jpg")
+    print(f"read your own photograph with:\n{how_to_read(result.weights)}")
     return 0
 
 

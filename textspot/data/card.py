@@ -10,6 +10,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from textspot.data.formats import PER_DATASET, PER_IMAGE
 from textspot.data.synthetic.draw import DrawConfig
+from textspot.regular_file import refuse_other_kinds
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,8 @@ class Card:
 
 def load_card(path: str | os.PathLike) -> Card:
     """Read a card from YAML; an unknown key, a wrong type or a value outside its choices is a ValueError."""
-    if not Path(path).is_file():
+    refuse_other_kinds(path, "a card")
+    if not Path(path).exists():
         raise FileNotFoundError(f"{path}: no such card; the ones that come with the project are datasets/*/card.yaml")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Card)

@@ -160,8 +160,12 @@ class Spotter:
         for page in pages_of_file(path, every_s):
             yield replace(self.predict([page.image])[0], name=os.fspath(path), page=page.number)
 
-    def predict(self, images: Sequence[ImageLike], batch_size: int = 1) -> list[Prediction]:
+    def predict(
+        self, images: Sequence[ImageLike], batch_size: int = 1, names: Sequence[str] | None = None
+    ) -> list[Prediction]:
         """Predictions of RGB arrays (H, W, 3) uint8 or files, in their order; none for none.
+
+        `names` are what predictions and warnings call the images; by default files are called by their paths.
 
         What comes next is decoded and prepared in threads while the network runs. Images are batched with others of
         the same padded size, so that the result of an image does not depend on its neighbours. An array of another
@@ -169,15 +173,17 @@ class Spotter:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, expected at least 1")
-        lexicons = [self._lexicon_of(name_of(image)) for image in images]
+        names = [name_of(image) for image in images] if names is None else names
+        called = [name or f"image {number}" for number, name in enumerate(names, start=1)]
+        lexicons = [self._lexicon_of(name) for name in names]
         found: dict[int, list[tuple[View, list[TextInstance]]]] = defaultdict(list)
-        for batch in batch_by_size(self._open_all(images), batch_size):
+        for batch in batch_by_size(self._open_all(images, called), batch_size):
             pixels = np.stack([view.pixels for _, view in batch])
             outputs = self.runtime.spot(pixels, self.least_found, self.max_regions)
             for (number, view), regions in zip(batch, outputs, strict=True):
-                self._warn_of_limit(regions, name_of(images[number]) or f"image {number + 1}")
+                self._warn_of_limit(regions, called[number])
                 found[number].append((view, self._decode(regions, view, lexicons[number])))
-        return [replace(self._merge(found[number]), name=name_of(image)) for number, image in enumerate(images)]
+        return [replace(self._merge(found[number]), name=name) for number, name in enumerate(names)]
 
     @property
     def threshold(self) -> float:
@@ -246,14 +252,14 @@ class Spotter:
     def _lexicon_of(self, name: str) -> Lexicon | None:
         return None if self.lexicon is None else self.lexicon.of(name)
 
-    def _open_all(self, images: Sequence[ImageLike]) -> Iterator[tuple[int, View]]:
+    def _open_all(self, images: Sequence[ImageLike], called: Sequence[str]) -> Iterator[tuple[int, View]]:
         """The views of the images, each with its image's number; tiles are announced."""
         opened = prefetch(self._open, images) if len(images) > 1 else map(self._open, images)
         for number, views in enumerate(opened):
             if num_tiles := len(views_of_first_copy(views)) - 1:
-                name = name_of(images[number]) or f"image {number + 1}"
                 height, width = size_of_image(views)
-                warnings.warn(f"{name}: {width} x {height} pixels are read in {num_tiles} tiles", stacklevel=4)
+                message = f"{called[number]}: {width} x {height} pixels are read in {num_tiles} tiles"
+                warnings.warn(message, stacklevel=4)
             yield from ((number, view) for view in views)
 
     def _open(self, image: ImageLike) -> list[View]:

@@ -48,7 +48,7 @@ def build_runtime(file: Path, config: RuntimeConfig) -> tuple[Runtime, ModelCard
     if name == "pytorch":
         return _build_torch(file, config)
     if not file.is_file():
-        raise CheckpointError(f"{file}: no such file; expected one that textspot export wrote")
+        raise CheckpointError(f"{file}: no such file, or no regular one; expected one that textspot export wrote")
     _check_onnx(file)
     num_threads = config.num_threads or count_cpus()
     if name == "openvino":

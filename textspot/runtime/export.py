@@ -56,7 +56,10 @@ def trace(network: SpottingNetwork) -> torch.export.ExportedProgram:
     rows, columns = Dim("rows", min=2, max=MOST_SIDE // MULTIPLE), Dim("columns", min=2, max=MOST_SIDE // MULTIPLE)
     shape = {0: Dim("images", max=MOST_IMAGES), 2: MULTIPLE * rows, 3: MULTIPLE * columns}
     graph = SpottingGraph(fold_batchnorm(network).cpu()).eval().requires_grad_(False)
-    return torch.export.export(graph, example, dynamic_shapes=(shape, {}, {}))
+    program = torch.export.export(graph, example, dynamic_shapes=(shape, {}, {}))
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # it names the folders of this machine
+    return program
 
 
 def export_program(network: SpottingNetwork, card: ModelCard, path: Path) -> None:
@@ -76,6 +79,8 @@ def export_onnx(network: SpottingNetwork, card: ModelCard, path: Path, half: boo
     if program is None:
         raise RuntimeError("torch.onnx.export gave nothing")
     program.model.metadata_props.update(card.to_metadata())
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()  # where in the source it comes from, which is half a megabyte
 
     def write(temporary: Path) -> None:
         program.save(temporary, external_data=False)

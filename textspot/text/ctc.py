@@ -1,4 +1,5 @@
-"""Connectionist temporal classification: what a text needs, and what logits say.
+"""Connectionist temporal classification: what a text needs, and what logits say. The training loss is
+`textspot.losses.ctc_loss`.
 
 Legend: R regions, T time, C classes, N texts, P places in the longest of them, S symbols of a text with its blanks.
 

@@ -17,6 +17,7 @@ from unicodedata import category
 
 import numpy as np
 
+from textspot.regular_file import refuse_other_kinds
 from textspot.text.charset import normalize
 
 ORDER = 5  # letters of an n-gram
@@ -75,6 +76,7 @@ def load_language(name: str | Path) -> LanguageModel:
     if name in list_languages():
         return _load_shipped(str(name))
     try:
+        refuse_other_kinds(name, "a file of words")
         return learn_language(Path(name).read_text(encoding="utf-8-sig").splitlines(), str(name))
     except (OSError, ValueError) as error:
         known = ", ".join(list_languages())

@@ -23,6 +23,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
+from textspot.regular_file import refuse_other_kinds
 from textspot.text.dictionary import dictionary_word
 from textspot.text.word_tree import WordTree, grow_tree, spell
 
@@ -216,7 +217,7 @@ def load_lexicon(path: str | Path, name: str, complete: bool = False) -> Lexicon
 
     RRC: `ch4_test_vocabulary.txt` (weak, complete), `GenericVocabulary.txt` (generic).
     """
-    words = _parse_words(Path(path).read_bytes(), path)
+    words = _read_words(path)
     if not words:
         raise ValueError(f"{path}: no words; expected one per line")
     return Lexicon(words, name, complete)
@@ -230,14 +231,13 @@ def load_image_lexicons(folder: str | Path, name: str = "strong") -> ImageLexico
     files = sorted(Path(folder).glob("voc_img_*.txt"))
     if not files:
         raise ValueError(f"{folder}: no file named voc_img_<number>.txt; is the archive of the lexicons unpacked here?")
-    lexicons = {
-        file.stem.removeprefix("voc_img_"): Lexicon(_parse_words(file.read_bytes(), file), name, complete=True)
-        for file in files
-    }
+    lexicons = {file.stem.removeprefix("voc_img_"): Lexicon(_read_words(file), name, complete=True) for file in files}
     return ImageLexicons(lexicons, name)
 
 
-def _parse_words(raw: bytes, path: str | Path) -> tuple[str, ...]:
+def _read_words(path: str | Path) -> tuple[str, ...]:
+    refuse_other_kinds(path, "a file of words")
+    raw = Path(path).read_bytes()
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from textspot.data.synthetic.chance import choose, log_uniform, random_colour
+from textspot.image_files import ImageError, read_image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 SMALLEST_CROP = 0.35  # of the largest crop that fits
@@ -43,13 +44,14 @@ class Photographs:
         """A random crop (height, width, 3) uint8 RGB of a random photograph, mirrored half of the time, blurred
         sometimes."""
         path = choose(rng, self._paths)
-        image = cv2.imread(path, cv2.IMREAD_COLOR)
-        if image is None:
-            raise ValueError(f"backgrounds: {path}: cannot be read as an image; remove or replace it")
+        try:
+            image = read_image(path)
+        except ImageError as error:
+            raise ValueError(f"backgrounds: {error}; remove or replace it") from error
         share = min(image.shape[0] / height, image.shape[1] / width) * rng.uniform(SMALLEST_CROP, 1)
         rows, columns = max(1, int(share * height)), max(1, int(share * width))
         top, left = rng.integers(image.shape[0] - rows + 1), rng.integers(image.shape[1] - columns + 1)
-        crop = cv2.cvtColor(image[top : top + rows, left : left + columns], cv2.COLOR_BGR2RGB)
+        crop = image[top : top + rows, left : left + columns]
         if rng.random() < 0.5:
             crop = cv2.flip(crop, 1)
         crop = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA if rows > height else cv2.INTER_CUBIC)

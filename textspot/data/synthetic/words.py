@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from textspot.data.synthetic.chance import choose
+from textspot.regular_file import refuse_other_kinds
 from textspot.text.charset import PRINTABLE_ASCII
 
 ONSETS = ("", *"bcdfghjklmnprstvwyz", "br", "ch", "cl", "cr", "dr", "fl", "gr", "pl", "qu", "sh", "st", "th", "tr")
@@ -151,7 +152,8 @@ class WordSource:
 
 @lru_cache(maxsize=4)
 def _read_list(file: str) -> tuple[str, ...]:
-    if not Path(file).is_file():
+    refuse_other_kinds(file, "a word list")
+    if not Path(file).exists():
         raise FileNotFoundError(f"{file}: no such word list; expected a text file with one word per line")
     lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
     return tuple(line.strip() for line in lines if line.strip())
