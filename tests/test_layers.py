@@ -46,7 +46,7 @@ LEVELS = {
     3: ("recipe", "recipe_parser", "model_card", "checkpoint"),
     4: ("runtime",),
     5: ("inference",),
-    6: ("engine", "benchmark", "bulk", "service"),
+    6: ("engine", "benchmark", "bulk", "service", "demo"),
     7: ("compression",),
     8: ("cli",),
     9: ("__main__",),

@@ -30,6 +30,7 @@ EXTRAS = {
     "fastapi_offline": "serve",
     "uvicorn": "serve",
     "prometheus_client": "serve",
+    "gradio": "demo",
 }
 
 

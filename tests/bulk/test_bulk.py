@@ -18,8 +18,18 @@ from textspot.bulk.folder import OtherRunError, begin_run, find_run, look_at_par
 from textspot.bulk.manifest import Entry, Source, build_manifest, read_part_entries
 from textspot.bulk.reading import read_part
 from textspot.bulk.rows import Row, encode_part
-from textspot.bulk.run import PartDone, PartReader, Progress, describe_seconds
+from textspot.bulk.run import (
+    ClusterConfig,
+    ClusterError,
+    PartDone,
+    PartReader,
+    Progress,
+    count_actors,
+    describe_seconds,
+    start_ray,
+)
 from textspot.bulk.settings import ReadingSettings
+from textspot.cli.bulk import BulkOptions
 from textspot.downloads import DownloadLimits
 from textspot.stores import StoreError
 
@@ -121,14 +131,15 @@ def test_what_is_wrong_with_one_image_is_its_row(photos, spotter, tmp_path, web_
         replace(good, id="gone", address=str(tmp_path / "gone.png")),
         replace(good, id="changed", num_bytes=7),
         Entry("large", good.address, 1 << 40),
+        Entry("folder", str(tmp_path)),
         Entry("page", f"{address}/page"),
         Entry("web", f"{address}/a.png"),
     ]
     rows = read_part(spotter, entries, 1, LIMITS)
-    for row, words in zip(rows, ("no such file", "had 7 bytes when", "at most", "404", ""), strict=True):
+    for row, words in zip(rows, ("no such file", "had 7 bytes when", "at most", "directory", "404", ""), strict=True):
         assert words in row.error
         assert bool(row.error) == bool(words)
-    assert rows[4].instances == read_part(spotter, [good], 1, LIMITS)[0].instances
+    assert rows[5].instances == read_part(spotter, [good], 1, LIMITS)[0].instances
 
 
 def test_addresses_that_are_not_public_want_permission(spotter, web_server):
@@ -153,7 +164,7 @@ def run(photos, weights, tmp_path):
 
 
 def test_a_run_goes_on_with_what_is_missing(run, weights):
-    reader = PartReader(run, ReadingSettings(str(weights)), private_urls=False)
+    reader = PartReader(run, ReadingSettings(str(weights)))
     assert look_at_parts(run).missing == [0, 1, 2]
     reader({"part": np.array([2])})
     assert (look_at_parts(run).missing, look_at_parts(run).num_errors) == ([0, 1], 1)
@@ -164,7 +175,7 @@ def test_a_run_goes_on_with_what_is_missing(run, weights):
 
 
 def test_a_part_that_is_cut_short_is_read_again(run, weights, tmp_path):
-    reader = PartReader(run, ReadingSettings(str(weights)), private_urls=False)
+    reader = PartReader(run, ReadingSettings(str(weights)))
     reader({"part": np.array([0, 1])})
     part = tmp_path / "out/part-000001.parquet"
     part.write_bytes(part.read_bytes()[:-9])
@@ -188,7 +199,7 @@ def test_other_weights_are_refused_on_every_machine(run, tmp_path):
     with pytest.raises(OtherRunError, match=r"weights was model\.safetensors, SHA-256 .*, is other\.safetensors"):
         refuse_other(run, ReadingSettings(str(other)).identify(), 2)
     with pytest.raises(OtherRunError, match="this machine would read otherwise"):
-        PartReader(run, ReadingSettings(str(other)), private_urls=False)
+        PartReader(run, ReadingSettings(str(other)))
 
 
 def test_a_part_of_another_run_is_refused(run, tmp_path):
@@ -233,6 +244,44 @@ def test_the_settings_reach_the_spotter(weights, tmp_path, monkeypatch):
     assert settings.weights == str(weights)
     assert (spotter.threshold, spotter.language, spotter.tiling, spotter.max_regions) == (0.7, None, False, 5)
     assert spotter.lexicon is not None
+
+
+def test_a_cluster_that_cannot_be_joined_is_named(monkeypatch):
+    ray = pytest.importorskip("ray")
+    tried = []
+
+    def fail(address, **_):
+        tried.append(address)
+        raise ConnectionError("nobody there")
+
+    monkeypatch.setattr(ray, "init", fail)
+    with pytest.raises(ClusterError, match=r"the cluster at here:1 cannot be joined \(nobody there\)"):
+        start_ray(ClusterConfig("here:1"), 1)
+    with pytest.raises(ClusterError, match="Ray does not start here"):
+        start_ray(ClusterConfig(), 1)
+    assert tried == ["here:1", "here:1", "local", "local"]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "num_threads", "expected"),
+    [
+        (ClusterConfig(), 1, 8),
+        (ClusterConfig(), 3, 2),
+        (ClusterConfig(), 16, 1),
+        (ClusterConfig(actors=5), 1, 5),
+        (ClusterConfig(num_gpus=0.5), 1, 4),
+    ],
+)
+def test_actors_fill_the_machines(monkeypatch, cluster, num_threads, expected):
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 2.0})
+    assert count_actors(cluster, ReadingSettings(num_threads=num_threads)) == expected
+
+
+@pytest.mark.parametrize("options", [{"num_gpus": 1.0}, {"device": "cuda"}, {"num_gpus": -1.0}])
+def test_gpus_and_their_number_go_together(options):
+    with pytest.raises(ValueError, match="--device cuda and --num_gpus above 0 go together"):
+        BulkOptions("photos", "read", **options)
 
 
 def test_progress_counts_from_the_first_part():

@@ -52,4 +52,4 @@ def read_undisturbed(options: BulkOptions) -> None:
     """All parts one after the other, without Ray."""
     settings = ReadingSettings(options.weights)
     run = open_run(options, settings)
-    PartReader(run, settings, private_urls=False)({"part": np.arange(run.num_parts)})
+    PartReader(run, settings)({"part": np.arange(run.num_parts)})

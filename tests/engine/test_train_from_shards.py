@@ -13,18 +13,16 @@ from web_server import Answer, ranges_of
 from textspot.data.dataset import DataConfig, SourceConfig
 from textspot.data.lmdb_records import DamagedRecordError, Reader
 from textspot.data.shards import CacheConfig, open_records, write_shards
-from textspot.data.synthetic.draw import draw_dataset
-from textspot.engine.train import train
+from textspot.engine.train import TrainingResult, train
 from textspot.recipe import Recipe
 
 Serve = Callable[[Mapping[str, Answer]], str]
 
 
 @pytest.fixture
-def shards(tmp_path: Path, web_server: Serve) -> str:
-    """The address of the training images of the tiny recipe as shards of two images."""
-    draw_dataset(tmp_path / "train", drawing(6, seed=1))
-    write_shards(Reader(tmp_path / "train"), str(tmp_path / "shards"), shard_bytes=8000)
+def shards(drawn: Path, tmp_path: Path, web_server: Serve) -> str:
+    """The address of the training images of the tiny recipe as shards of one image or two."""
+    write_shards(Reader(drawn / "train"), str(tmp_path / "shards"), shard_bytes=8000)
     files = {f"/{file.name}": ranges_of(file.read_bytes()) for file in (tmp_path / "shards").iterdir()}
     assert len(files) > 3
     return web_server(files)
@@ -35,8 +33,8 @@ def from_shards(recipe: Recipe, address: str, cache: CacheConfig | None, num_wor
     return replace(recipe, data=data)
 
 
-def test_samples_come_over_http(shards: str, tmp_path: Path) -> None:
-    reader, records = open_records(shards), Reader(tmp_path / "train")
+def test_samples_come_over_http(shards: str, drawn: Path) -> None:
+    reader, records = open_records(shards), Reader(drawn / "train")
     assert [reader[index] for index in range(len(reader))] == [records[index] for index in range(len(records))]
 
 
@@ -54,14 +52,16 @@ def test_a_shard_that_ends_early_is_damaged_over_http(tmp_path: Path, web_server
 
 
 @pytest.mark.slow
-def test_weights_are_those_of_the_lmdb(tiny_recipe: Recipe, shards: str, tmp_path: Path) -> None:
+def test_weights_are_those_of_the_lmdb(
+    tiny_run: tuple[Recipe, TrainingResult], tiny_recipe: Recipe, shards: str, tmp_path: Path
+) -> None:
     """With worker processes and a cache of some samples; the run is stopped, the shards are moved, and it resumes."""
-    train(tiny_recipe)
+    _, from_lmdb = tiny_run
     cache = CacheConfig(str(tmp_path / "cache"), max_gb=12e-6)
     recipe = replace(from_shards(tiny_recipe, shards, cache, num_workers=2), run=str(tmp_path / "from_shards"))
     interrupt_after(5, recipe)
     train(from_shards(recipe, str(tmp_path / "shards"), None))
-    weights, others = (load_file(Path(run) / "last" / "model.safetensors") for run in (tiny_recipe.run, recipe.run))
+    weights, others = load_file(from_lmdb.weights), load_file(Path(recipe.run) / "last" / "model.safetensors")
     assert weights.keys() == others.keys()
     assert all(torch.equal(weights[name], others[name]) for name in weights)
     assert any((tmp_path / "cache").rglob("0000000000"))

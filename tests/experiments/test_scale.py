@@ -61,7 +61,7 @@ def test_what_costs_time_in_reading(changes):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"spread": 0.2}, {"hours_between_failures": 0.05}, {"save_every": 1, "save_s": 1.0}]
+    "changes", [{"spread": 0.2}, {"hours_between_failures": 0.01}, {"save_every": 1, "save_s": 1.0}]
 )
 def test_what_costs_time_in_training(changes):
     run = replace(STEADY, **({"save_every": 10} | changes))

@@ -209,7 +209,7 @@ def test_urls_are_off_unless_allowed(serve):
     answer = serve(ServiceLimits()).post("/read", json={"url": "http://127.0.0.1/x"})
     assert (answer.status_code, answer.json()["detail"]) == (
         403,
-        "reading URLs is off: start the service with --limits.urls",
+        "reading URLs is off: start the service with --limits.urls true",
     )
     with pytest.raises(ValueError, match="private_urls is for reading URLs"):
         ServiceLimits(private_urls=True)

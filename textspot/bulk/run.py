@@ -28,13 +28,11 @@ class ClusterConfig:
         address: address of a Ray cluster, such as auto or ray://host:10001; without it, Ray starts on this machine.
         actors: number of actors, each with one spotter; 0 fills the machines.
         num_gpus: GPUs that one actor takes; 0.25 puts four actors on a GPU.
-        private_urls: allow addresses of the web that are not public, such as localhost.
     """
 
     address: str | None = None
     actors: int = 0
     num_gpus: float = 0.0
-    private_urls: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,14 +48,14 @@ class PartDone:
 class PartReader:
     """The actor: reads parts by their numbers and writes them. Ray starts a new one where one was killed."""
 
-    def __init__(self, run: Run, settings: ReadingSettings, private_urls: bool):
+    def __init__(self, run: Run, settings: ReadingSettings):
         os.environ["OMP_NUM_THREADS"] = str(settings.num_threads)  # of libraries that would count those of the machine
         identity = settings.identify()
         if others := sorted(name for name in identity if identity[name] != run.settings.get(name)):
             found = "; ".join(f"{name} was {run.settings.get(name)}, is {identity[name]} here" for name in others)
             raise OtherRunError(f"this machine would read otherwise than the run began: {found}")
         self.run, self.settings = run, settings
-        self.limits = DownloadLimits(private=private_urls)
+        self.limits = DownloadLimits(private=settings.private_urls)
         self.spotter = settings.load()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[float]]:
@@ -92,7 +90,7 @@ def read_parts(run: Run, missing: list[int], settings: ReadingSettings, cluster:
         parts = ray.data.from_items([{"part": number} for number in missing], override_num_blocks=len(missing))
         done = parts.map_batches(
             PartReader,
-            fn_constructor_args=(run, settings, cluster.private_urls),
+            fn_constructor_args=(run, settings),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=min(count_actors(cluster, settings), len(missing))),
             num_cpus=settings.num_threads if not cluster.num_gpus else 1,
@@ -106,14 +104,35 @@ def read_parts(run: Run, missing: list[int], settings: ReadingSettings, cluster:
         ray.shutdown()
 
 
+class ClusterError(OSError):
+    """Ray that does not start, or a cluster that cannot be joined."""
+
+
 def start_ray(cluster: ClusterConfig, num_threads: int) -> None:
     """Join the cluster, or start Ray on this machine with the CPUs that this process may use, or with as many as the
-    actors want that were asked for."""
+    actors want that were asked for. What fails twice is a `ClusterError`: Ray gives itself 30 s to start, which a busy
+    machine may exceed."""
     import ray
 
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     logging.getLogger("ray.data._internal").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
+    try:
+        _init_ray(cluster, num_threads)
+    except Exception:  # Ray raises whatever its parts do
+        ray.shutdown()
+        try:
+            _init_ray(cluster, num_threads)
+        except Exception as error:
+            where = (
+                f"the cluster at {cluster.address} cannot be joined" if cluster.address else "Ray does not start here"
+            )
+            raise ClusterError(f"{where} ({error}): is the machine busy? Run the same command again") from error
+
+
+def _init_ray(cluster: ClusterConfig, num_threads: int) -> None:
+    import ray
+
     init = partial(ray.init, logging_level=logging.ERROR, log_to_driver=False)
     if cluster.address:
         init(cluster.address)

@@ -28,6 +28,7 @@ class ReadingSettings:
     tiling: bool = True
     max_regions: int = 1000
     batch_size: int = 1
+    private_urls: bool = False
 
     def with_absolute_paths(self) -> "ReadingSettings":
         """The same with files that every process of this machine finds."""

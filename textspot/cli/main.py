@@ -10,7 +10,6 @@ from textspot.extras import explain_missing
 
 VERBS = {
     "infer": "Read the text in photographs.",
-    "bulk": "Read millions of images into Parquet files, on one machine or a Ray cluster.",
     "train": "Train a text spotter as a recipe says.",
     "evaluate": "Score a model on a data set, or result files against ground truth.",
     "benchmark": "Measure speed and memory, stage by stage, beside other programs.",
@@ -18,7 +17,9 @@ VERBS = {
     "quantize": "Make a trained network smaller and faster, and measure what that costs.",
     "prepare": "Build, inspect and convert data sets.",
     "prelabel": "Read images into annotation that a tool for labelling opens.",
+    "bulk": "Read millions of images into Parquet files, on one machine or a Ray cluster.",
     "serve": "Read images over HTTP.",
+    "demo": "Try the weights on a page of your own browser.",
     "doctor": "Check before a long run whether its recipe can learn to read.",
     "benchmark-data": "Measure the path from record to training batch.",
     "benchmark-service": "Load a real service with many clients at once.",

@@ -165,6 +165,8 @@ def share_newest(world: World, path: Path) -> list[str]:
     Nodes may have disks of their own, and a node that comes back may have another number than before: the process that
     begins to write checkpoints need not have the last one. A disk that all nodes share is left as it is.
     """
+    if world.size == 1:
+        return []
     steps = world.gather(read_step(path))
     newest, owner = max(steps), steps.index(max(steps))
     if min(steps) == newest:

@@ -91,6 +91,13 @@ def describe(values: Values) -> str:
     return "\n".join(lines)
 
 
+def describe_assumptions(assumptions: Path) -> str:
+    """The table of what is assumed."""
+    listed = yaml.safe_load(assumptions.read_text(encoding="utf-8"))
+    rows = [f"| `{name}` | {one['value']} {one['unit']} | {one['why']} |" for name, one in listed.items()]
+    return "\n".join(["| assumption | value | why |", "|---|---|---|", *rows, ""])
+
+
 def load_values(measured: Path, assumptions: Path) -> dict[str, float]:
     """The values of both files by name; one that stands in both is a ValueError."""
     values = json.loads(measured.read_text(encoding="utf-8"))
@@ -105,6 +112,7 @@ def main() -> None:
     parser.add_argument("--measured", type=Path, default=FOLDER / "measured.json")
     parser.add_argument("--assumptions", type=Path, default=FOLDER / "assumptions.yaml")
     given = parser.parse_args()
+    print(describe_assumptions(given.assumptions))
     print(describe(load_values(given.measured, given.assumptions)))
 
 
