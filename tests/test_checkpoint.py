@@ -246,7 +246,7 @@ def test_every_flipped_bit_of_weights_is_noticed(weights):
 def test_every_flipped_bit_of_a_header_is_noticed(weights):
     length = int.from_bytes(weights.read_bytes()[:8], "little") + 8
     data = weights.read_bytes()
-    for place in range(0, length, 7):
+    for place in range(0, length, 17):
         damaged = bytearray(data)
         damaged[place] ^= 1 << (place % 8)
         weights.write_bytes(damaged)

@@ -1,6 +1,7 @@
 """Files that hold several images: every page, with its number."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import cv2
@@ -10,7 +11,7 @@ from PIL import Image
 
 from textspot import pdf_process
 from textspot.bounded_process import BoundedProcess
-from textspot.image_files import ImageError
+from textspot.image_decoding import ImageError, ImageTooLargeError
 from textspot.image_pages import MAX_PAGES, pages_of_file, read_frames, read_pages
 
 COLOURS = [(200, 30, 30), (30, 200, 30), (30, 30, 200)]
@@ -137,11 +138,19 @@ def endless_pdf():
     return hand_written_pdf("".join(f"{one} endobj\n" for one in objects))
 
 
+def test_threads_draw_the_pages_of_their_own_pdf():
+    """PDFium crashes when two threads are in it."""
+    documents = [pdf_of(*range(grey, grey + 4)) for grey in (0, 60, 120, 180)]
+    with ThreadPoolExecutor(4) as threads:
+        drawn = threads.map(lambda data: [round(float(page.image.mean())) for page in read_pages(data, "x")], documents)
+    assert list(drawn) == [list(range(grey, grey + 4)) for grey in (0, 60, 120, 180)]
+
+
 def test_too_many_pages(monkeypatch):
     assert MAX_PAGES >= 1000
     monkeypatch.setattr("textspot.image_pages.MAX_PAGES", 2)
     for data in (encode("TIFF", pictures()), pdf_of(1, 2, 3)):
-        with pytest.raises(ImageError, match="x: 3 pages, at most 2 are read"):
+        with pytest.raises(ImageTooLargeError, match="x: 3 pages, at most 2 are read"):
             list(read_pages(data, "x"))
 
 

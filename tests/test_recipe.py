@@ -324,6 +324,7 @@ def test_a_part_of_a_recipe_says_that_it_is_one(capsys):
     assert "its first line says behind which" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_recipe_that_ships_takes_a_step(name):
     """On smaller images: every weight takes part and gets a finite gradient."""

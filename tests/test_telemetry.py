@@ -8,11 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_spotter import build_tiny_card, build_tiny_network, save_tiny_spotter
 
-from textspot.runtime.export import export_onnx
-
-SECONDS = 60  # ONNX Runtime sends within the first 45
+SECONDS = 50  # ONNX Runtime sends within the first 45
 
 # Families of addresses outside this machine, what asks the kernel for its addresses before a look-up, and the daemon
 # that looks names up for others.
@@ -75,10 +72,8 @@ def calls(started: tuple[subprocess.Popen, Path, Path]) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace, to see what system calls are made")
-def test_no_name_is_looked_up_and_no_socket_opened(tmp_path: Path) -> None:
-    weights = str(save_tiny_spotter(tmp_path / "model.safetensors"))
-    graph = str(tmp_path / "spotter.onnx")
-    export_onnx(build_tiny_network(), build_tiny_card(), Path(graph))
+def test_no_name_is_looked_up_and_no_socket_opened(exported: Path, tmp_path: Path) -> None:
+    weights, graph = str(exported / "model.safetensors"), str(exported / "spotter.onnx")
     codes = {
         "import": IMPORT,
         "training": TRAIN.format(tests=str(Path(__file__).parent.absolute()), folder=str(tmp_path)),

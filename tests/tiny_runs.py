@@ -1,13 +1,19 @@
 """Recipes small enough for tests, on images the project's own renderer draws."""
 
+import os
+import signal
 import string
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
+import torch
 
 from textspot.data.dataset import DataConfig, SourceConfig
 from textspot.data.synthetic.draw import DrawConfig
 from textspot.data.synthetic.renderer import RendererConfig
 from textspot.data.synthetic.words import WordConfig
+from textspot.engine.train import train
 from textspot.models.choice import Choice
 from textspot.models.neck import NeckConfig
 from textspot.models.recognizer import RecognizerConfig
@@ -71,3 +77,19 @@ def overfit_recipe(folder: Path, model: ModelConfig = EASY, steps: int = 200, **
             steps=steps, batch_size=2, learning_rate=4e-3, warmup_steps=20, evaluate_every=steps, ema_decay=0.9
         ),
     )
+
+
+def interrupt_after(steps: int, recipe: Recipe) -> None:
+    """Train the recipe until, during its step number `steps`, Ctrl-C stops it."""
+    left = {"steps": steps}
+    update = torch.optim.AdamW.step
+
+    def step_then_interrupt(self, *arguments):
+        left["steps"] -= 1
+        if left["steps"] == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return update(self, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", step_then_interrupt)
+        assert not train(recipe).finished

@@ -39,3 +39,18 @@ def web_server() -> Iterator[Callable[[Mapping[str, Answer]], str]]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+def ranges_of(data: bytes) -> Answer:
+    """An answer that gives the range of bytes a request asks for, or all of them."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        wanted = request.headers.get("Range", "")
+        start, end = (int(number) for number in wanted.removeprefix("bytes=").split("-")) if wanted else (0, len(data))
+        given = data[start : end + 1]
+        request.send_response((206 if given else 416) if wanted else 200)
+        request.send_header("Content-Length", str(len(given)))
+        request.end_headers()
+        request.wfile.write(given)
+
+    return answer

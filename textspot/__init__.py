@@ -7,6 +7,7 @@ from textspot.telemetry import switch_off
 
 if TYPE_CHECKING:
     from textspot.inference.spotter import Spotter
+    from textspot.inference.views import QualityName
     from textspot.runtime.build import RuntimeName
     from textspot.runtime.protocol import Precision
 
@@ -24,13 +25,15 @@ def load(
     compile: bool = False,
     num_threads: int = 0,
     max_regions: int | None = 1000,
+    quality: "QualityName" = "default",
 ) -> "Spotter":
     """The spotter of shipped weights (`spotter-s`), a `model.safetensors`, a run's folder, or an `.onnx` file; see
     `textspot.inference.spotter.load`, and `textspot.runtime.build.RuntimeConfig` for the options.
 
-    Of an image at most `max_regions` are read; None takes as many as the weights say. What it takes is imported here,
-    not with the package: scoring result files needs no PyTorch, nor does an `.onnx`. Where a package is missing, the
-    error (`textspot.extras.MissingExtraError`) holds the line that installs it.
+    `quality` is `fast`, `default` or `best`: see `textspot.inference.views.Looks`. Of an image at most `max_regions`
+    are read; None takes as many as the weights say. What it takes is imported here, not with the package: scoring
+    result files needs no PyTorch, nor does an `.onnx`. Where a package is missing, the error
+    (`textspot.extras.MissingExtraError`) holds the line that installs it.
     """
     from textspot.extras import name_extras
     from textspot.inference.spotter import load as load_spotter
@@ -38,6 +41,7 @@ def load(
 
     with name_extras():
         spotter = load_spotter(path, RuntimeConfig(runtime, device, precision, compile, num_threads))
+    spotter.quality = quality
     if max_regions is not None:
         spotter.max_regions = max_regions
     return spotter

@@ -110,7 +110,7 @@ def load_mean(paths: Sequence[Path]) -> tuple[SpottingNetwork, ModelCard]:
         for name, value in states[-1].items()
     }
     load_weights(network, mean, ", ".join(map(str, paths)))
-    return network, replace(card, metrics={}, threshold_protocol="")
+    return network, replace(card, metrics={}, threshold_protocol="", thresholds={})
 
 
 def save_quantized(path: Path, network: nn.Module, card: ModelCard) -> None:

@@ -20,7 +20,17 @@ EXTRAS = {
     "scipy": "mat",
     "matplotlib": "plots",
     "timm": "timm",
+    "fsspec": "stores",
+    "s3fs": "stores",
+    "aiohttp": "stores",
+    "ray": "ray",
+    "pyarrow": "ray",
     "nncf": "nncf",
+    "fastapi": "serve",
+    "fastapi_offline": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "gradio": "demo",
 }
 
 

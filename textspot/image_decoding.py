@@ -24,6 +24,8 @@ _OTHER_KINDS = {
     b"8BPS": "a Photoshop document",
     b"<svg": "an SVG drawing",
 }
+_AVIF_BRANDS = (b"avif", b"avis")
+_MATROSKA = b"\x1a\x45\xdf\xa3"  # WebM too
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 
 
@@ -31,20 +33,25 @@ class ImageError(ValueError):
     """An image that cannot be decoded; the message names it."""
 
 
+class ImageTooLargeError(ImageError):
+    """An image of more pixels, or a file of more pages, than are read."""
+
+
 def open_image(data: bytes, name: str) -> Image.Image:
-    """The image of a file's bytes with its header read; an `ImageError` if it is of no listed format, empty, or claims
-    more than `MAX_PIXELS` pixels."""
+    """The image of a file's bytes with its header read; an `ImageError` if it is of no listed format or empty, an
+    `ImageTooLargeError` if it claims more than `MAX_PIXELS` pixels."""
     if not data:
         raise ImageError(f"{name}: the file is empty")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"{name}: {error}; at most {MAX_PIXELS} pixels are read: scale it down or cut it") from error
+        remedy = f"at most {MAX_PIXELS} pixels are read: scale it down or cut it into pieces"
+        raise ImageTooLargeError(f"{name}: {error}; {remedy}") from error
     except Exception as error:  # on damaged bytes the readers of headers raise anything
         raise ImageError(f"{name}: cannot be decoded as an image ({_explain(data, error)})") from error
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise ImageError(
+        raise ImageTooLargeError(
             f"{name}: {width} x {height} pixels, at most {MAX_PIXELS} are read: scale it down or cut it into pieces"
         )
     return image
@@ -57,9 +64,18 @@ def _explain(data: bytes, error: Exception) -> str:
         kind = "a HEIC image"
     if kind:
         return f"it is {kind}: convert it to JPEG or PNG"
+    if _is_video(data):
+        return "it is a video: give its frames as images"
     if isinstance(error, OSError):
         return f"its content is none of {', '.join(FORMATS)}"
     return str(error)
+
+
+def _is_video(data: bytes) -> bool:
+    """Whether it begins as an MP4, Matroska, WebM or AVI file does."""
+    if data[4:8] == b"ftyp":
+        return data[8:12] not in (*_HEIF_BRANDS, *_AVIF_BRANDS)
+    return data[:4] == _MATROSKA or (data[:4] == b"RIFF" and data[8:12] == b"AVI ")
 
 
 def orientation(image: Image.Image) -> int:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from textspot.image_decoding import MAX_PIXELS, ImageError, open_image
+from textspot.image_decoding import MAX_PIXELS, ImageError, ImageTooLargeError, open_image
 from textspot.image_files import decode_image, read_file
 from textspot.image_process import decode_in_process
-from textspot.pdf_process import count_pdf_pages, draw_pdf_page
+from textspot.pdf_process import count_pdf_pages, draw_pdf_page, is_pdf
 from textspot.video_process import frames_of_video
 
 PDF_SUFFIXES = {".pdf"}
@@ -37,15 +37,14 @@ def read_pages(data: bytes, name: str) -> Iterator[Page]:
     What cannot be decoded, has a password or holds more than `MAX_PAGES` is an `ImageError`. One that is raised while
     the pages are gone through is of that page alone: `next` gives the one after it. A PDF needs the extra `pdf`.
     """
-    is_pdf = data.lstrip()[:4] == b"%PDF"
-    count = count_pdf_pages(data, name) if is_pdf else count_frames(data, name)
-    if count == 1 and not is_pdf:
+    count = count_frames(data, name)
+    if count == 1 and not is_pdf(data):
         return iter([Page(decode_image(data, name))])
     if count > MAX_PAGES:
-        raise ImageError(f"{name}: {count} pages, at most {MAX_PAGES} are read: cut it into several files")
+        raise ImageTooLargeError(f"{name}: {count} pages, at most {MAX_PAGES} are read: cut it into several files")
 
     def read_page(number: int) -> Page:
-        if is_pdf:
+        if is_pdf(data):
             return Page(draw_pdf_page(data, name, number, MAX_PIXELS), number)
         return Page(decode_in_process(data, f"{name}, page {number}", number), number)
 
@@ -53,7 +52,9 @@ def read_pages(data: bytes, name: str) -> Iterator[Page]:
 
 
 def count_frames(data: bytes, name: str) -> int:
-    """How many pages or frames an encoded image holds; what is no image is an `ImageError`."""
+    """How many pages or frames an encoded image or PDF holds; what is neither is an `ImageError`."""
+    if is_pdf(data):
+        return count_pdf_pages(data, name)
     with open_image(data, name) as image:
         try:
             return getattr(image, "n_frames", 1) if image.format in PAGED else 1

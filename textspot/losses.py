@@ -1,4 +1,4 @@
-"""The reader's term, and the loss that weighs it and those of the detector. Legend: R regions, T time, C classes.
+"""The recogniser's term, and the loss that weighs it and those of the detector. Legend: R regions, T time, C classes.
 
 A term is a sum and its denominator, so that several processes can divide by the denominator of all of them.
 """
@@ -22,7 +22,8 @@ def ctc_loss(logits: Tensor, tokens: Tensor, token_lengths: Tensor) -> tuple[Ten
     """CTC of logits (R, T, C) against tokens (R, L), in float32. Denominator: the number of characters.
 
     Without regions the term is `0 * logits.sum()`: `F.ctc_loss` raises on an empty batch, and every parameter must
-    take part. Infeasible targets never reach it: `data.dataset` drops and counts them.
+    take part. Words too long for their annotated region never reach it: `data.dataset` drops and counts them. In a
+    predicted region, which may be shorter, such a word stays; its loss is large and finite.
     """
     if logits.shape[0] == 0:
         return 0 * logits.sum(), token_lengths.sum()

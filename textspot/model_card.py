@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ MODEL_FILE = "model.safetensors"
 FORMAT = "textspot-1"
 ANOTHER_VERSION = "was it written by another version of this program?"
 KEYS = ("recipe", "threshold", "step", "metrics", "threshold_protocol")  # of the metadata, each value as JSON
+LATER_KEYS = ("thresholds",)  # which older files lack
 
 
 class CheckpointError(ValueError):
@@ -30,7 +31,8 @@ class ModelCard:
     `recipe` is that of the training run as plain values. Of these only `text`, `preprocess` and `postprocess` are read
     here, and `model` by whoever builds the network: keys of the training may come and go between versions. `metrics`
     holds figures by protocol; `threshold` was chosen on the same validation images, as the best one by
-    `threshold_protocol`, which is empty before any evaluation; `step` says when.
+    `threshold_protocol`, which is empty before any evaluation; `step` says when. `thresholds` holds those of other ways
+    to read, by the names of `threshold_for`.
     """
 
     recipe: dict[str, Any]
@@ -38,11 +40,21 @@ class ModelCard:
     step: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
     threshold_protocol: str = ""
+    thresholds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise ValueError(f"the score threshold is {self.threshold}, expected a value in [0, 1]")
+        for threshold in (self.threshold, *self.thresholds.values()):
+            if not 0 <= threshold <= 1:
+                raise ValueError(f"the score threshold is {threshold}, expected a value in [0, 1]")
         _ = self.charset, self.preprocess, self.postprocess  # so that what is wrong is said now
+
+    def threshold_for(self, *ways: str) -> float:
+        """The score threshold of a way to read, such as `best`, or `default` with a `complete lexicon`: that of the
+        longest beginning of its names for which one was chosen."""
+        for length in range(len(ways), 0, -1):
+            if (name := ", ".join(ways[:length])) in self.thresholds:
+                return self.thresholds[name]
+        return self.threshold
 
     @cached_property
     def charset(self) -> Charset:
@@ -66,7 +78,9 @@ class ModelCard:
     def to_metadata(self) -> dict[str, str]:
         """As the strings by name that file formats keep beside weights, with room for a checksum, which `seal` of
         `file_checksum` fills in."""
-        return {"format": FORMAT, "checksum": BLANK} | {key: json.dumps(getattr(self, key)) for key in KEYS}
+        return {"format": FORMAT, "checksum": BLANK} | {
+            key: json.dumps(getattr(self, key)) for key in (*KEYS, *LATER_KEYS)
+        }
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], source: str) -> "ModelCard":
@@ -77,7 +91,8 @@ class ModelCard:
                 f"expected {FORMAT!r}"
             )
         try:
-            return cls(*(json.loads(metadata[key]) for key in KEYS))
+            later = {key: json.loads(metadata[key]) for key in LATER_KEYS if key in metadata}
+            return cls(*(json.loads(metadata[key]) for key in KEYS), **later)
         except KeyError as error:
             raise CheckpointError(f"{source}: its metadata lacks {error}: {ANOTHER_VERSION}") from error
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -86,6 +101,4 @@ class ModelCard:
     def for_use(self) -> "ModelCard":
         """The card without what was needed for training only, which names folders of the machine that trained."""
         kept = ("text", "model", "preprocess", "postprocess")
-        return ModelCard(
-            {key: self.recipe[key] for key in kept}, self.threshold, self.step, self.metrics, self.threshold_protocol
-        )
+        return replace(self, recipe={key: self.recipe[key] for key in kept})

@@ -19,6 +19,11 @@ PDF_SCALE = 200 / 72  # pixels per point: 200 per inch, at which letters of 8 po
 _process = BoundedProcess(LIMITS)
 
 
+def is_pdf(data: bytes) -> bool:
+    """Whether a file's bytes are a PDF, by how they begin."""
+    return data.lstrip()[:4] == b"%PDF"
+
+
 def count_pdf_pages(data: bytes, name: str) -> int:
     """How many pages a PDF has; an `ImageError` if it is damaged or has a password. Needs the extra `pdf`."""
     return int(_ask(data, {}, f"{name}: this PDF")[0]["pages"])

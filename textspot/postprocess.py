@@ -1,6 +1,6 @@
 """What the network gives, as text instances: pure functions of arrays. Legend: K regions, T time, C classes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -12,7 +12,8 @@ from textspot.ranges import NonNegative, PositiveInt, Range, Share, check_ranges
 from textspot.structures import TextInstance
 from textspot.text.language import list_languages
 
-DecodeText = Callable[[np.ndarray], list[tuple[str, float]]]  # logits (K, T, C) to texts and their scores
+# logits (K, T, C) to texts and their scores, which a lexicon may raise above 1; None for what cannot be a text
+DecodeText = Callable[[np.ndarray], Sequence[tuple[str | None, float]]]
 
 
 @dataclass(frozen=True)
@@ -51,21 +52,24 @@ def decode_instances(
     decode_text: DecodeText,
     threshold: float,
     config: PostprocessConfig,
+    least_found: float | None = None,
 ) -> list[TextInstance]:
     """Text instances, best score first, of ribbons (K, 2, 4, 2), the detector's scores (K,) and text_logits (K, T, C).
 
     `size` is (height, width) of the image without its padding, in the pixels of the ribbons. Left out: scores below the
-    threshold, centres outside the image, outlines that cross themselves or run anticlockwise, and the weaker one of two
-    that overlap. An empty text stays: the region was found, and not read. Polygons end at the image's border, as
-    annotations do.
+    threshold, those of the detector below `least_found` (the threshold unless given: a lexicon may raise a score),
+    texts that are None, centres outside the image, outlines that cross themselves or run anticlockwise, and the weaker
+    one of two that overlap. An empty text stays: the region was found, and not read. Polygons end at the image's
+    border, as annotations do.
     """
-    kept = (scores >= threshold) & (scores > 0)  # slots beyond the last peak have score 0; the recogniser raises none
+    least_found = threshold if least_found is None else least_found
+    kept = (scores >= least_found) & (scores > 0)  # slots beyond the last peak have score 0; no text raises one
     kept &= _centers_inside(ribbons, size)
     texts = decode_text(text_logits[kept])
     instances = [
-        TextInstance(ribbon_to_polygon(ribbon, config.points_per_edge), text, score, text_score)
+        TextInstance(ribbon_to_polygon(ribbon, config.points_per_edge), text, score, min(text_score, 1.0))
         for ribbon, found, (text, text_score) in zip(ribbons[kept], scores[kept], texts, strict=True)
-        if (score := float(found) * text_score**config.text_power) >= threshold
+        if text is not None and (score := min(float(found) * text_score**config.text_power, 1.0)) >= threshold
     ]
     return [
         replace(instance, polygon=np.clip(instance.polygon, 0, size[::-1]))

@@ -1,4 +1,5 @@
-"""The one preprocessing that training, validation, inference and export share; it travels in the checkpoint."""
+"""The one preprocessing of validation, inference and quantisation; it travels in the checkpoint. Training takes its
+`max_side`, mean and std."""
 
 import math
 from dataclasses import dataclass
@@ -33,19 +34,22 @@ class PreprocessConfig:
             raise ValueError(f"preprocess.mean is {self.mean}, expected values from 0 to 255")
 
 
-def preprocess(image: np.ndarray, config: PreprocessConfig) -> tuple[np.ndarray, np.ndarray]:
+def preprocess(
+    image: np.ndarray, config: PreprocessConfig, most_enlarged: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     """RGB (H, W, 3) uint8 to the network's input (H', W', 3) uint8, and the scale (x, y): input pixels per pixel of
-    the image.
+    the image. Smaller images are enlarged to `max_side`, at most so many times.
 
     Both sides are padded at the right and at the bottom to a multiple of 32, also when the image is alone in its
     batch: a batch of eight then gives what eight batches of one give. The scale has two values because sides are whole
     pixels: that of a line of one pixel is 1, however much the line is shortened.
     """
     height, width = image.shape[:2]
-    shrink = min(1.0, config.max_side / max(height, width))
-    new_height, new_width = max(1, round(height * shrink)), max(1, round(width * shrink))
-    if shrink < 1:
-        image = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_AREA)
+    scale = min(most_enlarged, config.max_side / max(height, width))
+    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
+    if scale != 1:
+        interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        image = cv2.resize(image, (new_width, new_height), interpolation=interpolation)
     padded = np.empty((-new_height % MULTIPLE + new_height, -new_width % MULTIPLE + new_width, 3), dtype=np.uint8)
     padded[:new_height, :new_width] = image
     padded[new_height:] = padded[:new_height, new_width:] = np.round(config.mean).astype(np.uint8)

@@ -33,7 +33,7 @@ class TrainConfig:
         steps: number of steps.
         batch_size: images per forward pass and process.
         accumulation: forward passes per step, whose losses are averaged.
-        learning_rate: peak learning rate of AdamW.
+        learning_rate: peak learning rate of AdamW. It is not scaled by the number of processes or by `accumulation`.
         weight_decay: weight decay of AdamW; not on biases and normalisation.
         warmup_steps: the learning rate rises linearly over these, then falls as a cosine.
         final_learning_rate: share of the peak to which the learning rate falls.
@@ -49,6 +49,8 @@ class TrainConfig:
         reinitialize: parts of the network that start from random weights in spite of `init_from`; `reading_trunk` is
             the backbone and neck of a recogniser that shares none.
         freeze_statistics: the backbone's BatchNorm keeps the statistics of `init_from`.
+        sync_batchnorm: BatchNorm measures the images of all processes together instead of each process its own; on
+            GPUs only. Choose it for few images per process.
         backbone_learning_rate: the learning rate of the backbone, as a share of that of the rest.
         predicted_regions: share of the training words that are read in the region that the network detects instead of
             the annotated one, if it detects them.
@@ -78,6 +80,7 @@ class TrainConfig:
     init_from: str | None = None
     reinitialize: tuple[Literal["backbone", "neck", "detector", "recognizer", "reading_trunk"], ...] = ()
     freeze_statistics: bool = False
+    sync_batchnorm: bool = False
     backbone_learning_rate: NonNegative = 1.0
     predicted_regions: Share = 0.0
     predicted_regions_from: NonNegativeInt = 0

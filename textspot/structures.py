@@ -94,9 +94,10 @@ class TextInstance:
     """One piece of text that was found. Unpacks as `polygon, text, score`.
 
     `score` in [0, 1] says how sure the spotter is: the detector's score, that this region is one piece of text, times
-    `text_score` to the power `postprocess.text_power`. `text_score` in [0, 1] is the reader's: the geometric mean, over
-    the time steps of the best path, of the probability of the class it chose; with a language, the same root of the
-    probability of all paths that spell the text, a little less if that is no word.
+    `text_score` to the power `postprocess.text_power`. `text_score` in [0, 1] is the recogniser's: the geometric mean,
+    over the time steps of the best path, of the probability of the class it chose; with a language, the same root of
+    the probability of all paths that spell the text, a little less if that is no word. A lexicon may raise both: see
+    `text.lexicon`.
     """
 
     polygon: np.ndarray

@@ -2,7 +2,9 @@
 
 - OpenVINO sends an event whenever it is imported, and keeps a client id in the home folder.
 - ONNX Runtime from 1.32 on sends events from within its sessions.
+- Ray reports the use of a cluster.
 - albumentations asks the package index for a newer version whenever it is imported.
+- Gradio reports that a page is started, and how it is used.
 
 Whoever wants any of these imports the library before `textspot`, or sets its variable to another value.
 """
@@ -12,7 +14,12 @@ import sys
 from types import ModuleType
 from typing import Any
 
-VARIABLES = {"ORT_DISABLE_TELEMETRY": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}
+VARIABLES = {
+    "ORT_DISABLE_TELEMETRY": "1",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+}
 OPENVINO = "openvino_telemetry"  # the package by which OpenVINO and NNCF send
 
 

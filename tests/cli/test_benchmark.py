@@ -12,7 +12,6 @@ from tiny_spotter import noise, save_tiny_spotter
 
 from textspot.benchmark import timing, torch_counts
 from textspot.cli import benchmark as benchmark_verb
-from textspot.cli import export as export_verb
 from textspot.data.annotation import Instance
 from textspot.data.lmdb_records import Writer
 
@@ -122,10 +121,8 @@ def test_what_cannot_be_done_is_said(benchmark, folder, capsys, arguments, words
     assert words in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_all_runtimes_in_turn_and_fresh_processes(folder, tmp_path):
-    model, weights = tmp_path / "model.onnx", folder / "model.safetensors"
-    assert export_verb.main(["--weights", str(weights), "--out", str(model)]) == 0
+def test_all_runtimes_in_turn_and_fresh_processes(folder, exported, tmp_path):
+    model, weights = exported / "spotter.onnx", exported / "model.safetensors"
     command = [sys.executable, "-m", "textspot", "benchmark", "--images", folder / "photographs"]
     command += ["--weights", weights, model, *SMALL, *CELLS]
     command += ["--runtime", "auto", "openvino", "--measure.starts", "1", "--out", tmp_path / "out"]

@@ -288,8 +288,9 @@ def test_a_lexicon_of_a_model(weights, data, tmp_path):
     options = ["--weights", str(weights), "--data", str(data), "--lexicon", str(words), "--json", str(out)]
     assert evaluate_verb.main([*options, "--lexicon_name", "full"]) == 0
     report = json.loads(out.read_text())
-    assert report["icdar2015/detection_iou"] == PERFECT
-    assert 0.2 < report["icdar2015/end_to_end/full"]["recall"] < 0.8  # what is long enough for a word is none of it
+    found = report["icdar2015/detection_iou/full"]
+    assert 0.2 < found["recall"] < 0.8  # what is long enough for a word is none of it, and so no text
+    assert report["icdar2015/end_to_end/full"]["recall"] <= found["recall"]
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,11 @@ from PIL import Image
 from tiny_spotter import noise, save_tiny_spotter
 
 import textspot
-from textspot.checkpoint import load_model
 from textspot.cli import infer as infer_verb
 from textspot.data.lmdb_records import Reader, Writer
 from textspot.engine.evaluate import predict_dataset
 from textspot.metrics import read_results
 from textspot.outputs import FORMATS
-from textspot.runtime.export import export_onnx
 from textspot.structures import Prediction, TextInstance
 
 
@@ -269,22 +267,31 @@ def test_the_threshold_is_the_stored_one_unless_given(infer):
     assert Path("predictions/res_x.txt").read_bytes() == b""
 
 
-def test_a_very_large_image_is_read_in_tiles_and_a_message_says_so(infer, capsys):
+def test_a_very_large_image_is_read_in_tiles_and_a_message_says_so(infer, tmp_path, capsys):
+    small = ("--weights", save_tiny_spotter(tmp_path / "small.safetensors", max_side=320), "--pictures", "false")
     for name in ("x.png", "y.png"):
-        write_image(name, 300, 2900)
-    assert infer("x.png", "y.png", "--pictures", "false") == 0
+        write_image(name, 75, 725)
+    assert infer("x.png", "y.png", *small) == 0
     remarks = [line for line in capsys.readouterr().err.splitlines() if "regions" not in line]  # noise has many
-    assert remarks == [f"warning: {name}: 2900 x 300 pixels are read in 3 tiles" for name in ("x.png", "y.png")]
+    assert remarks == [f"warning: {name}: 725 x 75 pixels are read in 3 tiles" for name in ("x.png", "y.png")]
     in_tiles = len(read_json("x.json")["instances"])
-    assert infer("x.png", "--pictures", "false", "--tiling", "false") == 0
+    assert infer("x.png", *small, "--tiling", "false") == 0
     assert "tiles" not in capsys.readouterr().err
     assert 0 < len(read_json("x.json")["instances"]) < in_tiles / 2
 
 
-def test_an_exported_network_writes_the_same_files(infer, weights, tmp_path):
-    export_onnx(*load_model(weights), tmp_path / "spotter.onnx")
+def test_more_sizes_and_turned_copies_find_more(infer):
     write_image("x.png", 64, 96)
-    for options in (["--weights", weights, "--num_threads", 1], ["--weights", "spotter.onnx", "--runtime", "openvino"]):
+    assert infer("x.png", "--pictures", "false") == 0
+    usual = len(read_json("x.json")["instances"])
+    assert infer("x.png", "--pictures", "false", "--quality", "best", "--turned", "true") == 0
+    assert len(read_json("x.json")["instances"]) > usual  # noise holds something at every size and turn
+
+
+def test_an_exported_network_writes_the_same_files(infer, exported):
+    weights, graph = exported / "model.safetensors", exported / "spotter.onnx"
+    write_image("x.png", 64, 96)
+    for options in (["--weights", weights, "--num_threads", 1], ["--weights", graph, "--runtime", "openvino"]):
         assert infer("x.png", *options, "--out", f"of_{Path(options[1]).suffix}", "--precision", "float32") == 0
     files = [Path(folder, "res_x.txt").read_text().splitlines() for folder in ("of_.safetensors", "of_.onnx")]
     assert [line.split(",")[8:] for line in files[0]] == [line.split(",")[8:] for line in files[1]] != []
@@ -294,10 +301,10 @@ def test_a_lexicon_corrects_the_files(infer, capsys):
     write_image("x.png", 64, 96)
     assert infer("x.png") == 0
     longest = max((instance["text"] for instance in read_json("x.json")["instances"]), key=len)
-    Path("words.txt").write_text(f"{longest}X\n")
+    Path("words.txt").write_text(f"{longest.swapcase()}\n")
     assert infer("x.png", "--lexicon", "words.txt") == 0
-    assert f"{longest}X" in [instance["text"] for instance in read_json("x.json")["instances"]]
-    assert f",{longest}X" in Path("predictions/res_x.txt").read_text()
+    assert longest.swapcase() in [instance["text"] for instance in read_json("x.json")["instances"]]
+    assert f",{longest.swapcase()}" in Path("predictions/res_x.txt").read_text()
     Path("words.txt").write_text("\n")
     assert infer("x.png", "--lexicon", "words.txt") == 1
     assert capsys.readouterr().err == "error: words.txt: no words; expected one per line\n"

@@ -62,6 +62,15 @@ def test_build_info_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert prepare("verify", tmp_path / "out" / "train") is None
     assert "all 1 records are as they were written" in capsys.readouterr().out
 
+    assert prepare(*build, "--overwrite", "true", "--shards", tmp_path / "shards") is None
+    assert f"{tmp_path}/shards/train: 1 shards" in capsys.readouterr().out
+    assert prepare("info", tmp_path / "shards" / "train") is None
+    assert "1 images, 3 instances: 3 readable" in capsys.readouterr().out
+    assert prepare("verify", tmp_path / "shards" / "train") is None
+    assert "all 1 records are as they were written" in capsys.readouterr().out
+    (tmp_path / "shards" / "train" / "shard-000000.tar").unlink()
+    assert "1 of 1 records are damaged: write the shards again" in str(prepare("verify", tmp_path / "shards" / "train"))
+
     file = tmp_path / "out" / "train" / "data.mdb"
     content = bytearray(file.read_bytes())
     content[content.index(b"Footpath")] ^= 1

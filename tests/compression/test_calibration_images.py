@@ -16,14 +16,15 @@ from textspot.inference.spotter import Spotter
 from textspot.runtime.torch_runtime import TorchRuntime
 
 WORDS = LayoutConfig(words=(1, 3), length=(3, 5), height=(14, 20))
-CONFIG = DataFreeConfig((96, 128), num_images=3, steps=8, words=WORDS)
+CONFIG = DataFreeConfig((96, 128), num_images=2, steps=5, words=WORDS)
 
 
-def test_images_and_a_picture_of_them(learned, tmp_path):
-    network, card, *_ = learned
+@pytest.mark.slow
+def test_images_and_a_picture_of_them(untrained, tmp_path):
+    network, card, *_ = untrained
     images, terms = make_calibration_images(network, card, "network", CONFIG, tmp_path)
     assert terms.keys() == {"layout", "transcripts", "statistics", "variation"}
-    assert [(image.shape, image.dtype) for image in images] == [((96, 128, 3), np.uint8)] * 3
+    assert [(image.shape, image.dtype) for image in images] == [((96, 128, 3), np.uint8)] * 2
     assert read_image(tmp_path / SHEET_FILE).shape[1] == 4 * 128
     noise, no_terms = make_calibration_images(network, card, "noise", CONFIG, tmp_path / "noise")
     assert not no_terms
@@ -31,7 +32,8 @@ def test_images_and_a_picture_of_them(learned, tmp_path):
     assert all((image != other).mean() > 0.3 for image, other in zip(images, noise, strict=True))
 
 
-def test_what_was_broken_off_goes_on(learned, tmp_path):
+@pytest.mark.slow
+def test_what_was_broken_off_goes_on(untrained, tmp_path):
     """From the last state that was saved, to the same images."""
 
     def break_off(items, _):
@@ -40,7 +42,7 @@ def test_what_was_broken_off_goes_on(learned, tmp_path):
                 raise KeyboardInterrupt
             yield item
 
-    network, card, *_ = learned
+    network, card, *_ = untrained
     whole, _ = make_calibration_images(network, card, "network", CONFIG, tmp_path / "whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("textspot.compression.calibration_images.SAVE_EVERY", 2)
@@ -55,8 +57,9 @@ def test_what_was_broken_off_goes_on(learned, tmp_path):
     assert all(np.array_equal(image, other) for image, other in zip(again, whole, strict=True))
 
 
-def test_other_settings_or_weights_do_not_go_on_from_it(learned, tmp_path):
-    network, card, *_ = learned
+@pytest.mark.slow
+def test_other_settings_or_weights_do_not_go_on_from_it(untrained, tmp_path):
+    network, card, *_ = untrained
     make_calibration_images(network, card, "network", CONFIG, tmp_path)
     other = copy.deepcopy(network)
     other.detector.score.bias.data += 1

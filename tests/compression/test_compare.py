@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import sys
 from dataclasses import replace
 
@@ -35,7 +36,6 @@ from textspot.quant.affine import QuantizerConfig
 from textspot.quant.correction import CorrectionConfig
 from textspot.quant.layers import LayerConfig
 from textspot.quant.smoothing import SmoothingConfig
-from textspot.runtime.export import export_onnx
 
 DETECTION, END_TO_END = "icdar2015/detection_iou", "icdar2015/end_to_end"
 
@@ -46,30 +46,39 @@ def build_comparison(learned, images, folder, said, config=None):
     return Comparison(network, card, config or SpotterQuantConfig(), images, judges, folder, say=said.append)
 
 
-@pytest.mark.slow
-def test_what_was_measured_before_is_not_measured_again(learned, images, tmp_path):
-    said: list[str] = []
-    variants = read_variants(["rtn"], ["w8a8"])
-    first = build_comparison(learned, images, tmp_path, said).run(variants)
+@pytest.fixture(scope="module")
+def measured(learned, images, tmp_path_factory):
+    """A folder where a network and its quantised one were measured in the defaults; the results; what was said."""
+    folder, said = tmp_path_factory.mktemp("measured"), []
+    comparison = Comparison(*learned[:2], SpotterQuantConfig(), images, engine_judges(learned), folder, say=said.append)
+    return folder, comparison.run(read_variants(["rtn"], ["w8a8"])), said
+
+
+def engine_judges(learned, *runtime):
+    return Judges({"two": Reader(learned[3])}, *runtime, num_threads=1)
+
+
+def test_what_was_measured_before_is_not_measured_again(learned, images, measured):
+    folder, first, said = measured
     assert [result.name for result in first] == [FLOAT, "rtn-w8a8"]
     assert said == ["float: two", "rtn-w8a8: two"]
     for one in first:
         assert one.judgements["two"].hmeans() == {DETECTION: 1.0, END_TO_END: 1.0}
         assert one.reading["two"]["recognition/word_accuracy"] == 1.0
-    assert {"rtn-w8a8.safetensors", "rtn-w8a8.onnx", "float.onnx"} <= {file.name for file in tmp_path.iterdir()}
-    said.clear()
-    again = build_comparison(learned, images, tmp_path, said).run(variants)
-    assert said == ["float: measured before", "rtn-w8a8: measured before"]
+    assert {"rtn-w8a8.safetensors", "rtn-w8a8.onnx", "float.onnx"} <= {file.name for file in folder.iterdir()}
+    more: list[str] = []
+    comparison = Comparison(*learned[:2], SpotterQuantConfig(), images, engine_judges(learned), folder, say=more.append)
+    again = comparison.run(read_variants(["rtn"], ["w8a8"]))
+    assert more == ["float: measured before", "rtn-w8a8: measured before"]
     assert to_markdown(again, {}) == to_markdown(first, {})
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("toolkit", TOOLKITS)
-def test_another_quantiser_gets_the_same_graph_and_images(learned, images, tmp_path, toolkit):
+def test_another_quantiser_gets_the_same_graph_and_images(learned, images, measured, tmp_path, toolkit):
     pytest.importorskip({"nncf": "nncf", "quantize_static": "onnxruntime"}[toolkit])
-    network, card, _, data = learned
-    judges = Judges({"two": Reader(data)}, num_threads=1)
-    floating, quantized = Comparison(network, card, SpotterQuantConfig(), images, judges, tmp_path).run([], [toolkit])
+    shutil.copytree(measured[0], tmp_path, dirs_exist_ok=True)
+    comparison = Comparison(*learned[:2], SpotterQuantConfig(), images, engine_judges(learned), tmp_path)
+    floating, quantized = comparison.run([], [toolkit])
     assert quantized.name == f"{toolkit}-w8a8"
     assert quantized.judgements["two"].hmeans() == {DETECTION: 1.0, END_TO_END: 1.0}
     assert quantized.bytes["file"] < 0.45 * (tmp_path / "float.onnx").stat().st_size
@@ -80,27 +89,27 @@ def test_another_quantiser_gets_the_same_graph_and_images(learned, images, tmp_p
     assert sum(node.input[1] not in integers for node in convolutions) == len(float_layers(learned[0]))
 
 
-@pytest.mark.slow
-def test_only_what_is_quantised_is_read_in_another_precision(learned, images, tmp_path):
+def test_only_what_is_quantised_is_read_in_another_precision(learned, images, measured, tmp_path, monkeypatch):
     pytest.importorskip("openvino")
-    network, card, _, data = learned
-    judges = Judges({"two": Reader(data)}, "openvino", "bf16", num_threads=1)
-    comparison = Comparison(network, card, SpotterQuantConfig(), images, judges, tmp_path)
+    shutil.copytree(measured[0], tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr("textspot.compression.compare.export_onnx", lambda *_: None)  # the graphs lie there already
+    judges = engine_judges(learned, "openvino", "bf16")
+    comparison = Comparison(*learned[:2], SpotterQuantConfig(), images, judges, tmp_path)
     results = comparison.run(read_variants(["rtn"], ["w8a8"]))
     assert [result.judged_in for result in results] == ["openvino (float32)", "openvino (bf16)"]
     assert results[1].judgements["two"].hmeans()[END_TO_END] == 1.0
 
 
 @pytest.mark.parametrize("runtime", ["pytorch", "onnxruntime", "auto"])
-def test_a_precision_that_a_runtime_does_not_have_is_refused_at_once(learned, images, tmp_path, runtime):
-    network, card, _, data = learned
+def test_a_precision_that_a_runtime_does_not_have_is_refused_at_once(untrained, images, tmp_path, runtime):
+    network, card, _, data = untrained
     judges = Judges({"two": Reader(data)}, runtime, "bf16")
     with pytest.raises(ValueError, match=f"precision is 'bf16', expected float32 in {runtime}: OpenVINO has bf16"):
         Comparison(network, card, SpotterQuantConfig(), images, judges, tmp_path).run([])
 
 
-def test_quantisers_of_others_that_cannot_be_used_are_refused_at_once(learned, images, tmp_path, monkeypatch):
-    comparison = build_comparison(learned, images, tmp_path, [])
+def test_quantisers_of_others_that_cannot_be_used_are_refused_at_once(untrained, images, tmp_path, monkeypatch):
+    comparison = build_comparison(untrained, images, tmp_path, [])
     with pytest.raises(ValueError, match="what quantize_static make does not run in PyTorch: choose another runtime"):
         comparison.run([], ["quantize_static"])
     monkeypatch.setitem(sys.modules, "nncf", None)
@@ -109,17 +118,16 @@ def test_quantisers_of_others_that_cannot_be_used_are_refused_at_once(learned, i
     assert not list(tmp_path.iterdir())
 
 
-def test_a_layer_to_keep_that_no_graph_has_is_named(learned, images, tmp_path):
-    export_onnx(learned[0], learned[1], tmp_path / "float.onnx")
+def test_a_layer_to_keep_that_no_graph_has_is_named(untrained, images, exported, tmp_path):
     with pytest.raises(ValueError, match=r"no convolution of the graph is called detector\.mask"):
         run_toolkit(
-            "quantize_static", tmp_path / "float.onnx", learned[1], ["detector.mask"], images, tmp_path / "out.onnx"
+            "quantize_static", exported / "spotter.onnx", untrained[1], ["detector.mask"], images, tmp_path / "out.onnx"
         )
 
 
-def test_what_was_measured_of_another_network_or_in_another_way_is_not_taken(learned, images, tmp_path, monkeypatch):
+def test_what_was_measured_of_another_network_or_in_another_way_is_not_taken(untrained, images, tmp_path, monkeypatch):
     monkeypatch.setattr(Comparison, "measure_float", lambda _: result(FLOAT, 4))
-    network, *others = learned
+    network, *others = untrained
     card, *paths = others
     for change in ("nothing", "rank", "weights", "images", "threshold"):
         said: list[str] = []
@@ -134,19 +142,19 @@ def test_what_was_measured_of_another_network_or_in_another_way_is_not_taken(lea
         assert said == ["float: measured before"], change
 
 
-def test_corrections_cost_multiplications(learned, images):
-    network, card, *_ = learned
+def test_corrections_cost_multiplications(untrained, images):
+    network, card, *_ = untrained
     counts = {}
     for method in ("rtn", "lorc"):
         layer = replace(build_method(method, 4, 8), correction=replace(build_method(method).correction, budget=0.2))
-        quantized = quantize_spotter(network, card, SpotterQuantConfig(layer), images)
+        quantized = quantize_spotter(network, card, SpotterQuantConfig(layer, few_weights=0), images)
         counts[method] = count_multiplications(quantized)
     assert counts["rtn"] == count_multiplications(network)
     assert 1.001 < counts["lorc"] / counts["rtn"] < 1.2
 
 
-def test_progress_of_a_calibration_that_goes_over_the_images_once_or_twice(learned, images):
-    network, card, *_ = learned
+def test_progress_of_a_calibration_that_goes_over_the_images_once_or_twice(untrained, images):
+    network, card, *_ = untrained
     for method, passes in (("rtn", 1), ("aser", 2)):
         said = []
 
@@ -220,9 +228,9 @@ def test_networks_stand_beside_their_namesakes_of_another_folder():
     assert lines.splitlines()[2:] == ["| rtn-w4a8 | there: rtn-w4a8 | val | +25.0 (+25.0 to +25.0) | yes | +0.0% |"]
 
 
-def test_only_what_was_judged_alike_stands_beside(learned, images, tmp_path, monkeypatch):
-    network, card, _, data = learned
-    comparison = build_comparison(learned, images, tmp_path, [])
+def test_only_what_was_judged_alike_stands_beside(untrained, images, tmp_path, monkeypatch):
+    network, card, _, data = untrained
+    comparison = build_comparison(untrained, images, tmp_path, [])
     variants = read_variants(["rtn"], ["w8a8"])
     monkeypatch.setattr(Comparison, "measure", lambda _, variant: result(variant.name, 3))
     monkeypatch.setattr(Comparison, "measure_float", lambda _: result(FLOAT, 4))

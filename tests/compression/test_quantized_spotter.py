@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from tiny_runs import overfit_recipe
 from tiny_spotter import VIT_RECIPE, build_tiny_card, build_tiny_network, noise
 
 import textspot
@@ -26,6 +27,7 @@ from textspot.model_card import CheckpointError
 from textspot.quant import build_method, count_bytes
 from textspot.quant.layers import QuantMatMul, QuantSoftmax, quantized_layers
 from textspot.quant.network import find_modules
+from textspot.recipe import build_spotting_network
 from textspot.runtime.export import export_onnx
 from textspot.runtime.torch_runtime import TorchRuntime
 
@@ -35,32 +37,45 @@ def quantized(learned, images):
     return quantize_spotter(learned[0], learned[1], SpotterQuantConfig(), images)
 
 
+@pytest.fixture(scope="module")
+def graph(learned, quantized, tmp_path_factory):
+    """The quantised network as a file."""
+    file = tmp_path_factory.mktemp("graph") / "int8.onnx"
+    export_onnx(quantized, learned[1], file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def quantized_untrained(untrained, images):
+    return quantize_spotter(untrained[0], untrained[1], SpotterQuantConfig(), images)
+
+
 def texts(prediction) -> list[str]:
     return sorted(one.text for one in prediction)
 
 
-def test_calibration_images_are_spread_evenly_and_padded(learned):
-    reader = Reader(learned[3])
-    both = read_calibration_images(reader, 2, learned[1])
+def test_calibration_images_are_spread_evenly_and_padded(untrained):
+    reader = Reader(untrained[3])
+    both = read_calibration_images(reader, 2, untrained[1])
     assert [image.shape for image in both] == [(128, 160, 3)] * 2
-    assert np.array_equal(read_calibration_images(reader, 1, learned[1])[0], both[0])
+    assert np.array_equal(read_calibration_images(reader, 1, untrained[1])[0], both[0])
     with pytest.raises(ValueError, match="holds 2 images, 3 are wanted for the calibration"):
-        read_calibration_images(reader, 3, learned[1])
+        read_calibration_images(reader, 3, untrained[1])
 
 
-def test_an_image_without_text_shows_the_reader_one_region(learned):
-    network, card, *_ = learned
+def test_an_image_without_text_shows_the_reader_one_region(untrained):
+    network, card, *_ = untrained
     logits = ReadImage(replace(card, threshold=1.0))(network, np.full((64, 64, 3), 128, np.uint8))
     assert logits.shape[:2] == (1, 1)
 
 
-def test_all_layers_are_quantised_but_the_three_that_stay_float(learned, quantized):
-    convolutions = [name for name, module in learned[0].named_modules() if isinstance(module, torch.nn.Conv2d)]
-    assert set(quantized_layers(quantized)) == set(convolutions) - set(float_layers(learned[0]))
+def test_all_layers_are_quantised_but_the_three_that_stay_float(untrained, quantized_untrained):
+    convolutions = [name for name, module in untrained[0].named_modules() if isinstance(module, torch.nn.Conv2d)]
+    assert set(quantized_layers(quantized_untrained)) == set(convolutions) - set(float_layers(untrained[0]))
 
 
-def test_layers_of_few_weights_are_rounded_to_eight_bits(learned, images):
-    network, card, *_ = learned
+def test_layers_of_few_weights_are_rounded_to_eight_bits(untrained, images):
+    network, card, *_ = untrained
     layer, other = build_method("aser", 4, 6), build_method("rtn", 2, 2)
     sizes = {name: part.weight.numel() for name, part in network.named_modules() if isinstance(part, torch.nn.Conv2d)}
     limit = sorted(sizes.values())[len(sizes) // 2]
@@ -110,49 +125,43 @@ def test_attention_in_the_trunk_is_quantised_saved_and_loaded(tmp_path):
     assert not torch.equal(ours.text_logits, float_.text_logits)
 
 
-def test_quantised_networks_have_no_mean(learned, quantized, tmp_path):
-    save_quantized(tmp_path / "model.safetensors", quantized, learned[1])
+def test_quantised_networks_have_no_mean(untrained, quantized_untrained, tmp_path):
+    save_quantized(tmp_path / "model.safetensors", quantized_untrained, untrained[1])
     with pytest.raises(CheckpointError, match="quantised, and its weights lie on a grid"):
-        load_mean([learned[2], tmp_path / "model.safetensors"])
+        load_mean([untrained[2], tmp_path / "model.safetensors"])
 
 
-def test_a_quantised_file_that_was_cut_short(learned, quantized, tmp_path):
+def test_a_quantised_file_that_was_cut_short(untrained, quantized_untrained, tmp_path):
     file = tmp_path / "model.safetensors"
-    save_quantized(file, quantized, learned[1])
+    save_quantized(file, quantized_untrained, untrained[1])
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="cut short"):
         textspot.load(file)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
-def test_an_engine_reads_what_is_simulated(learned, quantized, tmp_path, runtime):
-    _, card, _, data = learned
-    export_onnx(quantized, card, tmp_path / "int8.onnx")
-    engine = textspot.load(tmp_path / "int8.onnx", runtime=runtime)
+def test_an_engine_reads_what_is_simulated(learned, graph, runtime):
+    engine = textspot.load(graph, runtime=runtime)
     for index in range(2):
-        sample = Reader(data).sample(index)
+        sample = Reader(learned[3]).sample(index)
         assert texts(engine(sample.image)) == sorted(sample.transcripts)
 
 
-@pytest.mark.slow
-def test_the_engine_computes_in_integers(learned, quantized, tmp_path):
+def test_the_engine_computes_in_integers(learned, quantized, graph, tmp_path):
     """Every convolution but the three; and the file holds the weights as integers."""
-    export_onnx(learned[0], learned[1], tmp_path / "float.onnx")
-    export_onnx(quantized, learned[1], tmp_path / "int8.onnx")
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "optimized.onnx"), 3
-    onnxruntime.InferenceSession(tmp_path / "int8.onnx", options, ["CPUExecutionProvider"])
+    onnxruntime.InferenceSession(graph, options, ["CPUExecutionProvider"])
     nodes = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
     assert nodes["Conv"] + nodes["FusedConv"] == len(float_layers(learned[0]))
     assert nodes["QLinearConv"] == len(quantized_layers(quantized))
     assert nodes["QLinearAdd"] == 6 + 3  # blocks, and levels of the neck
-    sizes = [(tmp_path / name).stat().st_size for name in ("int8.onnx", "float.onnx")]
-    assert sizes[0] < 0.45 * sizes[1]
+    assert graph.stat().st_size < 0.45 * sum(parameter.nbytes for parameter in learned[0].parameters())
 
 
-def test_outputs_are_on_both_sides_of_every_sum(learned):
-    outputs = find_modules(learned[0], engine_outputs(learned[0]))
+def test_outputs_are_on_both_sides_of_every_sum(tmp_path):
+    network = build_spotting_network(overfit_recipe(tmp_path))
+    outputs = find_modules(network, engine_outputs(network))
     for block in ("backbone.stages.0.0", "backbone.stages.3.0"):
         assert {block, f"{block}.conv2"} <= set(outputs)
     assert "backbone.stages.3.0.downsample" in outputs

@@ -134,6 +134,7 @@ def test_with_all_weights_at_zero_the_noise_stays(kind):
 TERMS = ("layout", "transcripts", "statistics", "attention", "variation")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("term", TERMS)
 def test_every_term_is_a_switch_and_falls(term):
     network = build_tiny_network(VIT_RECIPE)
@@ -149,6 +150,7 @@ def test_every_term_is_a_switch_and_falls(term):
     assert values[-1] < 0.9 * values[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", RECIPES)
 def test_all_terms_together(kind):
     network = build_tiny_network(RECIPES[kind])
@@ -172,6 +174,7 @@ def test_all_terms_together(kind):
     assert quantized.spot(pixels[0], 0.0, 3, 3).text_logits.isfinite().all()
 
 
+@pytest.mark.slow
 def test_an_image_learns_its_own_words():
     """Gradients of one image's terms reach no other; statistics, which all share, are off."""
     network = build_tiny_network()

@@ -144,9 +144,11 @@ def events(recipe: Recipe) -> list[dict]:
     return [json.loads(line) for line in (Path(recipe.run) / "log.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_training_is_the_same_with_and_without(tiny_recipe: Recipe, tmp_path: Path) -> None:
-    watched = replace(tiny_recipe, train=replace(tiny_recipe.train, doctor_every=2))
-    alone = replace(tiny_recipe, run=str(tmp_path / "alone"), train=replace(tiny_recipe.train, doctor_every=0))
+    brief = replace(tiny_recipe.train, steps=6)
+    watched = replace(tiny_recipe, train=replace(brief, doctor_every=2))
+    alone = replace(tiny_recipe, run=str(tmp_path / "alone"), train=replace(brief, doctor_every=0))
     states = []
     for recipe in (watched, alone):
         train(recipe)
@@ -162,17 +164,19 @@ def test_training_is_the_same_with_and_without(tiny_recipe: Recipe, tmp_path: Pa
         assert kept == {k: v for k, v in other.items() if not k.startswith("time/")}
 
 
+@pytest.mark.slow
 def test_a_run_without_words_hears_of_it(
     tiny_recipe: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     empty = SourceConfig(str(tmp_path / "empty"), draw=drawing(3, seed=3, empty_share=1.0))
     data = replace(tiny_recipe.data, train=(empty,))
-    train(replace(tiny_recipe, data=data, train=replace(tiny_recipe.train, doctor_every=6)))
+    train(replace(tiny_recipe, data=data, train=replace(tiny_recipe.train, steps=6, doctor_every=3)))
     told = [event for event in events(tiny_recipe) if event["event"] == "doctor"]
-    assert [event["step"] for event in told] == [6, 12]
-    assert "step 6: no word to read since the last line of the log" in capsys.readouterr().out
+    assert [event["step"] for event in told] == [3, 6]
+    assert "step 3: no word to read since the last line of the log" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_plateau_is_noticed_and_words_are_counted(tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("textspot.engine.doctor.PLATEAU_WORDS", 20)
     monkeypatch.setattr("textspot.engine.doctor.ALL_BLANK", 0.5)
@@ -189,11 +193,12 @@ def test_a_plateau_is_noticed_and_words_are_counted(tiny_recipe: Recipe, monkeyp
         pytest.fail("nobody noticed")
 
 
+@pytest.mark.slow
 def test_infeasible_targets_are_a_share_of_all_words(tiny_recipe: Recipe) -> None:
     """A time axis of three steps holds the words of three letters alone."""
     roi = Choice("stretched", replace(tiny_recipe.model.roi.settings, width=6))
     narrow = replace(tiny_recipe.model, roi=roi)
-    train(replace(tiny_recipe, model=narrow, train=replace(tiny_recipe.train, doctor_every=3)))
+    train(replace(tiny_recipe, model=narrow, train=replace(tiny_recipe.train, steps=3, doctor_every=3)))
     logged = events(tiny_recipe)
     first = logged[0]
     read, dropped = 3 * first["rec/regions"], first["dropped/longer than the time axis"]

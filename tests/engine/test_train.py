@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -12,13 +13,13 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-from tiny_runs import drawing
+from tiny_runs import drawing, interrupt_after
 
 from textspot.checkpoint import CheckpointError, load_model
 from textspot.data.dataset import SourceConfig
 from textspot.data.synthetic.draw import StreamConfig
 from textspot.engine.state import TrainerState, changed_keys
-from textspot.engine.train import train
+from textspot.engine.train import TrainingResult, sole_trainer, train
 from textspot.models.choice import Choice
 from textspot.models.crnn import RecurrentConfig
 from textspot.models.rfcn_head import RfcnConfig
@@ -34,20 +35,26 @@ def log_without_times(folder: Path) -> list[dict]:
     return [{k: v for k, v in json.loads(line).items() if not k.startswith("time/")} for line in lines]
 
 
+def brief(recipe: Recipe) -> Recipe:
+    """The recipe up to the first line of the log."""
+    return replace(recipe, train=replace(recipe.train, steps=3))
+
+
 def command_line(recipe: Recipe, folder: Path, launcher: tuple[str, ...] = ()) -> list[str]:
     config = folder / "recipe.yaml"
     config.write_text(yaml.safe_dump(recipe.to_dict()))
     return [sys.executable, *launcher, str(ROOT / "tools" / "train.py"), "--config", str(config)]
 
 
-def test_a_run_leaves_weights_log_pictures_and_a_card(tiny_recipe: Recipe) -> None:
-    result = train(tiny_recipe)
-    folder = Path(tiny_recipe.run)
+@pytest.mark.slow
+def test_a_run_leaves_weights_log_pictures_and_a_card(tiny_run: tuple[Recipe, TrainingResult]) -> None:
+    recipe, result = tiny_run
+    folder = Path(recipe.run)
     assert result.finished
     assert result.weights == folder / "last" / "model.safetensors"
     network, card = load_model(result.weights)
     assert not network.training
-    assert (card.recipe, card.step) == (tiny_recipe.to_dict(), 12)
+    assert (card.recipe, card.step) == (recipe.to_dict(), 12)
     assert card.metrics == result.figures
     assert card.threshold_protocol == "icdar2015/end_to_end"
     assert (folder / "best" / "model.safetensors").exists()
@@ -59,44 +66,53 @@ def test_a_run_leaves_weights_log_pictures_and_a_card(tiny_recipe: Recipe) -> No
     assert list((folder / "tensorboard").iterdir())
 
 
-def test_two_runs_of_one_seed_agree_in_all_but_times(tiny_recipe: Recipe, tmp_path: Path) -> None:
-    other = replace(tiny_recipe, run=str(tmp_path / "other"), data=replace(tiny_recipe.data, num_workers=1))
-    train(tiny_recipe)
-    train(other)
-    assert log_without_times(Path(tiny_recipe.run)) == log_without_times(Path(other.run))
+@pytest.mark.slow
+def test_two_runs_of_one_seed_agree_in_all_but_times(
+    tiny_recipe: Recipe, tiny_run: tuple[Recipe, TrainingResult]
+) -> None:
+    train(replace(tiny_recipe, data=replace(tiny_recipe.data, num_workers=1)))
+    assert log_without_times(Path(tiny_recipe.run)) == log_without_times(Path(tiny_run[0].run))
 
 
+@pytest.mark.slow
 def test_a_term_of_weight_zero_is_absent_from_the_log(tiny_recipe: Recipe) -> None:
-    train(replace(tiny_recipe, loss={**tiny_recipe.loss, "rec/ctc": 0.0}))
+    train(replace(brief(tiny_recipe), loss={**tiny_recipe.loss, "rec/ctc": 0.0}))
     assert all("rec/ctc" not in event for event in log_without_times(Path(tiny_recipe.run)))
 
 
-def test_predicted_regions_change_nothing_before_their_step(tiny_recipe: Recipe, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_predicted_regions_change_nothing_before_their_step(
+    tiny_recipe: Recipe, tiny_run: tuple[Recipe, TrainingResult]
+) -> None:
     later = replace(tiny_recipe.train, predicted_regions=1.0, predicted_regions_from=12)
-    plain = train(tiny_recipe).weights
-    mixed = train(replace(tiny_recipe, run=str(tmp_path / "mixed"), train=later)).weights
+    plain = tiny_run[1].weights
+    mixed = train(replace(tiny_recipe, train=later)).weights
     assert plain.read_bytes() != mixed.read_bytes()  # their recipes
     weights, others = load_file(plain), load_file(mixed)
     assert all(torch.equal(weights[name], others[name]) for name in weights)
 
 
+@pytest.mark.slow
 def test_images_without_any_word_train_the_detector(tiny_recipe: Recipe, tmp_path: Path) -> None:
     empty = SourceConfig(str(tmp_path / "empty"), draw=drawing(3, seed=3, empty_share=1.0))
-    result = train(replace(tiny_recipe, data=replace(tiny_recipe.data, train=(empty,))))
+    result = train(replace(brief(tiny_recipe), data=replace(tiny_recipe.data, train=(empty,))))
     assert all(event.get("rec/regions", 0) == 0 for event in log_without_times(Path(tiny_recipe.run)))
     assert all(torch.isfinite(tensor).all() for tensor in load_file(result.weights).values())
 
 
+@pytest.mark.slow
 def test_accumulated_passes_and_one_big_batch_see_the_same_images(tiny_recipe: Recipe, tmp_path: Path) -> None:
-    halves = replace(tiny_recipe.train, batch_size=1, accumulation=2, precision="float32")
-    train(replace(tiny_recipe, train=replace(tiny_recipe.train, precision="float32")))
+    settings = replace(brief(tiny_recipe).train, precision="float32")
+    halves = replace(settings, batch_size=1, accumulation=2)
+    train(replace(tiny_recipe, train=settings))
     train(replace(tiny_recipe, run=str(tmp_path / "halves"), train=halves))
     whole, parts = log_without_times(Path(tiny_recipe.run)), log_without_times(tmp_path / "halves")
     assert whole[0]["rec/regions"] == pytest.approx(2 * parts[0]["rec/regions"])
 
 
+@pytest.mark.slow
 def test_a_charset_that_misses_characters_stops_before_training(tiny_recipe: Recipe) -> None:
-    recipe = replace(tiny_recipe, text=TextConfig("ABC"))
+    recipe = replace(brief(tiny_recipe), text=TextConfig("ABC"))
     with pytest.raises(ValueError, match=r"the charset misses \d+ characters of the data: .*text.unknown: skip"):
         train(recipe)
     result = train(replace(recipe, text=TextConfig("ABC", unknown="skip")))
@@ -104,14 +120,16 @@ def test_a_charset_that_misses_characters_stops_before_training(tiny_recipe: Rec
     assert any("dropped/character outside the charset" in e for e in log_without_times(Path(recipe.run)))
 
 
+@pytest.mark.slow
 def test_a_stream_is_drawn_while_training(tiny_recipe: Recipe, tmp_path: Path) -> None:
     """No data set is written, and the characters it may show are checked as those of any other source."""
     stream = SourceConfig(stream=StreamConfig(4, drawing(0, 0).renderer))
-    recipe = replace(tiny_recipe, data=replace(tiny_recipe.data, train=(stream,)))
+    before = set(tmp_path.iterdir())
+    recipe = replace(brief(tiny_recipe), data=replace(tiny_recipe.data, train=(stream,)))
     with pytest.raises(ValueError, match="the charset misses 33 characters of the data: "):
         train(replace(recipe, text=TextConfig("ABC")))
     assert train(recipe).finished
-    assert not (tmp_path / "train").exists()
+    assert set(tmp_path.iterdir()) == before | {Path(recipe.run)}
     assert all(event["rec/regions"] > 3 for event in log_without_times(Path(recipe.run)) if event["event"] == "train")
 
 
@@ -124,11 +142,10 @@ def test_missing_and_empty_data_are_named(tiny_recipe: Recipe, tmp_path: Path) -
         train(replace(tiny_recipe, data=data))
 
 
-def test_drawn_data_that_no_longer_fits_the_recipe_is_refused(tiny_recipe: Recipe, tmp_path: Path) -> None:
-    train(tiny_recipe)
+def test_drawn_data_that_no_longer_fits_the_recipe_is_refused(tiny_recipe: Recipe) -> None:
     data = replace(tiny_recipe.data, validation=SourceConfig(tiny_recipe.data.validation.path, draw=drawing(2, seed=9)))
     with pytest.raises(ValueError, match="validation: exists, and was not drawn as the recipe says"):
-        train(replace(tiny_recipe, run=str(tmp_path / "other"), data=data))
+        train(replace(tiny_recipe, data=data))
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -139,15 +156,18 @@ def test_too_few_validation_images_are_refused_before_training(tiny_recipe: Reci
     assert not (Path(tiny_recipe.run) / "log.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_an_empty_folder_that_a_kill_left_is_drawn_into(tiny_recipe: Recipe) -> None:
-    Path(tiny_recipe.data.train[0].path).mkdir()
-    assert train(tiny_recipe).finished
+    train_folder = Path(tiny_recipe.data.train[0].path)
+    shutil.rmtree(train_folder)
+    train_folder.mkdir()
+    assert train(brief(tiny_recipe)).finished
 
 
+@pytest.mark.slow
 def test_a_kill_between_weights_and_state_repeats_the_steps(
-    tiny_recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_recipe: Recipe, tiny_run: tuple[Recipe, TrainingResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = replace(tiny_recipe, run=str(tmp_path / "broken"))
     save, saved = TrainerState.save, []
 
     def die_at_the_last(self, *arguments):
@@ -158,36 +178,47 @@ def test_a_kill_between_weights_and_state_repeats_the_steps(
 
     monkeypatch.setattr(TrainerState, "save", die_at_the_last)
     with pytest.raises(KeyboardInterrupt):
-        train(broken)
-    assert train(broken).finished
+        train(tiny_recipe)
+    assert train(tiny_recipe).finished
     assert saved == [4, 8, 12, 12]
-    train(tiny_recipe)
-    assert_same_runs(Path(tiny_recipe.run), Path(broken.run))
+    assert_same_runs(Path(tiny_run[0].run), Path(tiny_recipe.run))
 
 
+@pytest.mark.slow
 def test_a_gradient_that_is_not_finite_is_explained(tiny_recipe: Recipe) -> None:
     with pytest.raises(ValueError, match=r"step \d+: the gradient is not finite .*lower train.learning_rate"):
         train(replace(tiny_recipe, loss={**tiny_recipe.loss, "rec/ctc": float("inf")}))
 
 
-def test_a_finished_run_that_is_started_again_says_so(tiny_recipe: Recipe) -> None:
-    first = train(tiny_recipe)
-    assert train(tiny_recipe) == first
-    assert train(replace(tiny_recipe, train=replace(tiny_recipe.train, steps=6))).finished
+@pytest.mark.slow
+def test_a_finished_run_that_is_started_again_says_so(
+    finished: Recipe, tiny_run: tuple[Recipe, TrainingResult]
+) -> None:
+    weights = Path(finished.run) / tiny_run[1].weights.relative_to(tiny_run[0].run)
+    assert train(finished) == replace(tiny_run[1], weights=weights)
+    assert train(replace(finished, train=replace(finished.train, steps=6))).finished
 
 
-def test_two_trainers_do_not_share_a_folder(tiny_recipe: Recipe) -> None:
-    hold = (
-        "import pathlib, sys; from textspot.engine.train import sole_trainer\n"
-        "with sole_trainer(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
-    )
-    command = [sys.executable, "-c", hold, tiny_recipe.run]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout.readline() == "held\n"
+@pytest.mark.slow
+def test_two_trainers_do_not_share_a_folder(finished: Recipe) -> None:
+    processes = multiprocessing.get_context("fork")  # which has torch already
+    held, done = processes.Event(), processes.Event()
+
+    def hold() -> None:
+        with sole_trainer(Path(finished.run)):
+            held.set()
+            done.wait()
+
+    other = processes.Process(target=hold)
+    other.start()
+    try:
+        assert held.wait(60)
         with pytest.raises(ValueError, match="another process trains here"):
-            train(tiny_recipe)
-        other.communicate()
-    assert train(tiny_recipe).finished
+            train(finished)
+    finally:
+        done.set()
+        other.join()
+    assert train(finished).finished
 
 
 def test_another_number_of_processes_is_a_warning(tiny_recipe: Recipe, tmp_path: Path) -> None:
@@ -198,47 +229,48 @@ def test_another_number_of_processes_is_a_warning(tiny_recipe: Recipe, tmp_path:
     assert warning.startswith("2 processes then, 1 now")
 
 
-def test_another_recipe_in_the_same_folder_is_refused(tiny_recipe: Recipe) -> None:
-    train(tiny_recipe)
+@pytest.mark.slow
+def test_another_recipe_in_the_same_folder_is_refused(finished: Recipe) -> None:
     with pytest.raises(CheckpointError, match=r"written with another recipe: train.learning_rate changed"):
-        train(replace(tiny_recipe, train=replace(tiny_recipe.train, learning_rate=0.5)))
+        train(replace(finished, train=replace(finished.train, learning_rate=0.5)))
 
 
-def test_a_data_set_that_was_moved_is_the_same_and_another_is_not(tiny_recipe: Recipe, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_data_set_that_was_moved_is_the_same_and_another_is_not(finished: Recipe, tmp_path: Path) -> None:
     """What tells data sets apart is what they hold, not where they lie."""
-    train(tiny_recipe)
-    (source,), validation = tiny_recipe.data.train, tiny_recipe.data.validation
+    (source,), validation = finished.data.train, finished.data.validation
     shutil.move(source.path, tmp_path / "moved")
     shutil.copytree(validation.path, tmp_path / "copied")
     data = replace(
-        tiny_recipe.data,
+        finished.data,
         train=(replace(source, path=str(tmp_path / "moved")),),
         validation=replace(validation, path=str(tmp_path / "copied")),
     )
-    assert train(replace(tiny_recipe, data=data)).finished
-    swapped = replace(tiny_recipe.data, train=(replace(source, path=validation.path, draw=None),))
+    assert train(replace(finished, data=data)).finished
+    swapped = replace(finished.data, train=(replace(source, path=validation.path, draw=None),))
     with pytest.raises(CheckpointError, match=r"written with other images: train\[0\] holds another data set now"):
-        train(replace(tiny_recipe, data=swapped))
-    assert train(tiny_recipe).finished  # drawn again where it lay: the same images
+        train(replace(finished, data=swapped))
+    assert train(finished).finished  # drawn again where it lay: the same images
 
 
+@pytest.mark.slow
 def test_another_batch_size_goes_on_with_a_warning(tiny_recipe: Recipe, capsys) -> None:
-    train(replace(tiny_recipe, train=replace(tiny_recipe.train, steps=4)))
-    config = replace(tiny_recipe.train, batch_size=tiny_recipe.train.batch_size + 1)
+    train(brief(tiny_recipe))
+    config = replace(tiny_recipe.train, steps=4, batch_size=tiny_recipe.train.batch_size + 1)
     assert train(replace(tiny_recipe, train=config)).finished
     said = capsys.readouterr().out
     assert "train.batch_size changed since the checkpoint: the run no longer equals one without a break" in said
 
 
-def test_a_truncated_trainer_state_is_named(tiny_recipe: Recipe) -> None:
-    train(tiny_recipe)
-    state = Path(tiny_recipe.run) / "last" / "trainer.pt"
+@pytest.mark.slow
+def test_a_truncated_trainer_state_is_named(finished: Recipe) -> None:
+    state = Path(finished.run) / "last" / "trainer.pt"
     state.write_bytes(state.read_bytes()[:5000])
     with pytest.raises(CheckpointError, match=r"trainer.pt: cannot be read .*Delete it"):
-        train(tiny_recipe)
+        train(finished)
     torch.save({"model": 1}, state)
     with pytest.raises(CheckpointError, match=r"trainer.pt: not the state of a training run"):
-        train(tiny_recipe)
+        train(finished)
 
 
 def test_trainer_state_holds_plain_data(tiny_recipe: Recipe, tmp_path: Path) -> None:
@@ -252,25 +284,10 @@ def test_changed_keys_names_what_differs() -> None:
     assert changed_keys({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 4}, "e": 3}) == ["a.c", "d", "e"]
 
 
-def interrupt_after(steps: int, recipe: Recipe) -> None:
-    """Train the recipe until, during its step number `steps`, Ctrl-C stops it."""
-    left = {"steps": steps}
-    update = torch.optim.AdamW.step
-
-    def step_then_interrupt(self, *arguments):
-        left["steps"] -= 1
-        if left["steps"] == 0:
-            os.kill(os.getpid(), signal.SIGINT)
-        return update(self, *arguments)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.optim.AdamW, "step", step_then_interrupt)
-        assert not train(recipe).finished
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"doctor_every": 2}, {"predicted_regions": 0.5, "predicted_regions_from": 3}])
 def test_ctrl_c_saves_and_the_run_goes_on_bit_for_bit(tiny_recipe: Recipe, tmp_path: Path, changes: dict) -> None:
-    tiny_recipe = replace(tiny_recipe, train=replace(tiny_recipe.train, **changes))
+    tiny_recipe = replace(tiny_recipe, train=replace(tiny_recipe.train, steps=9, **changes))
     broken = replace(tiny_recipe, run=str(tmp_path / "broken"))
     interrupt_after(5, broken)
     assert train(broken).finished
@@ -278,6 +295,7 @@ def test_ctrl_c_saves_and_the_run_goes_on_bit_for_bit(tiny_recipe: Recipe, tmp_p
     assert_same_runs(Path(tiny_recipe.run), Path(broken.run))
 
 
+@pytest.mark.slow
 def test_so_does_the_system_of_the_paper(tiny_recipe: Recipe, tmp_path: Path) -> None:
     """R-FCN chooses its examples without chance; so a run that stopped goes on as if it had not."""
     model = replace(
@@ -286,7 +304,7 @@ def test_so_does_the_system_of_the_paper(tiny_recipe: Recipe, tmp_path: Path) ->
         recognizer=Choice("crnn", RecurrentConfig(**vars(tiny_recipe.model.recognizer.settings))),
         roi=Choice("proportional", ProportionalRoiConfig(width=64)),
     )
-    recipe = replace(tiny_recipe, model=model)
+    recipe = replace(tiny_recipe, model=model, train=replace(tiny_recipe.train, steps=9))
     broken = replace(recipe, run=str(tmp_path / "broken"))
     interrupt_after(5, broken)
     assert train(broken).finished
@@ -320,7 +338,7 @@ def test_a_killed_run_goes_on_bit_for_bit(
 ) -> None:
     """The signal reaches the workers too, as that of a job scheduler does."""
     recipe = replace(
-        tiny_recipe, train=replace(tiny_recipe.train, steps=24), data=replace(tiny_recipe.data, num_workers=1)
+        tiny_recipe, train=replace(tiny_recipe.train, steps=20), data=replace(tiny_recipe.data, num_workers=1)
     )
     broken = replace(recipe, run=str(tmp_path / "broken"))
     command = command_line(broken, tmp_path)

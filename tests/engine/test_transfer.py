@@ -185,8 +185,9 @@ def test_the_average_leaves_the_given_weights_slowly(tiny_recipe: Recipe, given:
     torch.testing.assert_close(moved, torch.full_like(moved, 0.1))
 
 
+@pytest.mark.slow
 def test_the_backbone_may_keep_weights_and_statistics(tiny_recipe: Recipe, given: str) -> None:
-    result = train(tuned(tiny_recipe, given, freeze_statistics=True, backbone_learning_rate=0.0))
+    result = train(tuned(tiny_recipe, given, steps=3, freeze_statistics=True, backbone_learning_rate=0.0))
     found, theirs = load_file(result.weights), tensors_of(given)
     for name, tensor in found.items():
         if not name.endswith("num_batches_tracked"):
@@ -194,12 +195,13 @@ def test_the_backbone_may_keep_weights_and_statistics(tiny_recipe: Recipe, given
             assert torch.equal(tensor, theirs[name]) == still, name
 
 
+@pytest.mark.slow
 def test_figures_of_the_given_weights_and_of_the_old_data_stand_beside_the_new(tiny_recipe: Recipe, given: str) -> None:
     old = tiny_recipe.data.train[0].path
-    recipe = tuned(replace(tiny_recipe, data=replace(tiny_recipe.data, also_evaluate={"old": old})), given)
+    recipe = tuned(replace(tiny_recipe, data=replace(tiny_recipe.data, also_evaluate={"old": old})), given, steps=6)
     result = train(recipe)
     evaluations = events(recipe, "evaluate")
-    assert [event["step"] for event in evaluations] == [0, 6, 12]
+    assert [event["step"] for event in evaluations] == [0, 6]
     spotter = load(given)
     expected = validate(spotter, Reader(recipe.data.validation.path))
     spotter.threshold = expected.threshold
@@ -217,10 +219,11 @@ def test_further_data_without_images_is_refused(tiny_recipe: Recipe, tmp_path: P
         train(replace(tiny_recipe, data=data))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_from_its_own_checkpoint(
     tiny_recipe: Recipe, given: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = tuned(tiny_recipe, given, freeze_statistics=True, backbone_learning_rate=0.5)
+    whole = tuned(tiny_recipe, given, steps=9, freeze_statistics=True, backbone_learning_rate=0.5)
     broken = replace(whole, run=str(tmp_path / "broken"))
     train(whole)
     update, steps = torch.optim.AdamW.step, []

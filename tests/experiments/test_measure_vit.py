@@ -31,6 +31,7 @@ def command(folder: Path, **lists: list) -> list[str]:
     return ["--out", str(folder), "--num_threads", "1", *options]
 
 
+@pytest.mark.slow
 def test_the_whole_experiment_and_its_continuation(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert tool.main(command(tmp_path)) == 0
     first = capsys.readouterr().out

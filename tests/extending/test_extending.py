@@ -98,6 +98,7 @@ def test_settings_of_a_new_kind_are_checked_and_explained(recipe: Recipe, capsys
         assert words in " ".join((captured.out + captured.err).split())
 
 
+@pytest.mark.slow
 def test_two_steps_are_taken_and_the_weights_load(weights: Path) -> None:
     network, card = load_model(weights)
     assert card.step == 2
@@ -105,6 +106,7 @@ def test_two_steps_are_taken_and_the_weights_load(weights: Path) -> None:
     assert float_layers(network) == ("detector.maps", "recognizer.classifier")
 
 
+@pytest.mark.slow
 def test_an_image_that_trains_the_recogniser_only_gives_no_detection_loss(weights: Path) -> None:
     detector = load_model(weights)[0].detector
     labeler = detector.build_labeler(detector.Config())
@@ -128,8 +130,8 @@ def test_it_is_quantised_by_the_new_method_and_exported(weights: Path, tmp_path:
         tmp_path,
         say=lambda _: None,
     )
-    results = comparison.run(read_variants(["rtn", "even"], ["w8a8"]))
-    assert [result.name for result in results] == ["float", "rtn-w8a8", "even-w8a8"]
+    results = comparison.run(read_variants(["even"], ["w8a8"]))
+    assert [result.name for result in results] == ["float", "even-w8a8"]
     quantized, _ = load_model(comparison.file("even-w8a8", ".safetensors"))
     assert any(getattr(module, "smoothing", None) is not None for module in quantized.modules())
     eager, exported = load(weights), load(comparison.file("float", ".onnx"))
@@ -138,6 +140,7 @@ def test_it_is_quantised_by_the_new_method_and_exported(weights: Path, tmp_path:
             np.testing.assert_allclose(found, expected, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_calibration_images_are_made_for_it(weights: Path) -> None:
     network, card = load_model(weights)
     steps = network_recipe_from_dict(card.recipe, "recipe").model.count_time_steps

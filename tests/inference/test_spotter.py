@@ -13,7 +13,7 @@ from textspot.inference.spotter import Spotter
 from textspot.model_card import CheckpointError
 from textspot.postprocess import PostprocessConfig
 from textspot.text.language import load_language
-from textspot.text.lexicon import Lexicon
+from textspot.text.lexicon import ImageLexicons, Lexicon
 
 
 @pytest.fixture(scope="module")
@@ -97,18 +97,33 @@ def test_the_threshold_starts_as_the_stored_one_and_can_be_set(spotter):
     assert 0 < len(few) < len(many)
 
 
-def test_a_lexicon_corrects_what_is_read(spotter):
+def test_a_lexicon_says_what_may_be_read(spotter):
     image = noise(96, 128)
     plain = spotter(image)
     longest = max(texts(plain), key=len)
-    spotter.lexicon = Lexicon((f"{longest}X",), "own")
-    corrected = spotter(image)
-    assert texts(corrected) == [f"{longest}X" if text == longest else text for text in texts(plain)]
-    np.testing.assert_array_equal(rows(corrected), rows(plain))
+    spotter.lexicon = Lexicon((longest.lower(),), "own")
+    preferred = spotter(image)
+    assert longest.lower() in texts(preferred)
+    assert {longest, longest.lower()} & set(texts(plain)) == {longest}
+    raised = max(instance.score for instance in preferred if instance.text == longest.lower())
+    assert raised >= max(instance.score for instance in plain if instance.text == longest)
     spotter.lexicon = Lexicon(("SOMETHING",), "own", complete=True)
     assert longest not in texts(spotter(image))
     spotter.lexicon = None
     assert texts(spotter(image)) == texts(plain)
+
+
+def test_each_image_may_have_a_lexicon_of_its_own(spotter, tmp_path):
+    image = noise(96, 128)
+    longest = max(texts(spotter(image)), key=len)
+    files = [tmp_path / "img_1.png", tmp_path / "img_2.png"]
+    for file in files:
+        cv2.imwrite(str(file), image[..., ::-1])
+    own, other = Lexicon((longest.lower(),), "strong"), Lexicon(("SOMETHING",), "strong")
+    spotter.lexicon = ImageLexicons({"1": own, "2": other}, "strong")
+    assert [longest.lower() in texts(found) for found in spotter([*files])] == [True, False]
+    with pytest.raises(ValueError, match="no strong lexicon for image ''"):
+        spotter(image)
 
 
 def test_a_language_is_that_of_the_weights_until_it_is_set(spotter):

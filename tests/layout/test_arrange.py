@@ -157,6 +157,7 @@ def test_words_around_most_of_a_ring_are_one_line():
     assert [sorted(line) for line in lines_of(page.polygons)] == [list(range(9))]
 
 
+@pytest.mark.slow
 def test_a_page_of_1000_words():
     pen = Pen(np.random.default_rng(1))
     pen.paragraph(0, 40, 1600, 20, 90, justify=True)

@@ -4,7 +4,6 @@ import pytest
 from textspot.geometry import box_to_quad
 from textspot.metrics import GroundTruth, average_precision, select_threshold, two_fold
 from textspot.structures import Prediction, TextInstance
-from textspot.text.lexicon import Lexicon
 
 IOU, END_TO_END = "icdar2015/detection_iou", "icdar2015/end_to_end"
 BOX, ELSEWHERE = box_to_quad([0, 0, 20, 10]), box_to_quad([50, 50, 70, 60])
@@ -57,16 +56,6 @@ def test_many_distinct_scores_are_thinned_to_quantiles():
     threshold, hmean = select_threshold(IOU, [prediction], [WORD])
     assert threshold == pytest.approx(0.9995)
     assert hmean == 1.0
-
-
-def test_a_lexicon_corrects_before_thresholds_are_tried():
-    prediction = found((BOX, "w0rd", 0.9), (ELSEWHERE, "xyzzy", 0.95))
-    assert two_fold(END_TO_END, [prediction] * 2, [WORD] * 2)[f"{END_TO_END}/hmean"] == 0
-    strong = Lexicon(("WORD",), "strong", complete=True)
-    figures = two_fold(END_TO_END, [prediction] * 2, [WORD] * 2, strong)
-    assert figures[f"{END_TO_END}/strong/hmean"] == 1
-    assert select_threshold(END_TO_END, [prediction], [WORD], strong) == (0.45, 1.0)
-    assert f"{IOU}/hmean" in two_fold(IOU, [prediction] * 2, [WORD] * 2, strong)
 
 
 def test_average_precision():

@@ -32,6 +32,7 @@ def build_pair(name: str, method: str, weight_bits: int = 3) -> tuple[nn.Module,
     return quantized, network, inputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", BLOCKS)
 def test_each_block_comes_nearer_on_every_method(name, method):

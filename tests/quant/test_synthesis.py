@@ -21,6 +21,7 @@ def space_of(kind: str) -> ImageSpace:
     return ImageSpace(others.SIZES[kind])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize("kind", others.BUILDERS)
 def test_every_objective_on_every_network(kind, name):
@@ -48,6 +49,7 @@ def test_every_objective_on_every_network(kind, name):
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
+@pytest.mark.slow
 def test_the_prior_loss_falls_and_the_maps_follow_their_priors():
     network, _ = others.build("vit")
     config = replace(OBJECTIVES["noise"], attention=1e4)
@@ -108,6 +110,7 @@ def test_variation_comes_to_its_target():
     assert len(set(found)) == 3
 
 
+@pytest.mark.slow
 def test_labels_are_learned_by_images_and_patches():
     network, _ = others.build("vit")
     settings = SynthesisConfig(num_images=3, steps=60, warmup_steps=5, roll=(0.0,), flip=False, learning_rate=0.1)
@@ -118,6 +121,7 @@ def test_labels_are_learned_by_images_and_patches():
         assert losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.slow
 def test_entropy_rises():
     network, _ = others.build("swin")
     settings = SynthesisConfig(num_images=2, steps=30, warmup_steps=1, roll=(0.0,))
@@ -147,6 +151,7 @@ def test_patch_entropy_compares_patches_without_class_tokens(kind):
         torch.testing.assert_close(patch_entropy(seen, 3, 0.1, 10), torch.stack(one_by_one).sum(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_broken_off_gives_the_same_images():
     network, _ = others.build("vit")
     settings = SynthesisConfig(num_images=2, steps=4, warmup_steps=2)
@@ -196,6 +201,7 @@ def test_a_state_survives_a_file(tmp_path):
     assert torch.equal(again.run(), expected)
 
 
+@pytest.mark.slow
 def test_the_seed_decides_and_how_many_pass_at_a_time_does_not():
     network, _ = others.build("vit")
     first = plan_synthesis(network, space_of("vit"), None, SHORT).run()
@@ -206,6 +212,7 @@ def test_the_seed_decides_and_how_many_pass_at_a_time_does_not():
     assert (other - first).abs().max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["psaq", "sardfq"])
 @pytest.mark.parametrize("kind", others.BUILDERS)
 def test_in_bfloat16_the_terms_are_nearly_the_same(kind, name):

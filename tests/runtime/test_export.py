@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -27,14 +28,16 @@ from textspot.structures import Prediction
 RUNTIMES = ("onnxruntime", "openvino")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights and everything that is exported from them."""
-    folder = tmp_path_factory.mktemp("exported")
-    weights = save_tiny_spotter(folder / "model.safetensors")
-    for name in ("spotter.onnx", "spotter.pt2"):
-        assert export_verb.main(["--weights", str(weights), "--out", str(folder / name)]) == 0
-    return folder
+@pytest.fixture
+def folder(exported: Path, tmp_path: Path) -> Path:
+    """The test's own folder, with weights and everything that is exported from them."""
+    return Path(shutil.copytree(exported, tmp_path / "exported"))
+
+
+@pytest.fixture
+def weights_folder(tmp_path: Path) -> Path:
+    """A folder with the weights alone."""
+    return save_tiny_spotter(tmp_path / "weights" / "model.safetensors").parent
 
 
 def rows(prediction: Prediction) -> np.ndarray:
@@ -265,16 +268,22 @@ def test_threads_can_be_chosen(folder: Path) -> None:
     assert len(textspot.load(folder / "spotter.onnx", num_threads=2)(noise(96, 128))) > 0
 
 
-def test_weights_for_use(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_weights_for_use(weights_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = tmp_path / "small.safetensors"
-    assert export_verb.main(["--weights", str(folder), "--out", str(out), "--half"]) == 0
+    assert export_verb.main(["--weights", str(weights_folder), "--out", str(out), "--half"]) == 0
     assert "read a photograph with it" in capsys.readouterr().out
-    assert out.stat().st_size < 0.7 * (folder / "model.safetensors").stat().st_size
+    assert out.stat().st_size < 0.7 * (weights_folder / "model.safetensors").stat().st_size
     assert "train" not in textspot.load(out).card.recipe
-    small, large = (textspot.load(path)(noise(96, 128)) for path in (out, folder))
+    small, large = (textspot.load(path)(noise(96, 128)) for path in (out, weights_folder))
     assert abs(len(small) - len(large)) <= 2
-    assert export_verb.main(["--weights", str(folder), "--out", str(out), "--threshold", "0.65"]) == 0
+    assert export_verb.main(["--weights", str(weights_folder), "--out", str(out), "--threshold", "0.65"]) == 0
     assert textspot.load(out).threshold == 0.65
+    of_best = ["--weights", str(out), "--out", str(tmp_path / "b.safetensors"), "--thresholds", "{best: 0.4}"]
+    assert export_verb.main(of_best) == 0
+    assert textspot.load(tmp_path / "b.safetensors", quality="best").threshold == 0.4
+    with pytest.raises(SystemExit):
+        export_verb.main([*of_best[:-1], "{bst: 0.4}"])
+    assert "--thresholds names 'bst', expected some of: fast; " in capsys.readouterr().err
 
 
 def test_half_of_a_graph(folder: Path, tmp_path: Path) -> None:
@@ -293,10 +302,10 @@ def test_half_of_a_graph(folder: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose(ours[0].polygon, theirs[0].polygon, atol=0.5)
 
 
-def test_the_mean_of_weights(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_mean_of_weights(weights_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = tmp_path / "mean.safetensors"
     other = save_tiny_spotter(tmp_path / "other.safetensors", threshold=0.25)
-    assert export_verb.main(["--weights", str(folder), str(other), "--out", str(out)]) == 0
+    assert export_verb.main(["--weights", str(weights_folder), str(other), "--out", str(out)]) == 0
     assert "the score threshold, 0.250, is that of " in capsys.readouterr().out
     assert textspot.load(out).threshold == 0.25
 
@@ -306,10 +315,10 @@ def test_the_mean_of_weights(folder: Path, tmp_path: Path, capsys: pytest.Captur
     [(["--out", "x.tflite"], "expected a name that ends in .onnx"), (["--out", "x.pt2", "--half"], "--half is for")],
 )
 def test_exports_that_make_no_sense(
-    folder: Path, capsys: pytest.CaptureFixture, options: list[str], words: str
+    weights_folder: Path, capsys: pytest.CaptureFixture, options: list[str], words: str
 ) -> None:
     with pytest.raises(SystemExit):
-        export_verb.main(["--weights", str(folder), *options])
+        export_verb.main(["--weights", str(weights_folder), *options])
     assert words in capsys.readouterr().err
 
 

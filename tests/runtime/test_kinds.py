@@ -1,6 +1,7 @@
 """Every detector, recogniser and pooling through the same runtimes, and words where a runtime cannot run one."""
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -88,14 +89,14 @@ def test_its_weights_are_exported(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 @pytest.mark.filterwarnings("ignore:The tensor attributes .*lstm")  # PyTorch names the weights of an LSTM twice
 @pytest.mark.parametrize("kind", ["proportional", "crnn", "separate"])
-def test_other_kinds_are_the_same_once_exported(kind: str, runtime: str, tmp_path: Path) -> None:
+def test_other_kinds_are_the_same_once_exported(kind: str, tmp_path: Path) -> None:
     weights = save_spotter(tmp_path / "model.safetensors", KINDS[kind])
     assert export_verb.main(["--weights", str(weights), "--out", str(tmp_path / "spotter.onnx")]) == 0
-    eager, exported = textspot.load(weights), textspot.load(tmp_path / "spotter.onnx", runtime=runtime)
-    for shape in ((96, 128), (64, 320), (32, 32)):
+    eager = textspot.load(weights)
+    engines = [textspot.load(tmp_path / "spotter.onnx", runtime=runtime) for runtime in ("onnxruntime", "openvino")]
+    for exported, shape in product(engines, ((96, 128), (64, 320), (32, 32))):
         ours, theirs = exported(noise(*shape)), eager(noise(*shape))
         assert [one.text for one in ours] == [one.text for one in theirs]
         for one, other in zip(ours, theirs, strict=True):

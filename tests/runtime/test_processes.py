@@ -9,30 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_spotter import build_tiny_card, build_tiny_network, noise, save_tiny_spotter
+from tiny_spotter import noise, save_tiny_spotter
 
 import textspot
 from textspot.inference.spotter import Spotter
 from textspot.runtime import processes
-from textspot.runtime.export import export_onnx
 from textspot.structures import Prediction
 
 RUNTIMES = ("pytorch", "onnxruntime", "openvino")
 IMAGES = [noise(40 + 24 * (number % 3), 60 + 40 * (number % 4), number) for number in range(6)]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("spotter")
-    save_tiny_spotter(folder / "model.safetensors")
-    export_onnx(build_tiny_network(), build_tiny_card(), folder / "spotter.onnx")
-    return folder
-
-
 @pytest.fixture(params=RUNTIMES)
-def spotter(request: pytest.FixtureRequest, folder: Path):
+def spotter(request: pytest.FixtureRequest, exported: Path):
     before = torch.get_num_threads()
-    file = folder / ("model.safetensors" if request.param == "pytorch" else "spotter.onnx")
+    file = exported / ("model.safetensors" if request.param == "pytorch" else "spotter.onnx")
     yield textspot.load(file, runtime=request.param, num_threads=2)
     torch.set_num_threads(before)
 
@@ -89,8 +80,8 @@ def test_a_pickle_here_and_in_another_process(spotter: Spotter) -> None:
         assert pool.submit(read_pickled, pickled).result(timeout=300) == expected
 
 
-def test_where_threads_cannot_be_ended_a_fork_is_told_what_to_do(folder: Path, monkeypatch) -> None:
-    spotter = textspot.load(folder)
+def test_where_threads_cannot_be_ended_a_fork_is_told_what_to_do(tmp_path: Path, monkeypatch) -> None:
+    spotter = textspot.load(save_tiny_spotter(tmp_path / "model.safetensors"))
     spotter.runtime._can_fork = False  # as of an OpenMP that cannot
     assert spotter(IMAGES[0])
     monkeypatch.setattr(os, "getpid", lambda: -1)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from textspot.text.charset import Charset
-from textspot.text.ctc import decode_best_path, min_time_steps
+from textspot.text.ctc import decode_best_path, log_likelihoods, min_time_steps
 
 CHARSET = Charset("abc")
 
@@ -84,3 +84,19 @@ def test_logits_of_any_size_give_a_probability(scale):
     (_, score), (_, sure) = decode_best_path(np.float32([[[scale, scale]], [[scale, 2 * scale]]]), Charset("a"))
     assert score == pytest.approx(0.5)
     assert sure == 1
+
+
+@pytest.mark.parametrize("steps", [1, 6, 200])
+def test_the_likelihood_of_a_text_is_that_of_the_ctc_loss(steps):
+    rng = np.random.default_rng(steps)
+    texts = ["", "a", "b", "aa", "ab", "aba", "abba", "ccc", "abcabc"]
+    log_probs = torch.from_numpy(3 * rng.standard_normal((len(texts), steps, CHARSET.num_classes))).log_softmax(dim=2)
+    tokens = np.zeros((len(texts), 6), int)
+    for row, text in zip(tokens, texts, strict=True):
+        row[: len(text)] = CHARSET.encode(text)
+    lengths = [len(text) for text in texts]
+    loss = F.ctc_loss(
+        log_probs.swapaxes(0, 1), torch.from_numpy(tokens), [steps] * len(texts), lengths, reduction="none"
+    )
+    np.testing.assert_allclose(log_likelihoods(log_probs.exp().numpy(), tokens), -loss.numpy(), rtol=1e-6)
+    assert log_likelihoods(log_probs.exp().numpy()[:0], tokens[:0]).shape == (0,)

@@ -1,9 +1,11 @@
 import pickle
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from textspot.text.charset import PRINTABLE_ASCII, Charset
 from textspot.text.lexicon import MOST_EDITS, ImageLexicons, Lexicon, load_image_lexicons, load_lexicon, open_lexicon
 
 COFFEE = Lexicon(("Coffee", "Tea", "Toffee", "Joe's"), "weak")
@@ -137,3 +139,62 @@ def test_a_folder_is_a_lexicon_for_each_image(tmp_path):
     assert open_lexicon(tmp_path, "mine").name == "mine"
     with pytest.raises(FileNotFoundError, match="absent"):
         open_lexicon(tmp_path / "absent.txt")
+
+
+def shown(text: str, doubts: dict[int, tuple[str, float]], steps: int = 16) -> np.ndarray:
+    """Probabilities (1, T, C) of a text, at some characters of another one with that probability."""
+    charset = Charset(PRINTABLE_ASCII)
+    probability = np.full((1, steps, charset.num_classes), 1e-6, np.float32)
+    probability[:, :, 0] = 1
+    for place, token in enumerate(charset.encode(text)):
+        probability[0, 2 * place, 0] = 1e-6
+        other, doubt = doubts.get(place, (" ", 0.0))
+        probability[0, 2 * place, token] = 1 - doubt
+        if doubt:
+            probability[0, 2 * place, charset.encode(other)[0]] = doubt
+    return probability / probability.sum(axis=2, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("complete", "text", "doubts", "expected"),
+    [
+        (False, "HOTEI", {4: ("L", 0.1)}, "Hotel"),  # in doubt, and a word of the list
+        (False, "HOTEI", {}, "HOTEI"),  # read with certainty
+        (False, "THE", {2: ("A", 0.01)}, "THE"),  # a short word is near by chance
+        (False, "hotel", {}, "Hotel"),
+        (False, "(hotel)", {}, "Hotel"),
+        (False, "12:30", {}, "12:30"),
+        (False, "1.2", {}, "1.2"),
+        (True, "HOTEI", {}, "Hotel"),  # a word of a complete list is all that it can be
+        (True, "12:30", {}, "12:30"),  # no list holds numbers
+    ],
+)
+def test_a_word_competes_with_the_reading(complete, text, doubts, expected):
+    lexicon = Lexicon(("Hotel", "Tea", "Toffee"), "own", complete)
+    ((found, score),) = lexicon.read(shown(text, doubts), PRINTABLE_ASCII, [(text, 0.9)])
+    assert found == expected
+    assert (score == 0.9) == (expected == text)
+
+
+def test_where_no_word_of_a_complete_list_is_near_there_is_no_text():
+    for words in ((), ("!!",), ("Tea",)):
+        ((found, score),) = Lexicon(words, "own", complete=True).read(
+            shown("ZEBRA", {}), PRINTABLE_ASCII, [("ZEBRA", 1.0)]
+        )
+        assert found is None or score < 0.5
+    assert Lexicon((), "own", complete=True).read(shown("ZEBRA", {}), PRINTABLE_ASCII, [("", 0.5)]) == [("", 0.5)]
+    assert Lexicon(("Tea",), "own").read(shown("A", {})[:0], PRINTABLE_ASCII, []) == []
+
+
+def test_a_word_scores_higher_the_longer_it_is_and_the_fewer_words_there_are():
+    def score(word: str, *others: str) -> float:
+        lexicon = Lexicon((word, *others), "own", complete=True)
+        return lexicon.read(shown(word, {0: ("x", 0.3)}), PRINTABLE_ASCII, [(word, 0.98)])[0][1]
+
+    assert score("toffee") > score("tea") > score("tea", "lot", "kit") > 0.98
+
+
+def test_words_of_letters_that_the_tree_lacks_are_found_where_they_are_read(monkeypatch):
+    monkeypatch.setattr("textspot.text.word_tree.MOST_LETTERS", 1)
+    lexicon = Lexicon(("Aa", "Zoo"), "own", complete=True)
+    assert lexicon.read(shown("ZOO", {}), PRINTABLE_ASCII, [("ZOO", 0.9)]) == [("Zoo", 0.9)]

@@ -21,6 +21,7 @@ from textspot.atomic_file import write_text
 from textspot.cli.command import run_command
 from textspot.cli.options import Verb
 from textspot.image_files import read_image
+from textspot.inference.views import QualityName
 from textspot.metrics import PROTOCOLS, Scores, score_files
 from textspot.metrics.error_page import build_report, find_images
 from textspot.metrics.protocols import AnyLexicon
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from textspot.inference.spotter import Spotter
 
 RECOGNITION = "recognition"  # reads the annotated regions, where the protocols judge what is found
-MODEL_OPTIONS = ("weights", "data", "threshold", "two_fold", "language", "beam", "device", "runtime", "precision")
+ENGINE_OPTIONS = ("quality", "device", "runtime", "precision")
+MODEL_OPTIONS = ("weights", "data", "threshold", "two_fold", "language", "beam", *ENGINE_OPTIONS)
 FILE_OPTIONS = ("gt", "results", "outlines", "lenient", "confidences", "images")
 GROUPS = {"a model on a data set": (*MODEL_OPTIONS, "min_length"), "result files": FILE_OPTIONS}
 
@@ -48,8 +50,8 @@ class EvaluateOptions:
         json: file for all figures, those of each image among them.
         report: HTML file for a page of the errors, image by image.
         report_width: greatest width of a picture in the page, in pixels.
-        lexicon: words to which the texts are corrected: a file, one word per line, or a folder of voc_img_<number>.txt,
-            one file per image.
+        lexicon: words that are preferred: a file, one word per line, or a folder of voc_img_<number>.txt, one file per
+            image. A model weighs them while it decodes; the texts of result files are corrected to them.
         lexicon_name: name of the figures with the lexicon; by default `strong` for a folder, and the file's own name. A
             folder, or a file called weak or full, is taken to hold all words of its images, so a text unlike all of
             them is dropped.
@@ -60,6 +62,7 @@ class EvaluateOptions:
         language: word list that is preferred when the recogniser is unsure, instead of the one stored in the weights:
             english, a file of words, or none.
         beam: settings of the language.
+        quality: size at which an image is read, as in textspot infer: fast, default or best.
         device: device of the network: auto (a GPU if there is one, the default), cpu, or cuda:0.
         runtime: program that runs the network: pytorch for weights (the default), onnxruntime (the default) or openvino
             for an .onnx file.
@@ -85,6 +88,7 @@ class EvaluateOptions:
     two_fold: bool = False
     language: str | None = None
     beam: BeamConfig = field(default_factory=BeamConfig)
+    quality: QualityName | None = None
     device: str | None = None
     runtime: RuntimeName | None = None
     precision: Literal["float32", "bf16"] | None = None
@@ -121,12 +125,12 @@ def find_complaints(given: set[str], protocols: Sequence[str]) -> list[str]:
         complaints.append("give --weights and --data to score a model, or --gt and --results to score files, not both")
     if of_files and ("images" in given) != ("report" in given):
         complaints.append("to see the errors in files give --report and --images, both or neither")
-    if "two_fold" in given and (unwanted := sorted(given & {"threshold", "lexicon", "report"})):
+    if "two_fold" in given and (unwanted := sorted(given & {"threshold", "report"})):
         complaints.append(f"--two_fold has no use for {', '.join(unwanted)}")
     if "lexicon_name" in given and "lexicon" not in given:
         complaints.append("--lexicon_name names --lexicon, which is not given")
     if RECOGNITION in protocols:
-        useless = {"threshold", "two_fold", "report", "lexicon", *FILE_OPTIONS}
+        useless = {"threshold", "two_fold", "report", "lexicon", "quality", *FILE_OPTIONS}
         if unused := [*sorted(given & useless), *sorted(set(protocols) - {RECOGNITION})]:
             complaints.append(f"--protocol {RECOGNITION} has no use for {', '.join(unused)}")
     elif "min_length" in given:
@@ -134,9 +138,14 @@ def find_complaints(given: set[str], protocols: Sequence[str]) -> list[str]:
     return complaints
 
 
+def load_lexicon(options: EvaluateOptions) -> AnyLexicon | None:
+    """The lexicon that is asked for."""
+    return open_lexicon(options.lexicon, options.lexicon_name or "") if options.lexicon else None
+
+
 def score(options: EvaluateOptions, spotter: "Spotter | None") -> tuple[Scores, Iterator[np.ndarray]]:
     """The scores, and the images that were scored, each read when it is asked for."""
-    lexicon = open_lexicon(options.lexicon, options.lexicon_name or "") if options.lexicon else None
+    lexicon = load_lexicon(options)
     if spotter:
         from textspot.data.lmdb_records import Reader
 
@@ -163,23 +172,30 @@ def score_model(options: EvaluateOptions, spotter: "Spotter", reader: "Reader", 
 
     if not len(reader):
         raise ValueError(f"{reader.path}: holds no image to evaluate on")
+    spotter.lexicon = lexicon
     threshold = spotter.threshold if options.threshold is None else options.threshold
     if options.threshold is None and spotter.card.threshold_protocol:
         print(f"the threshold was chosen by {spotter.card.threshold_protocol} on the validation images of training")
     spotter.threshold = min(threshold, LOWEST_THRESHOLD)
-    predictions, ground_truths = predict_dataset(spotter, reader, track)
+    predictions, ground_truths = predict_dataset(spotter, reader, track, lexicon)
     for protocol in options.protocol:
-        best, hmean = select_threshold(protocol, predictions, ground_truths, lexicon)
+        best, hmean = select_threshold(protocol, predictions, ground_truths)
         print(f"on these images {protocol} is best at --threshold {best:.3f}: hmean {hmean:.4f}")
-    return score_at(threshold, options.protocol, predictions, ground_truths, lexicon)
+    return score_at(threshold, options.protocol, predictions, ground_truths, lexicon.name if lexicon else "")
 
 
 def load_spotter(options: EvaluateOptions) -> "Spotter":
     """The model, with the language that is asked for; weights that ship in PyTorch, as their figures were made."""
     weights = cast(Path, options.weights)
     runtime = options.runtime or ("auto" if weights.suffix == ".onnx" else "pytorch")
-    device, precision = options.device or "auto", options.precision or "float32"
-    spotter = textspot.load(weights, device, runtime=runtime, precision=precision, max_regions=None)
+    spotter = textspot.load(
+        weights,
+        options.device or "auto",
+        runtime=runtime,
+        precision=options.precision or "float32",
+        max_regions=None,
+        quality=options.quality or "default",
+    )
     spotter.lean_to(options.language, options.beam)
     return spotter
 
@@ -199,10 +215,13 @@ def score_two_fold(options: EvaluateOptions, spotter: "Spotter") -> dict[str, fl
     from textspot.metrics.thresholds import select_threshold, two_fold
 
     spotter.threshold = LOWEST_THRESHOLD
-    predictions, ground_truths = predict_dataset(spotter, Reader(cast(Path, options.data)), track)
+    lexicon = load_lexicon(options)
+    predictions, ground_truths = predict_dataset(spotter, Reader(cast(Path, options.data)), track, lexicon)
     figures: dict[str, float] = {}
     for protocol in options.protocol:
-        figures |= two_fold(protocol, predictions, ground_truths)
+        name = f"{protocol}/{lexicon.name}" if lexicon else protocol
+        folds = two_fold(protocol, predictions, ground_truths)
+        figures |= {name + key.removeprefix(protocol): value for key, value in folds.items()}
     threshold, _ = select_threshold(THRESHOLD_PROTOCOL, predictions, ground_truths)
     return {**figures, f"best threshold by {THRESHOLD_PROTOCOL}": max(threshold, LOWEST_THRESHOLD)}
 

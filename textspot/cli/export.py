@@ -16,6 +16,7 @@ from jsonargparse.typing import ClosedUnitInterval
 
 from textspot.cli.command import how_to_read, run_command
 from textspot.cli.options import Verb
+from textspot.inference.views import COMPLETE, PARTIAL, QUALITIES
 
 if TYPE_CHECKING:
     from textspot.model_card import ModelCard
@@ -33,20 +34,26 @@ class ExportOptions:
         out: file to write; its suffix is .onnx, .pt2 or .safetensors.
         half: store the weights of a .safetensors or an .onnx in float16; they load as float32.
         threshold: score threshold to store instead of the one there.
+        thresholds: score thresholds to store beside it, by the way to read: fast, best, or one of these or default with
+            a kind of lexicon, such as "default, complete lexicon".
     """
 
     weights: tuple[Path, ...]
     out: Path
     half: bool = False
     threshold: ClosedUnitInterval | None = None
+    thresholds: dict[str, ClosedUnitInterval] | None = None
 
     def __post_init__(self) -> None:
         if self.out.suffix not in SUFFIXES:
             raise ValueError(f"--out is {self.out}, expected a name that ends in {', '.join(SUFFIXES)}")
+        if unknown := sorted(set(self.thresholds or {}) - set(WAYS)):
+            raise ValueError(f"--thresholds names {', '.join(map(repr, unknown))}, expected some of: {'; '.join(WAYS)}")
         if self.half and self.out.suffix == ".pt2":
             raise ValueError(f"--half is for a .safetensors or an .onnx, --out is {self.out}")
 
 
+WAYS = [way for quality in QUALITIES for way in (quality, f"{quality}, {PARTIAL}", f"{quality}, {COMPLETE}")]
 VERB = Verb("export", ExportOptions, __doc__)
 
 
@@ -57,7 +64,11 @@ def export(options: ExportOptions) -> int:
 
     out, weights = options.out, options.weights
     network, card = load_mean([find_weights(path) for path in weights])
-    card = card.for_use() if options.threshold is None else replace(card.for_use(), threshold=options.threshold)
+    card = replace(
+        card.for_use(),
+        threshold=card.threshold if options.threshold is None else options.threshold,
+        thresholds=card.thresholds | (options.thresholds or {}),
+    )
     write_network(network, card, out, options.half)
     if len(weights) > 1 and options.threshold is None:
         print(

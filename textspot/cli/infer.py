@@ -18,7 +18,6 @@ named, and count as failures. If results would overwrite a file that is read, th
 anything. The exit status is 0 when all images were read, 1 when something failed, 2 when the options make no sense.
 """
 
-import io
 import json
 import os
 import re
@@ -34,7 +33,6 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
@@ -47,8 +45,9 @@ from textspot.image_files import MAX_FILE_BYTES, ImageError
 from textspot.image_folders import Places, find_images, place_outputs, refuse_overwriting
 from textspot.image_pages import Page, pages_of_file, read_pages
 from textspot.inference.prefetch import prefetch
+from textspot.inference.views import ALL_TURNS, QualityName
 from textspot.metrics import write_result
-from textspot.outputs import FORMATS, DocumentFormat, DocumentName, ReadPage
+from textspot.outputs import FORMATS, DocumentFormat, DocumentName, ReadPage, encode_jpeg
 from textspot.runtime.build import RuntimeName
 from textspot.runtime.protocol import Precision
 from textspot.structures import Prediction
@@ -59,7 +58,6 @@ from textspot.visualize import draw_prediction
 if TYPE_CHECKING:
     from textspot.inference.spotter import Spotter
 
-JPEG_QUALITY = 90
 STANDARD_INPUT = "-"
 FormatName = Literal["json", "rrc", DocumentName]
 FAILURES = (ImageError, OSError, MissingExtraError)  # cost an image or a page
@@ -79,13 +77,17 @@ class InferOptions:
         language: word list that is preferred when the recogniser is unsure: english, a file of words, one per line,
             or none. The default is the one stored in the weights.
         beam: settings of the language.
-        lexicon: file of words, one per line; a text that is near one of them becomes that word.
+        lexicon: file of words, one per line; a text becomes one of them where the image makes that more probable.
         runtime: program that runs the network: pytorch for weights, onnxruntime or openvino for an .onnx file; auto
             takes the fastest that is installed for weights that ship.
         device: device of the network: auto (a GPU if there is one), cpu, or cuda:0.
         precision: precision of the convolutions: float32; bf16 in PyTorch and OpenVINO; float16 in PyTorch on a GPU.
         compile: compile the network with torch.compile at the first image, in PyTorch only.
         num_threads: number of CPU threads; 0 takes the CPUs that this process may use.
+        quality: size at which an image is read: fast takes 0.75 of the usual size; best takes that and 1.5 times that,
+            and merges.
+        turned: read copies of an image turned by 90, 180 and 270 degrees too, for text in all directions; that takes
+            four times as long.
         tiling: read an image in tiles if it would be shrunk to less than half; a message says so.
         batch_size: images read at a time; those of the same padded size share a pass of the network.
         format: files that are written, one or more: json, rrc (the result file of the competition), text, markdown,
@@ -108,6 +110,8 @@ class InferOptions:
     precision: Precision = "float32"
     compile: bool = False
     num_threads: NonNegativeInt = 0
+    quality: QualityName = "default"
+    turned: bool = False
     tiling: bool = True
     batch_size: PositiveInt = 1
     format: tuple[FormatName, ...] = ("json", "rrc")
@@ -292,8 +296,10 @@ def load_spotter(options: InferOptions) -> "Spotter":
         compile=options.compile,
         num_threads=options.num_threads,
         max_regions=options.max_regions,
+        quality=options.quality,
     )
     spotter.tiling = options.tiling
+    spotter.turns = ALL_TURNS if options.turned else (0,)
     if options.threshold is not None:
         spotter.threshold = options.threshold
     spotter.lean_to(options.language, options.beam)
@@ -339,13 +345,6 @@ def write_file(file: Path, data: bytes) -> None:
     """Write a file, and the folders it lies in."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(data)
-
-
-def encode_jpeg(image: np.ndarray) -> bytes:
-    """An RGB image (H, W, 3) uint8 as JPEG."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=JPEG_QUALITY)
-    return buffer.getvalue()
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

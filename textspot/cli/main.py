@@ -17,11 +17,16 @@ VERBS = {
     "quantize": "Make a trained network smaller and faster, and measure what that costs.",
     "prepare": "Build, inspect and convert data sets.",
     "prelabel": "Read images into annotation that a tool for labelling opens.",
+    "bulk": "Read millions of images into Parquet files, on one machine or a Ray cluster.",
+    "serve": "Read images over HTTP.",
+    "demo": "Try the weights on a page of your own browser.",
     "doctor": "Check before a long run whether its recipe can learn to read.",
     "benchmark-data": "Measure the path from record to training batch.",
+    "benchmark-service": "Load a real service with many clients at once.",
 }
 # What a verb needs beyond reading with a graph, all together; others need what their options name.
 VERB_EXTRAS = {"train": "train", "doctor": "train", "benchmark-data": "train", "quantize": "export", "prepare": "data"}
+VERB_EXTRAS |= {"bulk": "ray"}
 HELP = ("-h", "--help")
 
 

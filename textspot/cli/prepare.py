@@ -33,13 +33,15 @@ from textspot.data.crop_lmdb import CropReader, crops_to_records, cut_crops
 from textspot.data.lint import describe, lint_files, lint_records
 from textspot.data.lmdb_records import Reader
 from textspot.data.pseudo_label import describe_teacher, label_words, measure_teacher
+from textspot.data.shards import are_shards, open_records, write_shards
 from textspot.data.source import read_source
 from textspot.data.survey import count_characters, survey
-from textspot.data.verification import verify_dataset
+from textspot.data.verification import verify_dataset, verify_shards
 from textspot.inference.spotter import find_weights
 from textspot.model_card import ModelCard
 from textspot.progress import track
 from textspot.shipped_files import find_card, shipped_cards
+from textspot.stores import join
 from textspot.structures import Sample
 from textspot.text.charset import Case, TextConfig
 from textspot.visualize import draw_sample
@@ -49,19 +51,25 @@ TILE = (480, 360)  # width and height in pixels of one picture of a preview
 WORD_TILE, SHEET_COLUMNS, SHEET_WORDS = (180, 44), 8, 160
 
 
-def build(card: Path, out: Path, source: Path | None = None, overwrite: bool = False) -> None:
+def build(
+    card: Path, out: Path, source: Path | None = None, overwrite: bool = False, shards: str | None = None
+) -> None:
     """Write one LMDB per split of a data set and report what was left out or repaired.
 
     Args:
         card: card of the data set: a file, or the name of one that ships; `textspot prepare cards` lists these.
         out: folder that receives one LMDB per split.
         source: folder with its files; the card says how to get them and how they lie in it. Drawn sets need none.
-        overwrite: replace LMDBs that are there already.
+        overwrite: replace LMDBs and shards that are there already.
+        shards: folder or prefix, such as s3://bucket/name, that receives the splits as WebDataset shards too.
     """
     dataset = load_card(find_card(card))
     reports = build_dataset(dataset, source, out, overwrite, track)
     for report in reports:
         print(report)
+        if shards is not None:
+            where = join(shards, report.split)
+            print(f"{where}: {write_shards(Reader(report.path), where, overwrite, track=track)} shards")
     for warning in warn_of_few({report.split: report.meta.count for report in reports}):
         say(warning)
     built = {report.split for report in reports}
@@ -80,14 +88,14 @@ def warn_of_few(counts: Mapping[str, int]) -> list[str]:
     ]
 
 
-def info(path: Path, time_steps: int = 32) -> None:
+def info(path: str, time_steps: int = 32) -> None:
     """Show what a data set holds.
 
     Args:
-        path: folder of one LMDB.
+        path: folder of one LMDB, or folder or URL of shards.
         time_steps: length of the reader's time axis, which texts have to fit into; half of `model.roi.stretched.width`.
     """
-    reader = Reader(path)
+    reader = open_records(path)
     meta = reader.meta
     print(f"name: {meta.card.get('name', 'not stated')}")
     print(f"licence: {meta.card.get('licence', 'not stated')}")
@@ -265,13 +273,13 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
         raise OSError(f"{path}: cannot be written")
 
 
-def verify(path: Path) -> None:
+def verify(path: str) -> None:
     """Check the file by its checksum, and read, check and decode every record.
 
     Args:
-        path: folder of one LMDB.
+        path: folder of one LMDB, or folder or URL of shards.
     """
-    complaints, looked_at = verify_dataset(path)
+    complaints, looked_at = verify_shards(path, track) if are_shards(path) else verify_dataset(Path(path))
     if complaints:
         raise ValueError("\n".join(complaints))
     print(f"{path}: {looked_at}")

@@ -12,10 +12,12 @@ from textspot.batch import Example, Labeler, Targets
 from textspot.data.annotation import MOST_OF_AN_END
 from textspot.data.mixture import Mixture, TrainingSource
 from textspot.data.mosaic import MosaicConfig
+from textspot.data.shards import CacheConfig
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
 from textspot.data.transforms import TransformConfig, augment, fill_view, place_camera
 from textspot.geometry import ribbon_section, ribbon_size, ribbon_sizes
 from textspot.ranges import NonNegative, NonNegativeInt, Share, check_ranges
+from textspot.stores import is_remote
 from textspot.structures import Sample
 from textspot.text.charset import Charset, TextConfig, normalize
 from textspot.text.ctc import min_time_steps
@@ -26,10 +28,10 @@ TOO_LONG = "longer than the time axis"  # why a word does not train the recognis
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """Images from one LMDB, or drawn one by one as training asks for them.
+    """Images from one LMDB or from shards, or drawn one by one as training asks for them.
 
     Args:
-        path: the LMDB's folder, as `textspot prepare build` writes it.
+        path: folder of the LMDB, or folder or URL of shards, as `textspot prepare build` writes them.
         weight: frequency with which it is drawn from, relative to the other sources.
         draw: images to draw if the LMDB does not exist yet.
         stream: endless set of images drawn on the fly, instead of an LMDB: none comes twice, and drawing an
@@ -39,6 +41,7 @@ class SourceConfig:
         trains: heads that learn from it. Choose `detector` for words without transcripts, and `recognizer` if some
             words are not annotated at all, which would mislead the detector.
         least_score: least score of a transcript that a program read; words below it do not train the recogniser.
+        cache: samples of shards that are kept on this machine.
     """
 
     path: str | None = None
@@ -48,6 +51,7 @@ class SourceConfig:
     mosaic: MosaicConfig | None = None
     trains: Trains = "both"
     least_score: Share = 0.0
+    cache: CacheConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,10 @@ class DataConfig:
 def _check_source(source: SourceConfig, name: str) -> None:
     if (source.path is None) == (source.stream is None) or (source.draw and source.stream):
         raise ValueError(f"{name} is made of either the path of an LMDB (and how to draw it) or a stream")
+    if source.draw and is_remote(str(source.path)):
+        raise ValueError(f"{name}.draw draws an LMDB on this machine, and {source.path} is none: leave it out")
+    if source.stream and source.cache:
+        raise ValueError(f"{name} is a stream: cache keeps samples of shards")
     if source.stream and (source.mosaic or source.least_score):
         raise ValueError(f"{name} is a stream: mosaic and least_score say what becomes of the words of an LMDB")
     if source.mosaic and source.trains != "recognizer":

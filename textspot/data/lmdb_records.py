@@ -59,6 +59,10 @@ class Meta:
     characters: dict[str, int]
     card: dict[str, Any]
 
+    def to_json(self) -> bytes:
+        """As one JSON object."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False).encode()
+
     def __str__(self) -> str:
         unread = self.instances - self.readable - self.ignored
         return (
@@ -93,9 +97,20 @@ def _unseal(value: memoryview) -> memoryview:
 
 
 def _pack_record(name: str, image_bytes: bytes, instances: Sequence[Instance]) -> bytes:
-    values = {"name": name, "instances": [instance.to_dict() for instance in instances]}
-    header = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+    header = pack_header(name, instances)
     return _seal(_UINT32.pack(len(header)) + header + image_bytes)
+
+
+def pack_header(name: str, instances: Sequence[Instance]) -> bytes:
+    """The JSON of a record: all of it but the image."""
+    values = {"name": name, "instances": [instance.to_dict() for instance in instances]}
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def unpack_header(header: bytes, image_bytes: bytes) -> Record:
+    """The record of its JSON and its image; ValueError when the JSON is none."""
+    values = json.loads(header)
+    return Record(values["name"], image_bytes, tuple(Instance.from_dict(one) for one in values["instances"]))
 
 
 def _unpack_record(value: memoryview) -> Record:
@@ -103,17 +118,20 @@ def _unpack_record(value: memoryview) -> Record:
     body = _unseal(value)
     (header_length,) = _UINT32.unpack_from(body)
     header_end = _UINT32.size + header_length
-    values = json.loads(bytes(body[_UINT32.size : header_end]))
-    instances = tuple(Instance.from_dict(instance) for instance in values["instances"])
-    return Record(values["name"], bytes(body[header_end:]), instances)
+    return unpack_header(bytes(body[_UINT32.size : header_end]), bytes(body[header_end:]))
 
 
 def _pack_meta(meta: Meta) -> bytes:
-    return _seal(json.dumps(dataclasses.asdict(meta), ensure_ascii=False).encode())
+    return _seal(meta.to_json())
 
 
 def _unpack_meta(value: memoryview) -> Meta:
-    values = json.loads(bytes(_unseal(value)))
+    return meta_from_json(bytes(_unseal(value)))
+
+
+def meta_from_json(text: bytes) -> Meta:
+    """What `Meta.to_json` wrote; another format version is a ValueError."""
+    values = json.loads(text)
     if values["version"] != FORMAT_VERSION:
         raise ValueError(
             f"it has format version {values['version']}, this version of the program reads {FORMAT_VERSION}"

@@ -9,8 +9,9 @@ from pathlib import Path
 from textspot.data.build import damaged_records
 from textspot.data.lmdb_file import CHECKSUM_FILE, DATA_FILE, explain_missing
 from textspot.data.lmdb_records import Reader
+from textspot.data.shards import open_records
 from textspot.file_checksum import hash_file
-from textspot.progress import track
+from textspot.progress import Track, track, untracked
 
 _START = "import sys; sys.path[:] = {path!r}; from textspot.data.verification import read_all; read_all({folder!r})"
 
@@ -30,6 +31,16 @@ def verify_dataset(path: Path) -> tuple[list[str], str]:
         complaints.append(f"{path}: its checksum does not match: its bytes changed since it was built")
     found, looked_at = _read_in_child(path)
     return [*complaints, *found], looked_at + ("" if checksum.is_file() else " (built before files had checksums)")
+
+
+def verify_shards(path: str, track: Track = untracked) -> tuple[list[str], str]:
+    """What is wrong with the samples of shards, in words, none if nothing is; and what was looked at. Their bytes never
+    end a process, so that no child has to read them."""
+    reader = open_records(path)
+    damaged = damaged_records(reader, track)
+    if damaged:
+        damaged.append(f"{len(damaged)} of {len(reader)} records are damaged: write the shards again")
+    return damaged, f"all {len(reader)} records are as they were written"
 
 
 def _read_in_child(path: Path) -> tuple[list[str], str]:

@@ -16,16 +16,22 @@ PATIENCE = timedelta(hours=6)  # of processes that wait while the first one draw
 
 @dataclass(frozen=True)
 class World:
-    """This process among all: its number, how many there are, and its device."""
+    """This process among all: its number, how many there are, its device, and its number on this node."""
 
     rank: int
     size: int
     device: torch.device
+    local_rank: int = 0
 
     @property
     def is_first(self) -> bool:
         """Whether this process writes logs and checkpoints."""
         return self.rank == 0
+
+    @property
+    def is_first_here(self) -> bool:
+        """Whether this process writes what its node needs for itself."""
+        return self.local_rank == 0
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a tensor over all processes."""
@@ -38,6 +44,26 @@ class World:
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process."""
         return bool(self.mean(torch.tensor(float(flag))) > 0)
+
+    def gather(self, value: int) -> list[int]:
+        """The number that each process has, by process."""
+        if self.size == 1:
+            return [value]
+        found = [torch.zeros(1, dtype=torch.int64, device=self.device) for _ in range(self.size)]
+        distributed.all_gather(found, torch.tensor([value], device=self.device))
+        return [int(one) for one in found]
+
+    def send(self, data: bytes, owner: int) -> bytes:
+        """The bytes that the process `owner` has, to all; what the others give does not count."""
+        if self.size == 1:
+            return data
+        length = self.gather(len(data))[owner]
+        sent = torch.zeros(length, dtype=torch.uint8)
+        if self.rank == owner:
+            sent = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        sent = sent.to(self.device)
+        distributed.broadcast(sent, owner)
+        return sent.cpu().numpy().tobytes()
 
     def wait(self) -> None:
         """Until every process is here."""
@@ -62,6 +88,6 @@ def join_world(device: str) -> Iterator[World]:
         return
     distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
-        yield World(rank, size, chosen)
+        yield World(rank, size, chosen, int(os.environ.get("LOCAL_RANK", 0)))
     finally:
         distributed.destroy_process_group()

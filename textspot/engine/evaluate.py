@@ -11,7 +11,7 @@ from textspot.metrics.recognition import score_recognition
 from textspot.metrics.scoring import Scores, score_images
 from textspot.metrics.thresholds import select_threshold, two_fold
 from textspot.progress import Track, untracked
-from textspot.structures import Prediction
+from textspot.structures import Prediction, Sample
 from textspot.text.charset import normalize
 
 THRESHOLD_PROTOCOL = "icdar2015/end_to_end"  # by which the score threshold is chosen
@@ -29,17 +29,32 @@ class Evaluation:
 
 
 def predict_dataset(
-    spotter: Spotter, reader: Reader, track: Track = untracked
+    spotter: Spotter, reader: Reader, track: Track = untracked, lexicon: AnyLexicon | None = None
 ) -> tuple[list[Prediction], list[GroundTruth]]:
-    """Predictions and annotations of every image of a data set; `track` shows progress."""
-    predictions, ground_truths = [], []
+    """Predictions and annotations of every image of a data set; `track` shows progress. With a lexicon the spotter
+    reads with it, each image with its own if it is one for each image."""
+    predictions: list[Prediction] = []
+    ground_truths: list[GroundTruth] = []
     for start in track(range(0, len(reader), CHUNK), "reading"):
         samples = [reader.sample(index) for index in range(start, min(start + CHUNK, len(reader)))]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RegionLimitWarning)  # far below any threshold that is used
-            predictions += spotter.predict([sample.image for sample in samples])
+            predictions += _predict(spotter, samples, lexicon)
         ground_truths += [GroundTruth(s.polygons, s.transcripts, s.ignore, s.name) for s in samples]
     return predictions, ground_truths
+
+
+def _predict(spotter: Spotter, samples: Sequence[Sample], lexicon: AnyLexicon | None) -> list[Prediction]:
+    """Predictions of samples, and the spotter as it was."""
+    if lexicon is None:
+        return spotter.predict([sample.image for sample in samples])
+    before = spotter.lexicon
+    predictions = []
+    for sample in samples:
+        spotter.lexicon = lexicon.of(sample.name)
+        predictions += spotter.predict([sample.image])
+    spotter.lexicon = before
+    return predictions
 
 
 def judge(predictions: Sequence[Prediction], ground_truths: Sequence[GroundTruth]) -> Evaluation:
@@ -78,13 +93,13 @@ def score_dataset(
     """Score a spotter at its threshold on every image of a data set; `track` shows progress.
 
     As when the threshold was chosen, protocols that read do not see the regions that were found and could not be read.
-    Only they use the lexicon, each image its own if it is one for each image. A data set without images is a
-    ValueError.
+    With a lexicon the spotter reads with it, which also says what is text: all figures carry its name. A data set
+    without images is a ValueError.
     """
     if not len(reader):
         raise ValueError(f"{reader.path}: holds no image to evaluate on")
-    predictions, ground_truths = predict_dataset(spotter, reader, track)
-    return score_at(spotter.threshold, protocols, predictions, ground_truths, lexicon)
+    predictions, ground_truths = predict_dataset(spotter, reader, track, lexicon)
+    return score_at(spotter.threshold, protocols, predictions, ground_truths, lexicon.name if lexicon else "")
 
 
 def score_at(
@@ -92,11 +107,14 @@ def score_at(
     protocols: Sequence[str],
     predictions: Sequence[Prediction],
     ground_truths: Sequence[GroundTruth],
-    lexicon: AnyLexicon | None = None,
+    lexicon_name: str = "",
 ) -> Scores:
-    """As `score_dataset`, of predictions that were made at this threshold or a lower one."""
+    """As `score_dataset`, of predictions that were made at this threshold or a lower one, with the lexicon of that
+    name if it has one."""
     kept = [replace(one, instances=tuple(found for found in one if found.score >= threshold)) for one in predictions]
-    scorers = [build_protocol(name, lexicon, unread_counts=False) for name in protocols]
+    scorers = [build_protocol(name, unread_counts=False) for name in protocols]
+    for scorer in scorers:
+        scorer.name += f"/{lexicon_name}" if lexicon_name else ""
     score_images(scorers, kept, ground_truths)
     return Scores(scorers, kept, ground_truths, threshold)
 

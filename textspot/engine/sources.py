@@ -9,6 +9,7 @@ from textspot.data.dataset import DataConfig, SourceConfig
 from textspot.data.lmdb_file import DATA_FILE
 from textspot.data.lmdb_records import Reader
 from textspot.data.mosaic import Mosaic
+from textspot.data.shards import open_records
 from textspot.data.synthetic.draw import DrawnStream, check_drawn, draw_dataset
 from textspot.engine.distributed import World
 from textspot.progress import track
@@ -19,15 +20,17 @@ SHOWN_CHARACTERS = 20
 
 
 def open_sources(config: DataConfig, world: World) -> tuple[list[OpenSource], Reader]:
-    """The training sources and the validation source; the first process draws the LMDBs that do not exist yet."""
-    if world.is_first:
-        for source in [*config.train, config.validation]:
-            if source.path and source.draw and not (Path(source.path) / DATA_FILE).exists():
-                # a kill at the worst moment leaves an empty folder, which may be overwritten
-                draw_dataset(source.path, source.draw, overwrite=Path(source.path).exists(), track=track)
-    world.wait()
+    """The training sources and the validation source.
+
+    LMDBs that do not exist yet are drawn: by the first process, and then, where nodes have disks of their own, by the
+    first one of each node.
+    """
+    for draws in (world.is_first, world.is_first_here):
+        if draws:
+            _draw_missing(config)
+        world.wait()
     train = [_open_source(source) for source in config.train]
-    validation = _open_lmdb(config.validation)
+    validation = _open_records(config.validation)
     if len(validation) < 2:
         raise ValueError(
             f"{config.validation.path}: holds {len(validation)} images; choosing a threshold on some and measuring on "
@@ -38,10 +41,17 @@ def open_sources(config: DataConfig, world: World) -> tuple[list[OpenSource], Re
     return train, validation
 
 
+def _draw_missing(config: DataConfig) -> None:
+    for source in [*config.train, config.validation]:
+        if source.path and source.draw and not (Path(source.path) / DATA_FILE).exists():
+            # a kill at the worst moment leaves an empty folder, which may be overwritten
+            draw_dataset(source.path, source.draw, overwrite=Path(source.path).exists(), track=track)
+
+
 def open_further(paths: Mapping[str, str]) -> dict[str, Reader]:
     """The data sets that are judged beside the validation source, by name; one that is empty or damaged is a
     ValueError."""
-    readers = {name: Reader(path) for name, path in paths.items()}
+    readers = {name: open_records(path) for name, path in paths.items()}
     for name, reader in readers.items():
         if not len(reader):
             raise ValueError(f"data.also_evaluate.{name}: {reader.path} holds no image")
@@ -53,12 +63,12 @@ def open_further(paths: Mapping[str, str]) -> dict[str, Reader]:
 def _open_source(source: SourceConfig) -> OpenSource:
     if source.stream:
         return DrawnStream(source.stream)
-    reader = _open_lmdb(source)
+    reader = _open_records(source)
     return Mosaic(reader, source.mosaic) if source.mosaic else reader
 
 
-def _open_lmdb(source: SourceConfig) -> Reader:
-    reader = Reader(str(source.path), source.least_score)
+def _open_records(source: SourceConfig) -> Reader:
+    reader = open_records(str(source.path), source.least_score, source.cache)
     if source.draw:
         check_drawn(str(source.path), reader.meta, source.draw)
     return reader

@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 from textspot import file_checksum
 from textspot.atomic_file import write_atomically
 from textspot.checkpoint import CheckpointError
+from textspot.engine.distributed import World
 from textspot.engine.schedule import parameter_groups
 from textspot.engine.transfer import take_over
 from textspot.models.spotting_network import SpottingNetwork
@@ -153,6 +154,31 @@ class TrainerState:
         return warnings
 
 
+def read_step(path: Path) -> int:
+    """The step that the run of a checkpoint had reached; -1 if there is no such file."""
+    return int(_load(path)["progress"]["step"]) if path.exists() else -1
+
+
+def share_newest(world: World, path: Path) -> list[str]:
+    """Have the newest checkpoint of all nodes at `path` on each of them, in words what was brought where.
+
+    Nodes may have disks of their own, and a node that comes back may have another number than before: the process that
+    begins to write checkpoints need not have the last one. A disk that all nodes share is left as it is.
+    """
+    if world.size == 1:
+        return []
+    steps = world.gather(read_step(path))
+    newest, owner = max(steps), steps.index(max(steps))
+    if min(steps) == newest:
+        return []
+    data = world.send(path.read_bytes() if world.rank == owner else b"", owner)
+    if steps[world.rank] < newest and world.is_first_here:
+        write_atomically(path, lambda temporary: temporary.write_bytes(data))
+    world.wait()
+    behind = ", ".join(str(rank) for rank, step in enumerate(steps) if step < newest)
+    return [f"the checkpoint of step {newest} was brought from process {owner} to the nodes of {behind}"]
+
+
 # What may differ when a run is resumed; everything else defines the run.
 RESUMABLE_CHANGES = frozenset(
     {
@@ -174,17 +200,20 @@ RESUMABLE_CHANGES = frozenset(
 )
 
 
+WHERE = ("path", "cache")  # the keys of a source that do not say what it holds
+
+
 def _without_paths(recipe: dict[str, Any], keys: Collection[str]) -> dict[str, Any]:
     """A recipe without the paths of the sources at these keys, `train[0]` or `validation`, whose content is known."""
     data = recipe.get("data", {})
     sources = data.get("train", [])
     train = [
-        {name: value for name, value in source.items() if name != "path" or f"train[{number}]" not in keys}
+        {name: value for name, value in source.items() if name not in WHERE or f"train[{number}]" not in keys}
         for number, source in enumerate(sources)
     ]
     validation = dict(data.get("validation", {}))
     if "validation" in keys:
-        validation.pop("path", None)
+        validation = {name: value for name, value in validation.items() if name not in WHERE}
     return recipe | {"data": data | {"train": train, "validation": validation}} if data else recipe
 
 

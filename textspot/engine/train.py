@@ -5,7 +5,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,12 +26,12 @@ from textspot.engine.evaluate import THRESHOLD_PROTOCOL, judge_further, validate
 from textspot.engine.log import RunLog
 from textspot.engine.schedule import learning_rate_at
 from textspot.engine.sources import OpenSource, check_charset, identify, open_further, open_sources
-from textspot.engine.state import TrainerState
+from textspot.engine.state import TrainerState, share_newest
 from textspot.inference.spotter import Spotter
 from textspot.losses import SpottingLoss
 from textspot.model_card import MODEL_FILE, ModelCard
 from textspot.models.spotting_network import TrainingOutput
-from textspot.recipe import Recipe, build_charset, build_training_stream
+from textspot.recipe import Recipe, TrainConfig, build_charset, build_training_stream
 from textspot.runtime.torch_runtime import TorchRuntime
 from textspot.text.ctc import decode_best_path
 from textspot.visualize import draw_prediction, draw_regions
@@ -107,7 +107,7 @@ class Trainer:
         if self.config.compile:
             self.state.network.compile_parts()
         if world.size > 1:
-            self.module = nn.parallel.DistributedDataParallel(self.module)
+            self.module = nn.parallel.DistributedDataParallel(join_batchnorm(self.module, self.config, world.device))
         self.module.train()
         if self.config.freeze_statistics:
             for backbone in self.state.network.backbones:
@@ -117,8 +117,9 @@ class Trainer:
         """Go on from the run's checkpoint, else start from the weights the recipe names, if it names any: remarks about
         the former, and the report of what was taken over from the latter."""
         state_file, init_from = self.folder / "last" / STATE_FILE, self.config.init_from
+        remarks = share_newest(self.world, state_file)
         if state_file.exists():
-            remarks = self.state.restore(state_file, self.recipe, self.world.size, self.data)
+            remarks += self.state.restore(state_file, self.recipe, self.world.size, self.data)
             if init_from:
                 remarks.append(f"resumes from its own checkpoint; {init_from} was used at its start")
             return remarks, []
@@ -132,13 +133,16 @@ class Trainer:
                 log.say(note)
             where = f"{self.world.size} process(es) on {self.world.device}"
             log.say(f"{self.folder}: step {state.step} of {config.steps}, {where}")
+            if self.world.size > 1 or config.accumulation > 1:
+                log.say(describe_step(config, self.world.size))
             if self.report:
                 log.event("init_from", state.step, {"report": self.report})
                 self._evaluate(log)
             batches = iter(self._loader())
             while state.step < config.steps and not self.world.any(bool(asked_to_stop)):
                 batch, output = self.step(batches)
-                if config.doctor_every and state.step % config.doctor_every == 0 and self.world.is_first:
+                takes_part = self.world.is_first or config.sync_batchnorm  # which measures only with all processes
+                if config.doctor_every and state.step % config.doctor_every == 0 and takes_part:
                     for name, value in measure_gradients(state.network, self.loss, batch, config.precision).items():
                         self._add(name, value)
                 if state.step % config.log_every == 0:
@@ -178,10 +182,11 @@ class Trainer:
             self._add("time/wait_s", time.perf_counter() - asked)
             batch = batch.to(self.world.device)
             predicted, unrefined = self._choose_predicted(batch, number), self._choose_unrefined(batch, number)
-            with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-                output = self.module(batch.image, batch.ribbons, batch.region_slot, predicted, unrefined)
-            total, terms = self.loss(output, batch)
-            (total / passes).backward()
+            with self._exchange(last=number == passes - 1):
+                with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+                    output = self.module(batch.image, batch.ribbons, batch.region_slot, predicted, unrefined)
+                total, terms = self.loss(output, batch)
+                (total / passes).backward()
             self._count(batch, output, terms)
         norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.config.clip_norm))
         if not math.isfinite(norm):
@@ -198,6 +203,12 @@ class Trainer:
         self._add("gradient_norm", norm)
         self._add("time/step_s", time.perf_counter() - started)
         return batch, output
+
+    def _exchange(self, last: bool) -> AbstractContextManager:
+        """Within it a forward and backward pass adds to the gradient; the processes average theirs in the last one."""
+        if last or not isinstance(self.module, nn.parallel.DistributedDataParallel):
+            return nullcontext()
+        return self.module.no_sync()
 
     def _choose_predicted(self, batch: Batch, number: int) -> Tensor | None:
         """The slots (B, K) to be read where the network detects them in forward pass `number` of this step: a function
@@ -336,11 +347,31 @@ class Trainer:
             yield log
 
 
+def join_batchnorm(network: nn.Module, config: TrainConfig, device: torch.device) -> nn.Module:
+    """The network with BatchNorm as the recipe says: of this process, or of all; its parameters stay the same ones."""
+    if not config.sync_batchnorm:
+        return network
+    if device.type == "cpu":
+        raise ValueError("train.sync_batchnorm is for GPUs, PyTorch has none for CPUs: leave it out")
+    return nn.SyncBatchNorm.convert_sync_batchnorm(network)
+
+
+def describe_step(config: TrainConfig, world_size: int) -> str:
+    """How many images a step shows, and that the learning rate does not know of it."""
+    factor = config.accumulation * world_size
+    return (
+        f"a step shows {config.batch_size * factor} images: {config.batch_size} x {config.accumulation} passes x "
+        f"{world_size} processes. train.learning_rate stays {config.learning_rate:g}: it is not scaled. If it was "
+        f"found for steps of {config.batch_size} images, {factor**0.5:.3g} to {factor} times as much is a usual start "
+        "(square root: Malladi et al. 2022; linear: Goyal et al. 2017), with a longer train.warmup_steps"
+    )
+
+
 def next_batch(batches: Iterator[Batch]) -> Batch:
     """The next batch; what went wrong in a worker process is a ValueError in words instead of two tracebacks."""
     try:
         return next(batches)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise ValueError(str(error).rstrip().splitlines()[-1]) from error
     except RuntimeError as error:
         if not any(part in str(error) for part in ("DataLoader worker", "Pin memory thread")):

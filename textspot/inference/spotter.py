@@ -5,7 +5,8 @@ import os
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import cast, overload
 
@@ -16,21 +17,32 @@ from textspot.image_pages import pages_of_file
 from textspot.inference.image_input import ImageLike, is_one_image, name_of, to_array
 from textspot.inference.prefetch import prefetch
 from textspot.inference.shipped import RUNTIME_NAMES, Machine, choose_fastest
-from textspot.inference.tiling import Tile, cut_tiles, merge_tiles
+from textspot.inference.views import (
+    COMPLETE,
+    PARTIAL,
+    Looks,
+    QualityName,
+    View,
+    look_at,
+    merge_views,
+    size_of_image,
+    views_of_first_copy,
+)
 from textspot.model_card import MODEL_FILE, CheckpointError, ModelCard
 from textspot.postprocess import decode_instances
 from textspot.preprocess import preprocess
 from textspot.runtime.build import RuntimeConfig, build_runtime
 from textspot.runtime.protocol import Regions, Runtime
 from textspot.structures import Prediction, TextInstance
-from textspot.text.beam import BeamConfig, decode_beam
+from textspot.text.beam import BeamConfig, decode_beam, softmax
 from textspot.text.ctc import decode_best_path
 from textspot.text.language import choose_language, load_language
-from textspot.text.lexicon import Lexicon
+from textspot.text.lexicon import ImageLexicons, Lexicon
 
 logger = logging.getLogger("textspot")
 
 SHIPPED = Path(__file__).parents[1] / "weights"
+LEAST_RAISED = 0.15  # detector's score from which on a lexicon may raise a word: below, nearly nothing is text
 MOST_WAITING = 32  # prepared images in memory at a time, however long the list
 
 
@@ -82,35 +94,37 @@ class RegionLimitWarning(UserWarning):
     """An image holds more regions than are read."""
 
 
-@dataclass(frozen=True)
-class View:
-    """An image, or a tile of one, as the network sees it: pixels (H', W', 3) uint8, and the scale (x, y) of these per
-    pixel of the image."""
-
-    pixels: np.ndarray
-    scale: np.ndarray
-    tile: Tile
-
-
 class Spotter:
     """A network with everything it takes to use it.
 
-    `threshold` in [0, 1] may be set; it starts as the one that was chosen on the validation images. `language` may be
-    set, to None or to a `LanguageModel`, whose words are preferred when the recogniser is unsure; `beam` says how
-    strongly. It starts as the one of the weights. `lexicon` may be set, to have texts corrected by it (how: see
-    `text.lexicon`); the scores stay those of what was read. Unless `tiling` is set to False, an image that would be
-    shrunk to less than half is read tile by tile, and a warning says so. `max_regions` may be set: the most regions
-    that are read of an image or a tile; it starts as that of the weights, and a `RegionLimitWarning` says when it is
-    reached. What an instance's `score` and `text_score` mean: see `TextInstance`.
+    All of these may be set:
+
+    Attributes:
+        threshold: least score of an instance, in [0, 1]. Until it is set, the one that was chosen on the validation
+            images, for the quality and the kind of lexicon if one was chosen for these.
+        language: `LanguageModel` whose words are preferred when the recogniser is unsure, or None. It starts as the one
+            of the weights.
+        beam: how strongly the language is preferred.
+        lexicon: words that are preferred (how: see `text.lexicon`), for all images, or for each by the name of its
+            file; None for none. A word of it scores higher, the longer it is and the fewer words the lexicon has; what
+            cannot be a word of a complete one is left out.
+        quality, turns: see `Looks`.
+        tiling: read an image tile by tile if it would be shrunk to less than half; a warning says so.
+        max_regions: most regions that are read of an image or a tile; a `RegionLimitWarning` says when it is reached.
+            It starts as that of the weights.
+
+    What an instance's `score` and `text_score` mean: see `TextInstance`.
     """
 
     def __init__(self, runtime: Runtime, card: ModelCard):
         self.runtime, self.card = runtime, card
-        self.threshold = card.threshold
+        self._threshold: float | None = None
         language = card.postprocess.language
         self.language = load_language(language) if language else None
         self.beam = BeamConfig()
-        self.lexicon: Lexicon | None = None
+        self.lexicon: Lexicon | ImageLexicons | None = None
+        self.quality: QualityName = "default"
+        self.turns: tuple[int, ...] = (0,)
         self.tiling = True
         self.max_regions = card.postprocess.max_regions
         self.source = RUNTIME_NAMES.get(runtime.name, runtime.name)
@@ -161,27 +175,46 @@ class Spotter:
             raise ValueError(f"batch_size is {batch_size}, expected at least 1")
         names = [name_of(image) for image in images] if names is None else names
         called = [name or f"image {number}" for number, name in enumerate(names, start=1)]
-        found: dict[int, list[tuple[Tile, list[TextInstance]]]] = defaultdict(list)
+        lexicons = [self._lexicon_of(name) for name in names]
+        found: dict[int, list[tuple[View, list[TextInstance]]]] = defaultdict(list)
         for batch in batch_by_size(self._open_all(images, called), batch_size):
             pixels = np.stack([view.pixels for _, view in batch])
-            outputs = self.runtime.spot(pixels, self.threshold, self.max_regions)
+            outputs = self.runtime.spot(pixels, self.least_found, self.max_regions)
             for (number, view), regions in zip(batch, outputs, strict=True):
                 self._warn_of_limit(regions, called[number])
-                found[number].append((view.tile, self._decode(regions, view)))
+                found[number].append((view, self._decode(regions, view, lexicons[number])))
         return [replace(self._merge(found[number]), name=name) for number, name in enumerate(names)]
 
+    @property
+    def threshold(self) -> float:
+        """Least score of an instance."""
+        return self.card.threshold_for(*self.way) if self._threshold is None else self._threshold
+
+    @threshold.setter
+    def threshold(self, value: float) -> None:
+        self._threshold = value
+
+    @property
+    def way(self) -> tuple[str, ...]:
+        """What a threshold depends on: the quality, and the kind of lexicon if there is one."""
+        kind = () if self.lexicon is None else (COMPLETE if self.lexicon.complete else PARTIAL,)
+        return self.quality, *kind
+
+    @property
+    def least_found(self) -> float:
+        """The detector's score from which on a region is read."""
+        return self.threshold if self.lexicon is None else min(self.threshold, LEAST_RAISED)
+
     def prepare(self, image: np.ndarray) -> list[View]:
-        """What the network is to see of an RGB image (H, W, 3) uint8: one view, or one for each tile and one for all.
-        An array of another shape or type is a ValueError."""
+        """What the network is to see of an RGB image (H, W, 3) uint8: one view, or several by
+        `quality`, `turns` and `tiling`. An array of another shape or type is a ValueError."""
         _check_image(image)
-        size = image.shape[:2]
-        config = self.card.preprocess
-        tiles = cut_tiles(size, config.max_side) if self.tiling else [Tile(0, 0, size[1], size[0])]
-        return [View(*preprocess(tile.of(image), config), tile) for tile in tiles]
+        return look_at(image, self.card.preprocess, Looks(self.quality, self.turns, self.tiling))
 
     def finish(self, regions: Sequence[Regions], views: Sequence[View]) -> Prediction:
         """The prediction of an image of the regions that the runtime found in each of its views."""
-        return self._merge([(view.tile, self._decode(one, view)) for one, view in zip(regions, views, strict=True)])
+        lexicon = self._lexicon_of("")
+        return self._merge([(view, self._decode(one, view, lexicon)) for one, view in zip(regions, views, strict=True)])
 
     def read(self, image: np.ndarray, polygons: Sequence[np.ndarray]) -> list[tuple[str, float]]:
         """Text and `text_score` of given regions of an RGB image (H, W, 3) uint8: polygons (K, 2) in its pixels,
@@ -212,15 +245,21 @@ class Spotter:
             return decode_best_path(logits, self.card.charset)
         return decode_beam(logits, self.card.charset, self.language, self.beam)
 
+    def decode_with(self, lexicon: Lexicon, logits: np.ndarray) -> list[tuple[str | None, float]]:
+        """Text and `text_score` of each region of logits (K, T, C) as `Lexicon.read` gives them."""
+        return lexicon.read(softmax(logits), self.card.charset.characters, self.decode_text(logits))
+
+    def _lexicon_of(self, name: str) -> Lexicon | None:
+        return None if self.lexicon is None else self.lexicon.of(name)
+
     def _open_all(self, images: Sequence[ImageLike], called: Sequence[str]) -> Iterator[tuple[int, View]]:
         """The views of the images, each with its image's number; tiles are announced."""
         opened = prefetch(self._open, images) if len(images) > 1 else map(self._open, images)
         for number, views in enumerate(opened):
-            if len(views) > 1:
-                tile, num_tiles = views[-1].tile, len(views) - 1
-                warnings.warn(
-                    f"{called[number]}: {tile.right} x {tile.bottom} pixels are read in {num_tiles} tiles", stacklevel=4
-                )
+            if num_tiles := len(views_of_first_copy(views)) - 1:
+                height, width = size_of_image(views)
+                message = f"{called[number]}: {width} x {height} pixels are read in {num_tiles} tiles"
+                warnings.warn(message, stacklevel=4)
             yield from ((number, view) for view in views)
 
     def _open(self, image: ImageLike) -> list[View]:
@@ -231,29 +270,26 @@ class Spotter:
             remedy = "the best ones; raise max_regions to read more"
             warnings.warn(f"{name}: {self.max_regions} regions are read, {remedy}", RegionLimitWarning, stacklevel=4)
 
-    def _decode(self, regions: Regions, view: View) -> list[TextInstance]:
-        """Text instances of a view's regions, in pixels of the image."""
+    def _decode(self, regions: Regions, view: View, lexicon: Lexicon | None) -> list[TextInstance]:
+        """Text instances of a view's regions, in pixels of its copy of the image."""
         tile = view.tile
         instances = decode_instances(
             regions.ribbons / view.scale,
             regions.scores,
             regions.text_logits,
             tile.size,
-            self.decode_text,
+            partial(self.decode_with, lexicon) if lexicon else self.decode_text,
             self.threshold,
             self.card.postprocess,
+            self.least_found,
         )
         corner = np.array([tile.left, tile.top], dtype=np.float32)
         return [replace(instance, polygon=instance.polygon + corner) for instance in instances]
 
-    def _merge(self, found: list[tuple[Tile, list[TextInstance]]]) -> Prediction:
-        """The prediction of an image of what was found in its tiles."""
-        size = max(tile.bottom for tile, _ in found), max(tile.right for tile, _ in found)
-        instances = found[0][1] if len(found) == 1 else merge_tiles(found, self.card.postprocess.max_overlap)
-        prediction = Prediction(tuple(instances), size)
-        if self.lexicon is None:
-            return prediction
-        return prediction.with_texts(self.lexicon.correct([instance.text for instance in prediction]))
+    def _merge(self, found: list[tuple[View, list[TextInstance]]]) -> Prediction:
+        """The prediction of an image of what was found in its views."""
+        instances = merge_views(found, self.card.postprocess.max_overlap)
+        return Prediction(tuple(instances), size_of_image([view for view, _ in found]))
 
 
 def batch_by_size(views: Iterable[tuple[int, View]], batch_size: int) -> Iterator[list[tuple[int, View]]]:

@@ -20,7 +20,6 @@ def select_threshold(
     protocol_name: str,
     predictions: Sequence[Prediction],
     ground_truths: Sequence[AnnotatedImage],
-    lexicon: AnyLexicon | None = None,
 ) -> tuple[float, float]:
     """The score threshold with the best pooled hmean, and that hmean; of equal ones the lowest threshold.
 
@@ -28,7 +27,7 @@ def select_threshold(
     occur, or are 50 quantiles of these if there are more. Without any detection the threshold is 0.
     """
     _check_pairs(predictions, ground_truths)
-    protocol = build_protocol(protocol_name, lexicon, unread_counts=False)
+    protocol = build_protocol(protocol_name, unread_counts=False)
     candidates = _candidates(predictions)
     by_image = [
         _score_at(candidates, protocol, prediction, ground_truth)
@@ -43,7 +42,6 @@ def two_fold(
     protocol_name: str,
     predictions: Sequence[Prediction],
     ground_truths: Sequence[AnnotatedImage],
-    lexicon: AnyLexicon | None = None,
 ) -> dict[str, float]:
     """Figures at thresholds that were not chosen on the images they are measured on.
 
@@ -58,9 +56,9 @@ def two_fold(
             f"expected at least two images to choose a threshold on other images, found {len(predictions)}: give the "
             "validation split more, by a wider `share` in the card of the data set"
         )
-    protocol = build_protocol(protocol_name, lexicon, unread_counts=False)
-    threshold_even, _ = select_threshold(protocol_name, predictions[1::2], ground_truths[1::2], lexicon)
-    threshold_odd, _ = select_threshold(protocol_name, predictions[0::2], ground_truths[0::2], lexicon)
+    protocol = build_protocol(protocol_name, unread_counts=False)
+    threshold_even, _ = select_threshold(protocol_name, predictions[1::2], ground_truths[1::2])
+    threshold_odd, _ = select_threshold(protocol_name, predictions[0::2], ground_truths[0::2])
     for position, (prediction, ground_truth) in enumerate(zip(predictions, ground_truths, strict=True)):
         threshold = threshold_odd if position % 2 else threshold_even
         (result,) = _score_at([threshold], protocol, prediction, ground_truth)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from textspot.outputs import alto, coco_text, csv_table, hocr, markdown, pdf, text
 from textspot.outputs.page import ReadPage as ReadPage
+from textspot.outputs.page import encode_jpeg as encode_jpeg
 
 DocumentName = Literal["text", "markdown", "hocr", "alto", "csv", "coco_text", "pdf"]
 

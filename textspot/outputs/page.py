@@ -1,13 +1,16 @@
 """A page to write: what was read on it, and the picture of it where the format holds one."""
 
+import io
 import re
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from textspot.geometry import polygon_to_box
 from textspot.structures import Prediction
 
+JPEG_QUALITY = 90
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, section 2.2
 
 
@@ -23,6 +26,13 @@ class ReadPage:
         """The file's name, and the number of the page where it holds several."""
         page = self.prediction.page
         return self.prediction.name if page is None else f"{self.prediction.name}#page={page}"
+
+
+def encode_jpeg(image: np.ndarray) -> bytes:
+    """An RGB image (H, W, 3) uint8 as JPEG."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()
 
 
 def whole_box(*polygons: np.ndarray) -> tuple[int, int, int, int]:

@@ -1,28 +1,40 @@
-"""Lexicons: lists of words that a reading may be corrected by.
+"""Lexicons: lists of words that are preferred. The rules are ours; no benchmark prescribes any.
 
-The rule (ours; no benchmark prescribes one). A reading and the words are compared without case and without the
-punctuation around them. Their distance is the mean of two edit distances, plain and with look-alikes (0 and O, 1 and l
-and I, ...) taken as one: to mistake a look-alike costs one half, any other edit one. The nearest word replaces the
-reading if the distance is at most `MOST_EDITS` of the reading's length; of equally near words the one with the smaller
-plain distance, then the first. Readings shorter than three characters are never replaced.
+Where the recogniser's logits are at hand (`Lexicon.read`), a word competes with the reading. It counts for the word how
+probable the region makes it by all its alignments (`word_tree`), and half of that of the reading, as a region that is
+read with doubt is more often no text. It counts for it too how much more probable the word is in the list than as
+random letters: one of as many words as the list holds, against one letter of 26 for each of its own. So a long word of
+a short list is believed where a short one of a long list is not. A list that is not complete is taken for part of a
+vocabulary of `VOCABULARY` words.
+
+Where there is only a text (`Lexicon.correct`: result files of others), it is compared with the words without case and
+without the punctuation around them. Their distance is the mean of two edit distances, plain and with look-alikes (0 and
+O, 1 and l and I, ...) taken as one: to mistake a look-alike costs one half, any other edit one. The nearest word
+replaces the reading if the distance is at most `MOST_EDITS` of the reading's length; of equally near words the one with
+the smaller plain distance, then the first. Readings shorter than three characters are never replaced.
 """
 
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import exp, log
 from pathlib import Path, PurePath
 
 import numpy as np
 
 from textspot.regular_file import refuse_other_kinds
 from textspot.text.dictionary import dictionary_word
+from textspot.text.word_tree import WordTree, grow_tree, spell
 
 SHORTEST = 3  # characters; RRC vocabularies hold no shorter words
 MOST_EDITS = 0.3  # of the length of the reading: one in four characters, two in seven
 COMPLETE = ("strong", "weak", "full")  # the lexicons of the benchmarks that hold every word of their images
 MOST_REMEMBERED = 100_000  # answers; a search among 90,000 words takes milliseconds, and readings repeat
 CHUNK = 64  # readings compared with all words at a time
+VOCABULARY = 90_000  # words, of which a list that is not complete holds some
+RANDOM_LETTER = log(26)  # nats
+DOUBT = 0.5  # weight of the reading's log-probability beside 1 for the word's
 
 _LOOK_ALIKES = str.maketrans("01L|!5$8269", "OIIIISSBZGG")
 
@@ -45,6 +57,45 @@ class Lexicon:
     def of(self, _image_name: str) -> "Lexicon":
         """The lexicon of one image: itself, as it serves all images alike."""
         return self
+
+    def read(
+        self, probability_RTC: np.ndarray, characters: str, readings: Sequence[tuple[str, float]]
+    ) -> list[tuple[str | None, float]]:
+        """Text and score of regions with probabilities (R, T, C), of a blank and the characters, that were read without
+        the lexicon as `readings`, texts with their scores.
+
+        The score of a word is the T-th root of what counts for it, and more than 1 where the list makes up for doubts.
+        The reading stays if its own score is higher; a text that spells a word becomes that word. With a complete
+        lexicon a text that is like a dictionary word is no choice: it becomes the best word, which may be what `find`
+        gives, or None.
+        """
+        num_steps = probability_RTC.shape[1]
+        texts = [text for text, _ in readings]
+        near = self.find_all(texts) if self.complete else texts  # among many words that takes milliseconds for each
+        hints = [[text, word or ""] for text, word in zip(texts, near, strict=True)]
+        matches = self._tree.find(probability_RTC, characters, hints)
+        return [
+            self._choose(*reading, match, num_steps) if reading[0] else reading
+            for reading, match in zip(readings, matches, strict=True)
+        ]
+
+    def _choose(
+        self, text: str, score: float, match: tuple[str, float] | None, num_steps: int
+    ) -> tuple[str | None, float]:
+        """The reading or the word that matches it."""
+        kept = self._keep(text)
+        if match is None:
+            word = self._by_spelling.get(spell(text))  # with letters that the tree does not have
+            return (kept, score if kept else 0.0) if word is None else (word, score)
+        spelling, log_likelihood = match
+        among = len(self.words) if self.complete else max(len(self.words), VOCABULARY)
+        nats = log_likelihood + DOUBT * num_steps * log(max(score, 1e-300)) + len(spelling) * RANDOM_LETTER - log(among)
+        word_score = exp(nats / num_steps)
+        if spelling == spell(text):
+            return self._by_spelling[spelling], max(score, word_score)
+        if kept is None or word_score > score:
+            return self._by_spelling[spelling], word_score
+        return kept, score
 
     def find(self, text: str) -> str | None:
         """The word that the text should be, None when no word is near enough."""
@@ -102,6 +153,15 @@ class Lexicon:
         return None if self.complete and dictionary_word(text) is not None else text
 
     @cached_property
+    def _tree(self) -> WordTree:
+        return grow_tree(self.words)
+
+    @cached_property
+    def _by_spelling(self) -> dict[str, str]:
+        """The first word of each spelling."""
+        return {spell(word): word for word in reversed(self.words) if spell(word)}
+
+    @cached_property
     def _answers(self) -> dict[str, str | None]:
         """What was found before, by bare reading."""
         return {}
@@ -126,6 +186,11 @@ class ImageLexicons:
 
     lexicons: Mapping[str, Lexicon]
     name: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether each holds all words of its image."""
+        return all(lexicon.complete for lexicon in self.lexicons.values())
 
     def of(self, image_name: str) -> Lexicon:
         """The lexicon of the image `7`, `img_7` or `img_7.jpg`; a `ValueError` names the file that is missing."""

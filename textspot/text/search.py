@@ -149,8 +149,7 @@ def search(turns: Turns, automaton: Automaton, width: int, cutoff: float) -> Bea
     best_VR = np.full((num_turns, num_regions), LEAST)
     history = []
     for turn in range(num_turns):
-        prefixes = _join_equal(_grow(prefixes, turns, turn, automaton))
-        prefixes = _keep_best(prefixes, best_VR[turn], width, cutoff)
+        prefixes = _settle(_grow(prefixes, turns, turn, automaton), best_VR[turn], width, cutoff)
         history.append((prefixes.parents, prefixes.added))
     log_best_R = turns.log_blanks + np.log(best_VR).sum(axis=0)
     log_worth_N = np.log(prefixes.in_blank + prefixes.in_class) + log_best_R[prefixes.regions]
@@ -181,7 +180,7 @@ def _grow(prefixes: Prefixes, turns: Turns, turn: int, automaton: Automaton) -> 
     grown = (grows_K >= turns.least.take(place_K)).nonzero()[0]
     from_K, class_K = from_K.take(grown), class_K.take(grown)
     return Prefixes(
-        region_N,
+        np.concatenate([region_N, region_N.take(from_K)]),
         np.concatenate([hash_N, hash_N.take(from_K) * HASH_BASE + class_K]),
         np.concatenate([last_N, class_K]),
         np.concatenate([state_N, automaton.next_states.take(cell_K.take(grown))]),
@@ -192,30 +191,32 @@ def _grow(prefixes: Prefixes, turns: Turns, turn: int, automaton: Automaton) -> 
     )
 
 
-def _join_equal(grown: Prefixes) -> Prefixes:
-    """Each prefix once: one that grew into another is no new one, and adds to what that is worth."""
+def _settle(grown: Prefixes, best_R: np.ndarray, width: int, cutoff: float) -> Prefixes:
+    """Each prefix once, and of them those that are kept, region by region, best first, with what they are worth as a
+    share of the best; what the best one is worth is written to `best_R`."""
+    one_N, in_class_N = _join_equal(grown)
+    region_N = grown.regions.take(one_N)
+    worth_N = in_class_N + grown.in_blank.take(one_N)
+    np.maximum.at(best_R, region_N, worth_N)
+    worth_N /= best_R.take(region_N)
+    kept_N = (worth_N >= max(cutoff, LEAST)).nonzero()[0]
+    kept_N = kept_N.take((region_N.take(kept_N) - worth_N.take(kept_N) / 2).argsort())
+    region_N = region_N.take(kept_N)
+    kept_N = kept_N[np.arange(len(kept_N)) - region_N.searchsorted(region_N) < width]
+    one_N = one_N.take(kept_N)
+    settled = Prefixes(*[field.take(one_N) for field in grown])
+    best_N = best_R.take(settled.regions)
+    return settled._replace(in_blank=settled.in_blank / best_N, in_class=in_class_N.take(kept_N) / best_N)
+
+
+def _join_equal(grown: Prefixes) -> tuple[np.ndarray, np.ndarray]:
+    """The place (N,) of one of those that are equal, and what all of them are worth in alignments that do not end in a
+    blank: a prefix that grew into an old one adds to that."""
     order_M = grown.hashes.argsort()
     hash_M = grown.hashes.take(order_M)
     first_N = np.concatenate([FIRST, (hash_M[1:] != hash_M[:-1]).nonzero()[0] + 1])
-    one_N = np.minimum.reduceat(order_M, first_N)  # the old one, if it is among the equal ones
-    joined = Prefixes(grown.regions, *[field.take(one_N) for field in grown[1:]])
-    in_class_N = np.add.reduceat(grown.in_class.take(order_M), first_N)
-    return joined._replace(regions=grown.regions.take(joined.parents), in_class=in_class_N)
-
-
-def _keep_best(prefixes: Prefixes, best_R: np.ndarray, width: int, cutoff: float) -> Prefixes:
-    """The prefixes that are kept, region by region, best first, and what they are worth as a share of the best; what
-    that is worth is written to `best_R`."""
-    worth_N = prefixes.in_blank + prefixes.in_class
-    np.maximum.at(best_R, prefixes.regions, worth_N)
-    worth_N /= best_R.take(prefixes.regions)
-    kept_N = (worth_N >= max(cutoff, LEAST)).nonzero()[0]
-    kept_N = kept_N.take((prefixes.regions.take(kept_N) - worth_N.take(kept_N) / 2).argsort())
-    region_N = prefixes.regions.take(kept_N)
-    kept_N = kept_N[np.arange(len(kept_N)) - region_N.searchsorted(region_N) < width]
-    prefixes = Prefixes(*[field.take(kept_N) for field in prefixes])
-    best_N = best_R.take(prefixes.regions)
-    return prefixes._replace(in_blank=prefixes.in_blank / best_N, in_class=prefixes.in_class / best_N)
+    one_N = np.minimum.reduceat(order_M, first_N)  # the old one, if it is among them
+    return one_N, np.add.reduceat(grown.in_class.take(order_M), first_N)
 
 
 def _trace(history: list[tuple[np.ndarray, np.ndarray]], num_prefixes: int) -> np.ndarray:

@@ -1,0 +1,59 @@
+"""Try the weights on a page of your own browser: textspot demo
+
+The page takes a photograph or the camera, shows what was read over it, and gives it as JSON and as a searchable PDF. It
+is for this machine alone unless --host says otherwise, and sends nothing to anybody.
+"""
+
+import os
+import signal
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jsonargparse.typing import NonNegativeInt
+
+import textspot
+from textspot.cli.command import run_command
+from textspot.cli.options import Verb
+from textspot.extras import name_extras
+from textspot.runtime.build import RuntimeName
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What is tried, and where.
+
+    Args:
+        host: address that the page is served on.
+        port: port that the page is served on.
+        weights: name of weights that ship, model.safetensors of a training run, the run's folder, or an .onnx file.
+        runtime: program that runs the network: pytorch, onnxruntime, openvino, or auto.
+        device: device of the network: auto (a GPU if there is one), cpu, or cuda:0.
+    """
+
+    host: str = "127.0.0.1"
+    port: NonNegativeInt = 7860
+    weights: Path = Path("spotter-s")
+    runtime: RuntimeName = "auto"
+    device: str = "auto"
+
+
+VERB = Verb("demo", DemoOptions, __doc__)
+
+
+def demo(options: DemoOptions) -> int:
+    """Load the network and serve the page; what was uploaded is deleted at the end."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: files are deleted then too
+    with tempfile.TemporaryDirectory(prefix="textspot-demo-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        with name_extras():
+            from textspot.demo.page import build_page, launch
+        spotter = textspot.load(options.weights, options.device, runtime=options.runtime)
+        launch(build_page(spotter, Path(folder)), options.host, options.port)
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = VERB.read(arguments)
+    return run_command(lambda: demo(options))
