@@ -12,7 +12,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from textspot.data.dataset import DataConfig, TrainingStream
 from textspot.data.mixture import TrainingSource
-from textspot.losses import READER_TERM
+from textspot.losses import RECOGNIZER_TERM
 from textspot.models.spotting_network import DETECTORS, PARTS, ModelConfig, SpottingNetwork, build_network
 from textspot.older_recipes import modernize
 from textspot.postprocess import PostprocessConfig
@@ -133,7 +133,9 @@ class Recipe:
         if self.model.shared and "reading_trunk" in self.train.reinitialize:
             raise ValueError("train.reinitialize names reading_trunk, which a network with model.shared: true has not")
         detector, refinement = self.model.detector.kind, self.model.refinement.kind
-        weights = {**self.model.loss_weights, READER_TERM: 1.0}
+        if refinement == "none" and self.train.unrefined_regions != TrainConfig.unrefined_regions:
+            raise ValueError("train.unrefined_regions is for a refinement, and model.refinement.kind is none")
+        weights = {**self.model.loss_weights, RECOGNIZER_TERM: 1.0}
         unknown = [f"loss.{term}" for term in self.loss if term not in weights]
         if unknown:
             raise ValueError(

@@ -17,7 +17,7 @@ from textspot.data.shards import CacheConfig
 from textspot.data.synthetic.draw import DrawConfig, StreamConfig
 from textspot.data.synthetic.renderer import RendererConfig
 from textspot.data.synthetic.words import WordConfig
-from textspot.losses import READER_TERM
+from textspot.losses import RECOGNIZER_TERM
 from textspot.models.choice import Choice
 from textspot.models.spotting_network import DETECTORS, PARTS, REFINEMENTS, ModelConfig
 from textspot.option_help import ConfigFile, OptionHelp, hide_group_files
@@ -56,7 +56,7 @@ def build_parser(config: type, prog: str | None = None, description: str = DESCR
     parser.add_class_arguments(config, as_group=True, skip={"model", "loss"})
     add_model(parser)
     if "loss" in {key.name for key in dataclasses.fields(config)}:
-        for term, weight in {READER_TERM: 1.0, **_all_network_terms()}.items():
+        for term, weight in {RECOGNIZER_TERM: 1.0, **_all_network_terms()}.items():
             parser.add_argument(f"--loss.{term}", type=float, default=weight, help=_explain(config)["loss"])
     hide_group_files(parser)
     return parser

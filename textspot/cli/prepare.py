@@ -93,7 +93,8 @@ def info(path: str, time_steps: int = 32) -> None:
 
     Args:
         path: folder of one LMDB, or folder or URL of shards.
-        time_steps: length of the reader's time axis, which texts have to fit into; half of `model.roi.stretched.width`.
+        time_steps: length of the recogniser's time axis, which texts have to fit into; half of
+            `model.roi.stretched.width`.
     """
     reader = open_records(path)
     meta = reader.meta
