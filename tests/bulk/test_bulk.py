@@ -10,7 +10,7 @@ import pyarrow
 import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
-from tiny_spotter import noise, save_tiny_spotter
+from tiny_spotter import save_tiny_spotter, write_noise
 
 import textspot
 from textspot.bulk import reading
@@ -52,7 +52,7 @@ def photos(tmp_path_factory):
     """Five images of two sizes, one that is read in tiles among them, a damaged one and a text file."""
     folder = tmp_path_factory.mktemp("photos")
     for seed, (height, width) in enumerate([(64, 96), (96, 64), (64, 96), (300, 64), (64, 96)]):
-        Image.fromarray(noise(height, width, seed)).save(folder / f"{seed}.png")
+        write_noise(folder / f"{seed}.png", height, width, seed)
     (folder / "broken.jpg").write_bytes(b"no image")
     (folder / "notes.txt").write_text("of the photographer")
     return folder
