@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
-from tiny_spotter import noise, save_tiny_spotter
+from tiny_spotter import noise
 
 import textspot
 from textspot.image_pages import read_pages
@@ -24,8 +24,8 @@ LIMITS = ServiceLimits(max_bytes=200_000, max_pixels=50_000, max_pages=3, url_ti
 
 
 @pytest.fixture(scope="module")
-def spotter(tmp_path_factory):
-    return textspot.load(save_tiny_spotter(tmp_path_factory.mktemp("run") / "model.safetensors"), "cpu")
+def spotter(weights):
+    return textspot.load(weights, "cpu")
 
 
 @pytest.fixture
