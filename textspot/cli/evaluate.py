@@ -68,7 +68,7 @@ class EvaluateOptions:
         runtime: program that runs the network: pytorch for weights, onnxruntime or openvino for an .onnx file. Default:
             pytorch for weights, onnxruntime for an .onnx file.
         precision: precision of the convolutions: float32 (the default), or bf16 in PyTorch and OpenVINO.
-        min_length: minimum number of characters of a transcript, for the protocol recognition; shorter ones are ignored.
+        min_length: minimum length of transcripts for the protocol recognition; shorter ones are ignored.
         gt: zip or folder of gt_<image>.txt.
         results: zip or folder of res_<image>.txt.
         outlines: form of the outlines in ground truth and results: quad (the default), box or polygon.
