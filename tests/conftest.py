@@ -1,6 +1,7 @@
 """Settings of all tests."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,14 +33,20 @@ def overfitted(tmp_path_factory: pytest.TempPathFactory) -> "tuple[TrainingResul
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the weights of the tiny spotter and what is exported from them, to look at only."""
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of the tiny spotter, in the folder of a run, to look at only."""
     from tiny_spotter import save_tiny_spotter
 
+    return save_tiny_spotter(tmp_path_factory.mktemp("run") / "last" / "model.safetensors")
+
+
+@pytest.fixture(scope="session")
+def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with these weights and what is exported from them, to look at only."""
     from textspot.cli import export
 
     folder = tmp_path_factory.mktemp("exported")
-    weights = save_tiny_spotter(folder / "model.safetensors")
+    shutil.copy(weights, folder)
     for name in ("spotter.onnx", "spotter.pt2"):
         assert export.main(["--weights", str(weights), "--out", str(folder / name)]) == 0
     return folder

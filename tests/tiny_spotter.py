@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from textspot.checkpoint import save_model
 from textspot.data.dataset import DataConfig, SourceConfig
@@ -74,3 +75,9 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
     """An image (height, width, 3) uint8 in which every part is different."""
     blurred = np.random.default_rng(seed).integers(0, 256, (height // 4 + 1, width // 4 + 1, 3), dtype=np.uint8)
     return np.ascontiguousarray(np.repeat(np.repeat(blurred, 4, axis=0), 4, axis=1)[:height, :width])
+
+
+def write_noise(path: Path | str, height: int = 40, width: int = 60, seed: int = 0) -> None:
+    """Write such an image to a file, whose folder is made."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(noise(height, width, seed)).save(path)

@@ -80,12 +80,26 @@ def _modernize_loss(weights: Mapping[str, Any], two_stages: bool) -> dict[str, A
 
 
 def _modernize_data(data: Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(data.get("train"), list | tuple):
-        return dict(data)
-    return dict(data) | {"train": [_modernize_source(source) for source in data["train"]]}
+    modern = dict(data)
+    if isinstance(data.get("train"), list | tuple):
+        modern["train"] = [_modernize_source(source) for source in data["train"]]
+    if "validation" in data:
+        modern["validation"] = _modernize_source(data["validation"])
+    return modern
 
 
 def _modernize_source(source: Any) -> Any:
-    if isinstance(source, Mapping) and source.get("trains") == "reader":
-        return dict(source) | {"trains": "recognizer"}
-    return source
+    if not isinstance(source, Mapping):
+        return source
+    modern = {key: _modernize_drawing(value) if key in ("draw", "stream") else value for key, value in source.items()}
+    return modern | ({"trains": "recognizer"} if source.get("trains") == "reader" else {})
+
+
+def _modernize_drawing(drawing: Any) -> Any:
+    """Without the settings of the renderer that had no effect."""
+    renderer = drawing.get("renderer") if isinstance(drawing, Mapping) else None
+    if not isinstance(renderer, Mapping):
+        return drawing
+    unused = {"words_per_image"} if renderer.get("layout") == "sheet" else set()
+    unused |= set() if renderer.get("backgrounds") else {"drawn_share"}
+    return {**drawing, "renderer": {key: value for key, value in renderer.items() if key not in unused}}

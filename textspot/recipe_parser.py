@@ -13,6 +13,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from textspot.data.dataset import SourceConfig
 from textspot.data.mosaic import MosaicConfig
+from textspot.data.shards import CacheConfig
 from textspot.data.synthetic.draw import DrawConfig, StreamConfig
 from textspot.data.synthetic.renderer import RendererConfig
 from textspot.data.synthetic.words import WordConfig
@@ -128,6 +129,7 @@ def _explain_lists() -> str:
         (DrawConfig, "draw"),
         (StreamConfig, "stream"),
         (MosaicConfig, "mosaic"),
+        (CacheConfig, "cache"),
         (RendererConfig, "draw.renderer, stream.renderer"),
         (WordConfig, "draw.renderer.words, stream.renderer.words"),
     ):

@@ -1,8 +1,7 @@
 """A few small images, and a spotter so small that a whole benchmark of it takes a second or two."""
 
 import pytest
-from PIL import Image
-from tiny_spotter import noise, save_tiny_spotter
+from tiny_spotter import write_noise
 
 from textspot.benchmark import timing, torch_counts
 from textspot.benchmark.systems import load_systems
@@ -12,16 +11,11 @@ SIZES = ((64, 96), (64, 96), (96, 128))
 
 
 @pytest.fixture(scope="session")
-def weights(tmp_path_factory):
-    return save_tiny_spotter(tmp_path_factory.mktemp("tiny") / "model.safetensors")
-
-
-@pytest.fixture(scope="session")
 def photographs(tmp_path_factory):
     """A folder of img_1.png, img_2.png, ..., and below it a note that is no image."""
     folder = tmp_path_factory.mktemp("photographs")
     for number, size in enumerate(SIZES, start=1):
-        Image.fromarray(noise(*size, seed=number)).save(folder / f"img_{number}.png")
+        write_noise(folder / f"img_{number}.png", *size, seed=number)
     (folder / "notes").mkdir()
     (folder / "notes" / "read me.txt").write_text("no image")
     return folder

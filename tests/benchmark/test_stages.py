@@ -1,5 +1,5 @@
 import pytest
-from tiny_spotter import noise
+from tiny_spotter import write_noise
 
 from textspot.benchmark.stages import STAGES, Stopwatch, decode_texts, run_network, synchronizer, time_stages
 from textspot.image_files import read_image
@@ -34,9 +34,8 @@ def test_a_graph_is_one_stage(system, files):
 
 
 def test_a_large_images_tiles_are_timed_together(system, tmp_path):
-    from PIL import Image
 
-    Image.fromarray(noise(40, 2600)).save(tmp_path / "wide.png")
+    write_noise(tmp_path / "wide.png", 40, 2600)
     assert len(system.spotter.prepare(read_image(tmp_path / "wide.png"))) > 1
     assert set(time_stages(system.spotter, tmp_path / "wide.png")) == set(STAGES) - {"network"}
 

@@ -10,7 +10,7 @@ import pyarrow
 import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
-from tiny_spotter import noise, save_tiny_spotter
+from tiny_spotter import save_tiny_spotter, write_noise
 
 import textspot
 from textspot.bulk import reading
@@ -24,10 +24,12 @@ from textspot.bulk.run import (
     PartDone,
     PartReader,
     Progress,
+    count_actors,
     describe_seconds,
     start_ray,
 )
 from textspot.bulk.settings import ReadingSettings
+from textspot.cli.bulk import BulkOptions
 from textspot.downloads import DownloadLimits
 from textspot.stores import StoreError
 
@@ -50,7 +52,7 @@ def photos(tmp_path_factory):
     """Five images of two sizes, one that is read in tiles among them, a damaged one and a text file."""
     folder = tmp_path_factory.mktemp("photos")
     for seed, (height, width) in enumerate([(64, 96), (96, 64), (64, 96), (300, 64), (64, 96)]):
-        Image.fromarray(noise(height, width, seed)).save(folder / f"{seed}.png")
+        write_noise(folder / f"{seed}.png", height, width, seed)
     (folder / "broken.jpg").write_bytes(b"no image")
     (folder / "notes.txt").write_text("of the photographer")
     return folder
@@ -129,14 +131,15 @@ def test_what_is_wrong_with_one_image_is_its_row(photos, spotter, tmp_path, web_
         replace(good, id="gone", address=str(tmp_path / "gone.png")),
         replace(good, id="changed", num_bytes=7),
         Entry("large", good.address, 1 << 40),
+        Entry("folder", str(tmp_path)),
         Entry("page", f"{address}/page"),
         Entry("web", f"{address}/a.png"),
     ]
     rows = read_part(spotter, entries, 1, LIMITS)
-    for row, words in zip(rows, ("no such file", "had 7 bytes when", "at most", "404", ""), strict=True):
+    for row, words in zip(rows, ("no such file", "had 7 bytes when", "at most", "directory", "404", ""), strict=True):
         assert words in row.error
         assert bool(row.error) == bool(words)
-    assert rows[4].instances == read_part(spotter, [good], 1, LIMITS)[0].instances
+    assert rows[5].instances == read_part(spotter, [good], 1, LIMITS)[0].instances
 
 
 def test_addresses_that_are_not_public_want_permission(spotter, web_server):
@@ -257,6 +260,28 @@ def test_a_cluster_that_cannot_be_joined_is_named(monkeypatch):
     with pytest.raises(ClusterError, match="Ray does not start here"):
         start_ray(ClusterConfig(), 1)
     assert tried == ["here:1", "here:1", "local", "local"]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "num_threads", "expected"),
+    [
+        (ClusterConfig(), 1, 8),
+        (ClusterConfig(), 3, 2),
+        (ClusterConfig(), 16, 1),
+        (ClusterConfig(actors=5), 1, 5),
+        (ClusterConfig(num_gpus=0.5), 1, 4),
+    ],
+)
+def test_actors_fill_the_machines(monkeypatch, cluster, num_threads, expected):
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 2.0})
+    assert count_actors(cluster, ReadingSettings(num_threads=num_threads)) == expected
+
+
+@pytest.mark.parametrize("options", [{"num_gpus": 1.0}, {"device": "cuda"}, {"num_gpus": -1.0}])
+def test_gpus_and_their_number_go_together(options):
+    with pytest.raises(ValueError, match="--device cuda and --num_gpus above 0 go together"):
+        BulkOptions("photos", "read", **options)
 
 
 def test_progress_counts_from_the_first_part():

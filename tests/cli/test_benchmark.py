@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_spotter import noise, save_tiny_spotter
+from tiny_spotter import save_tiny_spotter, write_noise
 
 from textspot.benchmark import timing, torch_counts
 from textspot.cli import benchmark as benchmark_verb
@@ -24,9 +24,8 @@ PEER = "import json, sys\nfor line in sys.stdin: print(json.dumps({'instances': 
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("benchmark")
     save_tiny_spotter(folder / "model.safetensors")
-    (folder / "photographs").mkdir()
     for number in (1, 2):
-        Image.fromarray(noise(64, 96, number)).save(folder / "photographs" / f"{number}.png")
+        write_noise(folder / "photographs" / f"{number}.png", 64, 96, number)
     (folder / "peer.py").write_text(PEER)
     return folder
 
@@ -58,6 +57,15 @@ def test_three_files_and_a_page(benchmark, folder, tmp_path, capsys):
     two = [str(tmp_path / "results" / "benchmark.json")] * 2
     assert benchmark_verb.main(["--compare", *two]) == 0
     assert "| pytorch float32 | total |" in capsys.readouterr().out
+    for reports, words in (
+        ([str(folder / "peer.py")] * 2, "not a report of textspot benchmark"),
+        (["absent.json"] * 2, "absent.json"),
+    ):
+        assert benchmark_verb.main(["--compare", *reports]) == 1
+        assert words in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        benchmark_verb.main(["--compare", two[0]])
+    assert "two reports, found 1" in capsys.readouterr().err
 
 
 def test_an_lmdb_brings_its_words(benchmark, folder, tmp_path, capsys):
@@ -94,7 +102,8 @@ def test_soaking(benchmark, folder, capsys):
         (["--images", "photographs", "--limit", "0"], "limit"),
         (["--images", "photographs", "--rounds", "3"], "rounds"),
         (["--images", "photographs", "--measure.rounds", "0"], "at least one round"),
-        (["--compare", "one.json"], "two reports, found 1"),
+        (["--compare", "one.json", "two.json"], "--compare has no use for --weights"),
+        (["--images", "photographs", "--soak", "3", "--measure.rounds", "5"], "--soak has no use for --measure.rounds"),
     ],
 )
 def test_options_that_make_no_sense(benchmark, capsys, arguments, words):
@@ -111,8 +120,6 @@ def test_options_that_make_no_sense(benchmark, capsys, arguments, words):
         (["--data", "absent"], "absent"),
         (["--images", "PHOTOGRAPHS", "--runtime", "openvino"], "nothing to measure"),
         (["--images", "PHOTOGRAPHS", "--peer", "no-such-program"], "peer 'no-such-program': cannot be started"),
-        (["--compare", "PHOTOGRAPHS/1.png", "PHOTOGRAPHS/1.png"], "not a report of textspot benchmark"),
-        (["--compare", "absent.json", "absent.json"], "absent.json"),
     ],
 )
 def test_what_cannot_be_done_is_said(benchmark, folder, capsys, arguments, words):

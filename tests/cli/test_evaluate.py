@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from tiny_spotter import noise, save_tiny_spotter
+from tiny_spotter import noise
 
 import textspot
 from textspot.cli import evaluate as evaluate_verb
@@ -18,11 +18,6 @@ DRAWN = Path(__file__).parents[1] / "data" / "rrc_drawn"
 FILES = ["--gt", str(DRAWN / "gt.zip"), "--results", str(DRAWN / "submission.zip")]
 BOTH = {"icdar2015/detection_iou", "icdar2015/end_to_end"}
 PERFECT = {"precision": 1.0, "recall": 1.0, "hmean": 1.0}
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return save_tiny_spotter(tmp_path_factory.mktemp("run") / "model.safetensors")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_spotter import noise, save_tiny_spotter
+from tiny_spotter import noise, save_tiny_spotter, write_noise
 
 import textspot
 from textspot.cli import infer as infer_verb
@@ -22,21 +22,11 @@ from textspot.outputs import FORMATS
 from textspot.structures import Prediction, TextInstance
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return save_tiny_spotter(tmp_path_factory.mktemp("run") / "model.safetensors")
-
-
 @pytest.fixture
 def infer(weights, tmp_path, monkeypatch):
     """Runs the tool in an empty folder; gives its exit status."""
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: infer_verb.main(["--weights", str(weights), "--device", "cpu", *map(str, arguments)])
-
-
-def write_image(path, height=40, width=60, seed=0):
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(noise(height, width, seed)).save(path)
 
 
 def written(folder="predictions"):
@@ -48,7 +38,7 @@ def read_json(name, folder="predictions"):
 
 
 def test_three_files_for_an_image(infer, weights, capsys):
-    write_image("img_7.png", 64, 96)
+    write_noise("img_7.png", 64, 96)
     assert infer("img_7.png") == 0
     assert written() == ["img_7.jpg", "img_7.json", "res_img_7.txt"]
     found = textspot.load(weights)(Path("img_7.png"))
@@ -67,7 +57,7 @@ def test_three_files_for_an_image(infer, weights, capsys):
 def test_the_files_hold_what_validation_decodes(infer, weights):
     sources = [Path(f"photo{number}.png") for number in range(3)]
     for number, source in enumerate(sources):
-        write_image(source, 40, 60 + 40 * number, seed=number)
+        write_noise(source, 40, 60 + 40 * number, seed=number)
     assert infer(*sources, "--batch_size", 3) == 0
     with Writer("data", {}) as writer:
         for source in sources:
@@ -118,7 +108,7 @@ def test_every_kind_of_image(infer):
     Path("kinds").mkdir()
     for name, data in KINDS.items():
         (Path("kinds") / name).write_bytes(data)
-    write_image("kinds/dot.png", 1, 1)
+    write_noise("kinds/dot.png", 1, 1)
     assert infer("kinds") == 0
     assert len(written()) == 3 * (len(KINDS) + 2)  # of the animation both frames
     for name in KINDS:
@@ -130,8 +120,8 @@ def test_every_kind_of_image(infer):
 
 
 def test_a_file_that_is_no_image_is_named_and_the_others_are_read(infer, capsys):
-    write_image("good.png")
-    write_image("short.png")
+    write_noise("good.png")
+    write_noise("short.png")
     Path("short.png").write_bytes(Path("short.png").read_bytes()[:60])
     Path("note.jpg").write_text("no image")
     Path("empty.jpg").touch()
@@ -144,7 +134,7 @@ def test_a_file_that_is_no_image_is_named_and_the_others_are_read(infer, capsys)
 
 
 def test_an_argument_that_names_nothing_fails_and_the_others_are_read(infer, capsys):
-    write_image("good.png")
+    write_noise("good.png")
     Path("bare").mkdir()
     assert infer("absent.jpg", "*.tif", "bare", "good.png") == 1
     errors = capsys.readouterr().err
@@ -162,7 +152,7 @@ def test_nothing_to_read(infer, capsys):
 
 def test_folders_files_and_patterns_keep_their_folders(infer):
     for name in ("a/x.png", "a/deep/y.JPG", "b/x.png", "b/[1].png", "c/x.jpg", "c/z.png"):
-        write_image(name, 8, 8)
+        write_noise(name, 8, 8)
     Path("a/notes.txt").write_text("no image by its name, so it is left alone")
     assert infer("a", "b/x.png", "b/[1].png", "c/*.png", "--pictures", "false") == 0
     stems = [name.removesuffix(".json") for name in written() if name.endswith(".json")]
@@ -172,14 +162,14 @@ def test_folders_files_and_patterns_keep_their_folders(infer):
 
 def test_one_folder_is_the_top_of_its_results(infer):
     for name in ("photos/x.png", "photos/deep/y.png"):
-        write_image(name, 8, 8)
+        write_noise(name, 8, 8)
     assert infer("photos", "--out", "results", "--pictures", "false") == 0
     assert written("results") == ["deep/res_y.txt", "deep/y.json", "res_x.txt", "x.json"]
 
 
 def test_one_stem_in_one_folder_is_numbered(infer):
     for name in ("x.bmp", "x.jpg", "x.png", "x_2.png"):
-        write_image(name, 8, 8)
+        write_noise(name, 8, 8)
     assert infer("x.bmp", "x.jpg", "x.png", "x_2.png", "--pictures", "false") == 0
     sources = {name: read_json(name)["image"] for name in written() if name.endswith(".json")}
     assert sources == {"x.json": "x.bmp", "x_2.json": "x.jpg", "x_3.json": "x.png", "x_2_2.json": "x_2.png"}
@@ -187,7 +177,7 @@ def test_one_stem_in_one_folder_is_numbered(infer):
 
 def test_a_result_file_and_a_text_of_another_image_are_two_files(infer):
     for name in ("x.png", "res_x.png"):
-        write_image(name, 64, 96)
+        write_noise(name, 64, 96)
     assert infer("x.png", "res_x.png", "--pictures", "false", "--format", "rrc", "text") == 0
     assert len(written()) == 4
     assert (
@@ -197,13 +187,13 @@ def test_a_result_file_and_a_text_of_another_image_are_two_files(infer):
 
 
 def test_an_image_named_twice_is_read_once(infer, capsys):
-    write_image("photos/x.png", 8, 8)
+    write_noise("photos/x.png", 8, 8)
     assert infer("photos/x.png", "photos", "./photos/*.png") == 0
     assert "1 of 1 images read" in capsys.readouterr().out
 
 
 def test_earlier_results_are_no_images(infer, capsys):
-    write_image("x.png", 8, 8)
+    write_noise("x.png", 8, 8)
     for _ in range(2):
         assert infer(".") == 0
         assert "1 of 1 images read" in capsys.readouterr().out
@@ -212,7 +202,7 @@ def test_earlier_results_are_no_images(infer, capsys):
 
 
 def test_a_photograph_is_never_overwritten(infer, capsys):
-    write_image("photos/x.jpg", 8, 8)
+    write_noise("photos/x.jpg", 8, 8)
     before = Path("photos/x.jpg").read_bytes()
     Path("link").symlink_to("photos")
     assert infer("photos", "--out", "link") == 1
@@ -226,7 +216,7 @@ def test_a_photograph_is_never_overwritten(infer, capsys):
 
 
 def test_a_list_of_words_is_never_overwritten(infer):
-    write_image("x.png", 8, 8)
+    write_noise("x.png", 8, 8)
     Path("predictions").mkdir()
     Path("predictions/res_x.txt").write_text("zebra\n")
     assert infer("x.png", "--lexicon", "predictions/res_x.txt") == 1
@@ -249,7 +239,7 @@ def test_a_bad_name_costs_one_image_only(infer, capsys):
 
 
 def test_evaluate_takes_what_was_written(infer):
-    write_image("img_1.png", 64, 96)
+    write_noise("img_1.png", 64, 96)
     assert infer("img_1.png") == 0
     results, repairs = read_results("predictions", ["1"])
     assert len(results["1"]) > 3
@@ -257,7 +247,7 @@ def test_evaluate_takes_what_was_written(infer):
 
 
 def test_the_threshold_is_the_stored_one_unless_given(infer):
-    write_image("x.png", 64, 96)
+    write_noise("x.png", 64, 96)
     assert infer("x.png") == 0
     stored = read_json("x.json")["instances"]
     assert infer("x.png", "--threshold", 0.7) == 0
@@ -270,7 +260,7 @@ def test_the_threshold_is_the_stored_one_unless_given(infer):
 def test_a_very_large_image_is_read_in_tiles_and_a_message_says_so(infer, tmp_path, capsys):
     small = ("--weights", save_tiny_spotter(tmp_path / "small.safetensors", max_side=320), "--pictures", "false")
     for name in ("x.png", "y.png"):
-        write_image(name, 75, 725)
+        write_noise(name, 75, 725)
     assert infer("x.png", "y.png", *small) == 0
     remarks = [line for line in capsys.readouterr().err.splitlines() if "regions" not in line]  # noise has many
     assert remarks == [f"warning: {name}: 725 x 75 pixels are read in 3 tiles" for name in ("x.png", "y.png")]
@@ -281,7 +271,7 @@ def test_a_very_large_image_is_read_in_tiles_and_a_message_says_so(infer, tmp_pa
 
 
 def test_more_sizes_and_turned_copies_find_more(infer):
-    write_image("x.png", 64, 96)
+    write_noise("x.png", 64, 96)
     assert infer("x.png", "--pictures", "false") == 0
     usual = len(read_json("x.json")["instances"])
     assert infer("x.png", "--pictures", "false", "--quality", "best", "--turned", "true") == 0
@@ -290,7 +280,7 @@ def test_more_sizes_and_turned_copies_find_more(infer):
 
 def test_an_exported_network_writes_the_same_files(infer, exported):
     weights, graph = exported / "model.safetensors", exported / "spotter.onnx"
-    write_image("x.png", 64, 96)
+    write_noise("x.png", 64, 96)
     for options in (["--weights", weights, "--num_threads", 1], ["--weights", graph, "--runtime", "openvino"]):
         assert infer("x.png", *options, "--out", f"of_{Path(options[1]).suffix}", "--precision", "float32") == 0
     files = [Path(folder, "res_x.txt").read_text().splitlines() for folder in ("of_.safetensors", "of_.onnx")]
@@ -298,7 +288,7 @@ def test_an_exported_network_writes_the_same_files(infer, exported):
 
 
 def test_a_lexicon_corrects_the_files(infer, capsys):
-    write_image("x.png", 64, 96)
+    write_noise("x.png", 64, 96)
     assert infer("x.png") == 0
     longest = max((instance["text"] for instance in read_json("x.json")["instances"]), key=len)
     Path("words.txt").write_text(f"{longest.swapcase()}\n")
@@ -311,7 +301,7 @@ def test_a_lexicon_corrects_the_files(infer, capsys):
 
 
 def test_a_language_is_a_name_a_file_or_none(infer, capsys):
-    write_image("x.png", 64, 96)
+    write_noise("x.png", 64, 96)
     Path("words.txt").write_text("zebra\nzebu\n")
     texts = {}
     for language in ("none", "english", "words.txt"):
@@ -338,7 +328,7 @@ def test_a_region_that_could_not_be_read_is_no_line_of_the_result_file(tmp_path)
 
 def test_on_a_terminal_the_words_stand_above_a_bar(infer, capsys, monkeypatch):
     for name in ("x.png", "y.png"):
-        write_image(name, 64, 96)
+        write_noise(name, 64, 96)
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert infer("x.png", "y.png") == 0
     output = capsys.readouterr()
@@ -355,7 +345,7 @@ def save_tiff(path, *sizes):
 
 def test_every_page_of_a_file_has_its_results(infer, capsys):
     save_tiff("scan.tiff", (40, 60), (48, 64), (64, 96))
-    write_image("scan_p2.png", 8, 8)
+    write_noise("scan_p2.png", 8, 8)
     assert infer("scan.tiff", "scan_p2.png", "--pictures", "false", "--batch_size", 2) == 0
     output = capsys.readouterr()
     assert output.err == ""
@@ -374,7 +364,7 @@ def test_a_page_that_cannot_be_decoded_costs_those_behind_it(infer, capsys):
     save_tiff("scan.tiff", (40, 60), (48, 64))
     data = Path("scan.tiff").read_bytes()
     Path("scan.tiff").write_bytes(data[: 40 * 60 * 3 + 100])
-    write_image("x.png", 8, 8)
+    write_noise("x.png", 8, 8)
     assert infer("scan.tiff", "x.png") == 1
     assert "scan.tiff" in capsys.readouterr().err
     assert "x.json" in written()
@@ -408,7 +398,7 @@ def test_a_video_by_frame(infer, capsys):
 
 
 def test_more_regions_than_are_read(infer, capsys):
-    write_image("x.png", 64, 96)
+    write_noise("x.png", 64, 96)
     assert infer("x.png", "--max_regions", 2) == 0
     assert "warning: x.png: 2 regions are read, the best ones; raise max_regions" in capsys.readouterr().err
     assert len(read_json("x.json")["instances"]) <= 2
@@ -424,7 +414,7 @@ def test_more_regions_than_are_read(infer, capsys):
     ],
 )
 def test_weights_that_cannot_be_used(infer, weights, capsys, content, words):
-    write_image("x.png", 8, 8)
+    write_noise("x.png", 8, 8)
     if content is not None:
         half = weights.read_bytes()[: weights.stat().st_size // 2]
         Path("bad.safetensors").write_bytes(half if content == "half" else content)
@@ -453,20 +443,20 @@ def test_options_that_make_no_sense(infer, capsys, options, words):
 
 
 def test_a_device_that_is_not_there(infer, capsys):
-    write_image("x.png", 8, 8)
+    write_noise("x.png", 8, 8)
     assert infer("x.png", "--device", "cuda:99") == 1
     assert capsys.readouterr().err.startswith("error: device is 'cuda:99'")
 
 
 def test_results_that_cannot_be_written(infer, capsys):
-    write_image("x.png", 8, 8)
+    write_noise("x.png", 8, 8)
     Path("taken").write_text("a file where the folder should be")
     assert infer("x.png", "--out", "taken") == 1
     assert "taken" in capsys.readouterr().err
 
 
 def test_an_interrupt_ends_without_a_traceback(infer, capsys, monkeypatch):
-    write_image("x.png", 8, 8)
+    write_noise("x.png", 8, 8)
 
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -478,7 +468,7 @@ def test_an_interrupt_ends_without_a_traceback(infer, capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_the_command_of_the_documentation(weights, tmp_path):
-    write_image(tmp_path / "photo.png")
+    write_noise(tmp_path / "photo.png")
     run = partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True)
     finished = run([sys.executable, "-m", "textspot", "infer", "--weights", weights, "photo.png"])
     assert (finished.returncode, finished.stderr) == (0, "")
@@ -492,7 +482,7 @@ def test_the_command_of_the_documentation(weights, tmp_path):
 
 
 def test_a_format_that_is_asked_for_takes_the_place_of_the_usual_ones(infer, capsys):
-    write_image("img_7.png", 64, 96)
+    write_noise("img_7.png", 64, 96)
     assert infer("img_7.png", "--format", *FORMATS, "json", "rrc") == 0
     suffixes = ("alto.xml", "coco.json", "csv", "hocr", "jpg", "json", "md", "pdf", "txt")
     assert written() == [*(f"img_7.{suffix}" for suffix in suffixes), "res_img_7.txt"]
@@ -507,7 +497,7 @@ def test_a_format_that_is_asked_for_takes_the_place_of_the_usual_ones(infer, cap
 
 def test_a_document_holds_all_pages_of_its_file(infer):
     save_tiff("scan.tiff", (40, 60), (48, 64), (64, 96))
-    write_image("x.png", 64, 96)
+    write_noise("x.png", 64, 96)
     assert infer("scan.tiff", "x.png", "--format", "text", "csv", "--pictures", "false") == 0
     assert written() == ["scan.csv", "scan.txt", "x.csv", "x.txt"]
     assert Path("predictions/scan.txt").read_text().count("\f") == 2

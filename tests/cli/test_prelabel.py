@@ -1,25 +1,18 @@
 import numpy as np
 import pytest
-from PIL import Image
-from tiny_spotter import noise, save_tiny_spotter
+from tiny_spotter import write_noise
 
 import textspot
 from textspot.cli import prelabel as verb
 from textspot.data.formats import jsonl, ppocrlabel
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return save_tiny_spotter(tmp_path_factory.mktemp("run") / "model.safetensors")
-
-
 @pytest.fixture
 def prelabel(weights, tmp_path, monkeypatch):
     """Runs the verb beside a folder of two images and a file that is none."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "photos/deep").mkdir(parents=True)
     for seed, name in enumerate(("a.png", "deep/b.png")):
-        Image.fromarray(noise(64, 96, seed)).save(tmp_path / "photos" / name)
+        write_noise(tmp_path / "photos" / name, 64, 96, seed)
     return lambda *arguments: verb.main(["photos", "--weights", str(weights), "--device", "cpu", *map(str, arguments)])
 
 

@@ -23,6 +23,12 @@ def weights(tmp_path_factory):
         (["--data_free", "noise", "--calibration", "data"], "give either --calibration or --data_free"),
         (["--data_free", "noise", "--beside", "other"], "--beside want --judge"),
         (["--data_free", "nothing"], "data_free"),
+        (["--calibration", "data", "--datafree.seed", "0"], "--datafree.seed goes with --data_free"),
+        (["--data_free", "noise", "--datafree.steps", "9"], "--datafree.steps goes with --data_free network"),
+        (["--data_free", "noise", "--num_images", "64"], "--num_images goes with --calibration"),
+        (["--data_free", "noise", "--rounds", "5"], "--rounds goes with --engines"),
+        (["--bits", "w4a8", "--quant.layer.weight.bits", "8"], "--bits has no use for --quant.layer.weight.bits"),
+        (["--quant.layer.smoothing.kind", "none"], "--methods has no use for --quant.layer.smoothing.kind"),
     ],
 )
 def test_what_does_not_go_together(weights, tmp_path, capsys, options, message):

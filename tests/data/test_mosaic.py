@@ -144,9 +144,9 @@ def test_arrange_nothing_and_what_fills_the_frame(sizes: list[tuple[int, int]]) 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"seed": -1}, "mosaic: seed -1, expected at least 0"),
+        ({"seed": -1}, "mosaic.seed is -1, expected at least 0"),
         ({"size": (0, 300)}, r"mosaic: size \[0, 300\], .* expected numbers above 0"),
-        ({"max_words": 0}, "mosaic: .*max_words 0, .* expected numbers above 0"),
+        ({"max_words": 0}, "mosaic.max_words is 0, expected at least 1"),
         ({"max_enlargement": 0.0}, "mosaic: .*max_enlargement 0.0: expected numbers above 0"),
         ({"text_height": (30.0, 10.0)}, r"mosaic: text_height is \[30.0, 10.0\], expected two rising numbers above 0"),
         ({"text_height": (0.0, 10.0)}, "mosaic: text_height is"),

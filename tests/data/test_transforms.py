@@ -53,9 +53,9 @@ def look(sample: Sample, size: tuple[int, int], config: TransformConfig, rng: np
         ({"min_scale": 0.0}, "0 < min_scale <= max_scale, found 0.0 and 1.0"),
         ({"min_scale": 2.0}, "found 2.0 and 1.0"),
         ({"max_stretch": 0.9}, "max_stretch is 0.9, expected at least 1"),
-        ({"colour": 1.5}, r"colour is 1.5, expected a probability in \[0, 1\]"),
-        ({"degrade": -0.5}, r"degrade is -0.5, expected a probability in \[0, 1\]"),
-        ({"max_perspective": 0.6}, r"max_perspective is 0.6, expected a share in \[0, 0.5\]"),
+        ({"colour": 1.5}, r"colour is 1.5, expected a value in \[0, 1\]"),
+        ({"degrade": -0.5}, r"degrade is -0.5, expected a value in \[0, 1\]"),
+        ({"max_perspective": 0.6}, r"max_perspective is 0.6, expected a value in \[0, 0.5\]"),
         ({"max_rotation": -0.1}, "max_rotation is -0.1, expected at least 0"),
     ],
 )

@@ -16,11 +16,6 @@ from textspot.text.language import load_language
 from textspot.text.lexicon import ImageLexicons, Lexicon
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return save_tiny_spotter(tmp_path_factory.mktemp("run") / "last" / "model.safetensors")
-
-
 @pytest.fixture
 def spotter(weights):
     return textspot.load(weights)

@@ -13,8 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from PIL import Image
-from tiny_spotter import TINY_RECIPE, build_tiny_card, build_tiny_network, noise, save_tiny_spotter
+from tiny_spotter import TINY_RECIPE, build_tiny_card, build_tiny_network, noise, save_tiny_spotter, write_noise
 
 import textspot
 from textspot import file_checksum
@@ -151,7 +150,7 @@ print(*sorted({"torch", "torchvision", "albumentations", "textspot.recipe", "tex
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_an_onnx_file_is_read_without_torch(folder: Path, runtime: str) -> None:
-    Image.fromarray(noise(96, 128)).save(folder / "photo.png")
+    write_noise(folder / "photo.png", 96, 128)
     arguments = [sys.executable, "-c", PROGRAM, folder / "spotter.onnx", runtime, folder / "photo.png"]
     found, imported = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.splitlines()
     assert int(found.split()[0]) == len(textspot.load(folder)(noise(96, 128))) > 0
@@ -163,7 +162,7 @@ def test_the_reader_of_the_documentation(folder: Path) -> None:
     script = Path(__file__).parents[2] / "docs" / "read_onnx.py"
     assert len(script.read_text(encoding="utf-8").splitlines()) < 100
     assert "textspot" not in script.read_text(encoding="utf-8").split('"""')[2]
-    Image.fromarray(noise(64, 96)).save(folder / "photo.png")
+    write_noise(folder / "photo.png", 64, 96)
     spotter = textspot.load(folder)
     recipe = spotter.card.recipe
     postprocess = recipe["postprocess"] | {"text_power": 0.05}

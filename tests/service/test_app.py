@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
-from tiny_spotter import noise, save_tiny_spotter
+from tiny_spotter import noise
 
 import textspot
 from textspot.image_pages import read_pages
@@ -24,8 +24,8 @@ LIMITS = ServiceLimits(max_bytes=200_000, max_pixels=50_000, max_pages=3, url_ti
 
 
 @pytest.fixture(scope="module")
-def spotter(tmp_path_factory):
-    return textspot.load(save_tiny_spotter(tmp_path_factory.mktemp("run") / "model.safetensors"), "cpu")
+def spotter(weights):
+    return textspot.load(weights, "cpu")
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def test_urls_are_off_unless_allowed(serve):
     answer = serve(ServiceLimits()).post("/read", json={"url": "http://127.0.0.1/x"})
     assert (answer.status_code, answer.json()["detail"]) == (
         403,
-        "reading URLs is off: start the service with --limits.urls",
+        "reading URLs is off: start the service with --limits.urls true",
     )
     with pytest.raises(ValueError, match="private_urls is for reading URLs"):
         ServiceLimits(private_urls=True)

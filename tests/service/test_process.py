@@ -9,18 +9,13 @@ import time
 
 import pytest
 from PIL import Image
-from tiny_spotter import noise, save_tiny_spotter
+from tiny_spotter import noise, write_noise
 
 from textspot.benchmark.service_load import RunningService, ask
 from textspot.cli import benchmark_service
 
 pytestmark = pytest.mark.slow
 NUM_PAGES = 12
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return save_tiny_spotter(tmp_path_factory.mktemp("run") / "model.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +76,7 @@ def test_a_stop_waits_for_what_was_asked(service):
 
 def test_load_kill_and_restart(weights, tmp_path, capsys):
     for seed in range(3):
-        Image.fromarray(noise(64, 96, seed)).save(tmp_path / f"{seed}.png")
+        write_noise(tmp_path / f"{seed}.png", 64, 96, seed)
     options = ["--images", tmp_path, "--weights", weights, "--num_threads", 1, "--seconds", 4, "--num_images", 2]
     assert benchmark_service.main(list(map(str, options))) == 0
     table = capsys.readouterr().out

@@ -15,7 +15,7 @@ def draw(config: WordConfig, count: int = 300, sign_share: float = 0.0) -> list[
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"number_share": 1.5}, r"number_share is 1.5, expected a share in \[0, 1\]"),
+        ({"number_share": 1.5}, r"number_share is 1.5, expected a value in \[0, 1\]"),
         ({"invented_share": -1}, "invented_share is -1"),
         ({"sign_share": 2}, "sign_share is 2"),
         ({"min_length": 0}, "min_length 0, max_length 14: expected 1 <= min <= max"),

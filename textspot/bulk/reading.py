@@ -23,6 +23,21 @@ class ChangedError(ValueError):
     """An image whose size is not the one that it had when the run began."""
 
 
+class WebError(OSError):
+    """An address of the web that gives no image: of these every list has some."""
+
+
+OF_ONE_IMAGE = (
+    ImageError,
+    ChangedError,
+    WebError,
+    DeniedError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
+
+
 @dataclass
 class Opened:
     """An image as it goes through: its views, those that were read, and in the end its row."""
@@ -83,17 +98,13 @@ def _open(spotter: Spotter, limits: DownloadLimits, entry: Entry) -> Opened:
         data = fetch(entry, limits)
         sha256 = hashlib.sha256(data).hexdigest()
         return Opened(entry, sha256, spotter.prepare(decode_image(data, entry.id)))
-    except (ImageError, ChangedError, FileNotFoundError, DeniedError, WebError) as error:
+    except OF_ONE_IMAGE as error:
         return Opened(entry, row=Row(entry.id, sha256, error=str(error)))
 
 
-class WebError(OSError):
-    """An address of the web that gives no image: of these every list has some."""
-
-
 def fetch(entry: Entry, limits: DownloadLimits) -> bytes:
-    """The bytes of an image. What is wrong with this image alone is a FileNotFoundError, a `DeniedError`, a
-    `ChangedError`, an `ImageError` or a `WebError`; what is wrong with its store a `StoreError`."""
+    """The bytes of an image. What is wrong with this image alone is one of `OF_ONE_IMAGE`, what is wrong with its store
+    a `StoreError`."""
     if is_url(entry.address):
         try:
             return download(entry.address, limits)
@@ -101,7 +112,9 @@ def fetch(entry: Entry, limits: DownloadLimits) -> bytes:
             raise WebError(str(error)) from error
     if entry.num_bytes > MAX_FILE_BYTES:
         raise ImageError(f"{entry.id}: {entry.num_bytes} bytes, at most {MAX_FILE_BYTES} are read")
-    data = read_file(entry.address) if entry.num_bytes != UNKNOWN else read_file(entry.address, 0, MAX_FILE_BYTES)
+    data = read_file(entry.address, 0, MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise ImageError(f"{entry.id}: more than {MAX_FILE_BYTES} bytes, at most as many are read")
     if entry.num_bytes not in (UNKNOWN, len(data)):
         raise ChangedError(f"{entry.id}: had {entry.num_bytes} bytes when the run began, has {len(data)} now")
     return data

@@ -84,7 +84,8 @@ class BenchmarkOptions:
             raise ValueError("--data knows what is written in its images; --gt is for --images")
 
 
-VERB = Verb("benchmark", BenchmarkOptions, __doc__)
+NO_USE = {"compare": ("*",), "soak": ("out", "measure", "cells", "peer", "gt")}
+VERB = Verb("benchmark", BenchmarkOptions, __doc__, no_use=NO_USE)
 
 
 def run(options: BenchmarkOptions) -> int:

@@ -114,7 +114,7 @@ class EvaluateOptions:
 
 PROTOCOL_LIST = textwrap.fill(f"protocols: {', '.join(PROTOCOLS)}", 110)
 DESCRIPTION = f"{__doc__}\n{PROTOCOL_LIST};\nor {RECOGNITION}: how a model reads the annotated regions"
-VERB = Verb("evaluate", EvaluateOptions, DESCRIPTION, groups=GROUPS)
+VERB = Verb("evaluate", EvaluateOptions, DESCRIPTION, groups=GROUPS, only_with={"report_width": ("report",)})
 
 
 def find_complaints(given: set[str], protocols: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -22,6 +22,10 @@ class Verb(Generic[Options]):
     `options` is a frozen dataclass, or a function, whose docstring explains each parameter; `description` is what the
     help says first. `positional` names the parameters that stand without a flag, `groups` titles those that the help
     lists apart, and `from_file` gives the verb a `--config FILE` for all of them.
+
+    No option is ignored in silence, not even one that was given its default. `only_with` names for an option, or for a
+    dataclass of them, others of which at least one must be chosen (`data_free`, or `data_free=network`); `no_use` names
+    for an option that is chosen those that then say nothing, `*` being all others.
     """
 
     name: str
@@ -30,21 +34,58 @@ class Verb(Generic[Options]):
     positional: tuple[str, ...] = ()
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     from_file: bool = False
+    only_with: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    no_use: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def read(self, arguments: Sequence[str] | None) -> Options:
         """The options that a command line holds. What makes no sense, by itself or, as the dataclass complains with a
         ValueError, together, ends the program with exit status 2."""
         parser = build_parser(self)
         values = parser.parse_args(arguments)
+        given = list(parser.parse_args(arguments, defaults=False).keys())
         try:
-            return self.options(**to_keywords(parser, values))
+            keywords = to_keywords(parser, values)
+            if complaints := self.find_ignored(given, keywords):
+                raise ValueError("; ".join(complaints))
+            return self.options(**keywords)
         except ValueError as error:
             parser.error(str(error))
+
+    def find_ignored(self, given: Collection[str], chosen: Mapping[str, Any]) -> list[str]:
+        """Complaints about options that were `given`, by dotted name, and that say nothing beside what is `chosen`."""
+        alone = [
+            f"--{option} goes with {' or '.join(map(_show, partners))}: give that too, or leave this out"
+            for place, partners in self.only_with.items()
+            for option in given
+            if _lies_in(option, place) and not any(_is_chosen(partner, chosen) for partner in partners)
+        ]
+        useless = [
+            f"{_show(holder)} has no use for --{option}: leave it out"
+            for holder, places in self.no_use.items()
+            if _is_chosen(holder, chosen)
+            for option in given
+            if option != holder and any(_lies_in(option, place) for place in places)
+        ]
+        return alone + useless
 
     def read_keywords(self, arguments: Sequence[str] | None) -> dict[str, Any]:
         """What a command line holds, by parameter: of a verb whose options are those of a function."""
         parser = build_parser(self)
         return to_keywords(parser, parser.parse_args(arguments))
+
+
+def _lies_in(option: str, place: str) -> bool:
+    """Whether an option is the one of that name, or one of the dataclass of that name; `*` is all but files."""
+    return option != "config" if place == "*" else option == place or option.startswith(f"{place}.")
+
+
+def _is_chosen(partner: str, chosen: Mapping[str, Any]) -> bool:
+    name, equals, value = partner.partition("=")
+    return chosen[name] == value if equals else chosen[name] not in (None, False, ())
+
+
+def _show(partner: str) -> str:
+    return "--" + partner.replace("=", " ")
 
 
 def build_parser(verb: Verb) -> ArgumentParser:

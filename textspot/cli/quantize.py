@@ -101,7 +101,18 @@ class QuantizeOptions:
             raise ValueError("--sensitivity, --max_drop and --beside want --judge: images that are read")
 
 
-VERB = Verb("quantize", QuantizeOptions, __doc__, from_file=True)
+ONLY_WITH = {
+    "num_images": ("calibration",),
+    "datafree": ("data_free",),
+    **{f"datafree.{setting}": ("data_free=network",) for setting in ("steps", "precision", "soft", "words")},
+    "rounds": ("engines",),
+    "num_threads": ("judge", "engines"),
+}
+NO_USE = {
+    "bits": ("quant.layer.weight.bits", "quant.layer.activation.bits"),
+    "methods": ("quant.layer.smoothing.kind", "quant.layer.correction.kind"),
+}
+VERB = Verb("quantize", QuantizeOptions, __doc__, from_file=True, only_with=ONLY_WITH, no_use=NO_USE)
 
 
 def quantize(options: QuantizeOptions) -> int:

@@ -16,6 +16,7 @@ from textspot.data.shuffled import Shuffled
 from textspot.data.synthetic.chance import log_uniform, random_colour
 from textspot.data.synthetic.surface import Photographs
 from textspot.geometry import polygon_to_ribbon, ribbon_size
+from textspot.ranges import NonNegativeInt, PositiveInt, check_ranges
 from textspot.structures import Sample
 
 FILLED = 1.0  # of the area: crops and gaps that are drawn for an image; at 1.15 the first find no room
@@ -36,20 +37,18 @@ class MosaicConfig:
         backgrounds: folder of photographs without text for half of the grounds; the others have one colour.
     """
 
-    seed: int = 0
+    seed: NonNegativeInt = 0
     size: tuple[int, int] = (512, 512)
-    max_words: int = 40
+    max_words: PositiveInt = 40
     text_height: tuple[float, float] = (10.0, 90.0)
     max_enlargement: float = 2.5
     backgrounds: str | None = None
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"mosaic: seed {self.seed}, expected at least 0")
-        if min(self.size) < 1 or self.max_words < 1 or self.max_enlargement <= 0:
+        check_ranges(self, "mosaic.")
+        if min(self.size) < 1 or self.max_enlargement <= 0:
             raise ValueError(
-                f"mosaic: size {list(self.size)}, max_words {self.max_words}, max_enlargement {self.max_enlargement}: "
-                "expected numbers above 0"
+                f"mosaic: size {list(self.size)}, max_enlargement {self.max_enlargement}: expected numbers above 0"
             )
         if not 0 < self.text_height[0] <= self.text_height[1]:
             raise ValueError(f"mosaic: text_height is {list(self.text_height)}, expected two rising numbers above 0")

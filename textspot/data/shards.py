@@ -51,8 +51,8 @@ class CacheConfig:
     none of them: this one keeps the first ones of the data set, as many as there is room for.
 
     Args:
-        path: folder that receives them.
-        max_gb: most gigabytes that are kept.
+        path: folder of this machine that receives the samples.
+        max_gb: most gigabytes of samples that are kept; 0 keeps none.
     """
 
     path: str

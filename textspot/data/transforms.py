@@ -1,10 +1,12 @@
 """Augmentation: one homography moves image and polygons together; what changes pixels alone is `photometric`."""
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import cv2
 import numpy as np
 
+from textspot.ranges import NonNegative, Range, Share, check_ranges
 from textspot.structures import Sample
 
 CUT_TOLERANCE = 0.15  # of a word's smaller extent: what a crop may take away from a word that still counts
@@ -33,27 +35,19 @@ class TransformConfig:
 
     min_scale: float = 1.0
     max_scale: float = 1.0
-    max_stretch: float = 1.0
-    max_rotation: float = 0.0
-    max_perspective: float = 0.0
-    colour: float = 0.0
-    degrade: float = 0.0
+    max_stretch: Annotated[float, Range(1)] = 1.0
+    max_rotation: NonNegative = 0.0
+    max_perspective: Annotated[float, Range(0, 0.5)] = 0.0
+    colour: Share = 0.0
+    degrade: Share = 0.0
     border: tuple[int, int, int] = (124, 116, 104)
 
     def __post_init__(self) -> None:
+        check_ranges(self, "data.transforms.")
         if not 0 < self.min_scale <= self.max_scale:
             raise ValueError(
                 f"data.transforms: expected 0 < min_scale <= max_scale, found {self.min_scale} and {self.max_scale}"
             )
-        if self.max_stretch < 1:
-            raise ValueError(f"data.transforms.max_stretch is {self.max_stretch}, expected at least 1")
-        if self.max_rotation < 0:
-            raise ValueError(f"data.transforms.max_rotation is {self.max_rotation}, expected at least 0")
-        if not 0 <= self.max_perspective <= 0.5:
-            raise ValueError(f"data.transforms.max_perspective is {self.max_perspective}, expected a share in [0, 0.5]")
-        for name in ("colour", "degrade"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"data.transforms.{name} is {getattr(self, name)}, expected a probability in [0, 1]")
 
 
 @dataclass(frozen=True, eq=False)

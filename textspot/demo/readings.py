@@ -14,6 +14,7 @@ from textspot.image_files import read_image
 from textspot.inference.spotter import Spotter
 from textspot.outputs import FORMATS, ReadPage, encode_jpeg
 from textspot.structures import Prediction
+from textspot.text.beam import BeamConfig
 
 LOWEST = 0.1  # the score from which on words are kept, so that the slider need not read again
 EXAMPLES: dict[str, tuple[Literal["scene", "sheet"], int]] = {
@@ -39,7 +40,7 @@ def read(spotter: Spotter, file: Path, language: str) -> Reading:
     """The reading of an image file, in a language by its name, or `none`. An `ImageError` says what cannot be read."""
     spotter = copy.copy(spotter)
     spotter.threshold = LOWEST
-    spotter.lean_to(language, spotter.beam if language != "none" else type(spotter.beam)())
+    spotter.lean_to(language, BeamConfig())
     image = read_image(file)
     return Reading(image, replace(spotter(image), name=file.name))
 

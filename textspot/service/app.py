@@ -92,7 +92,7 @@ class Service:
     async def _download(self, url: str) -> bytes:
         limits = self.limits
         if not limits.urls:
-            raise HTTPException(403, "reading URLs is off: start the service with --limits.urls")
+            raise HTTPException(403, "reading URLs is off: start the service with --limits.urls true")
         bounds = DownloadLimits(limits.max_bytes, limits.url_timeout_s, private=limits.private_urls)
         try:
             return await self.downloads.take(lambda _: download(url, bounds))

@@ -16,6 +16,7 @@ from textspot.data.annotation import Instance, sample_to_instances
 from textspot.data.lmdb_records import Meta, Reader, Writer
 from textspot.data.synthetic.renderer import RENDERER_VERSION, Renderer, RendererConfig
 from textspot.progress import Track, untracked
+from textspot.ranges import NonNegativeInt, PositiveInt, check_ranges
 from textspot.structures import Sample
 
 JPEG_QUALITY = 90
@@ -36,18 +37,14 @@ class DrawConfig:
         renderer: look of the images.
     """
 
-    num_images: int = 1000
-    seed: int = 0
-    num_processes: int = 1
+    num_images: NonNegativeInt = 1000
+    seed: NonNegativeInt = 0
+    num_processes: PositiveInt = 1
     image_format: Literal["jpg", "png"] = "jpg"
     renderer: RendererConfig = field(default_factory=RendererConfig)
 
     def __post_init__(self) -> None:
-        if self.num_images < 0 or self.seed < 0 or self.num_processes < 1:
-            raise ValueError(
-                f"draw: num_images {self.num_images}, seed {self.seed}, num_processes {self.num_processes}: "
-                "expected at least 0, 0 and 1"
-            )
+        check_ranges(self, "draw.")
 
 
 @dataclass(frozen=True)
@@ -59,12 +56,11 @@ class StreamConfig:
         renderer: look of the images.
     """
 
-    seed: int = 0
+    seed: NonNegativeInt = 0
     renderer: RendererConfig = field(default_factory=RendererConfig)
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"stream: seed {self.seed}, expected at least 0")
+        check_ranges(self, "stream.")
 
 
 class DrawnStream:

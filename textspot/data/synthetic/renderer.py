@@ -1,7 +1,7 @@
 """The scene-text renderer: images with words whose places and texts are known exactly."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from textspot.data.synthetic.surface import Photographs, busyness, draw_surface
 from textspot.data.synthetic.typefaces import load_typefaces
 from textspot.data.synthetic.words import WordConfig, WordSource
 from textspot.geometry import polygon_to_ribbon, ribbon_size
+from textspot.ranges import PositiveInt, Range, Share, check_ranges
 from textspot.structures import Sample
 
 RENDERER_VERSION = 2  # raised whenever the same (seed, index) comes out as another image
@@ -47,27 +48,26 @@ class RendererConfig:
         degrade: strength of light and camera (shading, exposure, blur, noise, compression), from 0 (none) to 1.
     """
 
-    height: int = 512
-    width: int = 512
+    height: PositiveInt = 512
+    width: PositiveInt = 512
     layout: Literal["scene", "sheet"] = "scene"
     words: WordConfig = field(default_factory=WordConfig)
     words_per_image: tuple[int, int] = (1, 12)
-    empty_share: float = 0.02
+    empty_share: Share = 0.02
     min_text_height: float = 10.0
     max_text_height: float = 48.0
     ignore_below: float = 6.0
-    max_rotation: float = 0.35
-    max_tilt: float = 0.5
+    max_rotation: Annotated[float, Range(0, np.pi)] = 0.35
+    max_tilt: Annotated[float, Range(0, 1)] = 0.5
     backgrounds: str | None = None
-    drawn_share: float = 0.3
-    occluded_share: float = 0.08
+    drawn_share: Share = 0.3
+    occluded_share: Share = 0.08
     fonts: str = "shipped"
-    degrade: float = 1.0
+    degrade: Share = 1.0
 
     def __post_init__(self) -> None:
+        check_ranges(self, "renderer.")
         complaints = []
-        if min(self.height, self.width) < 1:
-            complaints.append(f"height {self.height} and width {self.width}: expected at least 1 pixel")
         if not 0 <= self.words_per_image[0] <= self.words_per_image[1]:
             complaints.append(f"words_per_image {self.words_per_image}: expected 0 <= least <= most")
         if not 4 <= self.min_text_height <= self.max_text_height:
@@ -75,10 +75,10 @@ class RendererConfig:
                 f"min_text_height {self.min_text_height}, max_text_height {self.max_text_height}: "
                 "expected 4 <= min <= max"
             )
-        limits = {"empty_share": 1, "drawn_share": 1, "occluded_share": 1, "degrade": 1, "max_tilt": 1}
-        for name, limit in (limits | {"max_rotation": np.pi}).items():
-            if not 0 <= getattr(self, name) <= limit:
-                complaints.append(f"{name} is {getattr(self, name)}, expected a value in [0, {limit:.4g}]")
+        if self.layout == "sheet" and self.words_per_image != RendererConfig.words_per_image:
+            complaints.append("words_per_image is for layout scene, and layout is sheet, which is always full")
+        if self.backgrounds is None and self.drawn_share != RendererConfig.drawn_share:
+            complaints.append("drawn_share says how seldom backgrounds are used, and no folder of backgrounds is given")
         if complaints:
             raise ValueError("renderer: " + "; ".join(complaints))
 

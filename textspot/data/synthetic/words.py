@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from textspot.data.synthetic.chance import choose
+from textspot.ranges import Share, check_ranges
 from textspot.regular_file import refuse_other_kinds
 from textspot.text.charset import PRINTABLE_ASCII
 
@@ -56,20 +57,17 @@ class WordConfig:
     """
 
     file: str | None = None
-    sign_share: float = 0.4
-    invented_share: float = 0.2
-    number_share: float = 0.2
+    sign_share: Share = 0.4
+    invented_share: Share = 0.2
+    number_share: Share = 0.2
     case: WordCase = "mixed"
     characters: str = PRINTABLE_ASCII
     min_length: int = 1
     max_length: int = 14
 
     def __post_init__(self) -> None:
-        complaints = [
-            f"{name} is {share}, expected a share in [0, 1]"
-            for name in ("sign_share", "invented_share", "number_share")
-            if not 0 <= (share := getattr(self, name)) <= 1
-        ]
+        check_ranges(self, "words.")
+        complaints = []
         if not 1 <= self.min_length <= self.max_length:
             complaints.append(f"min_length {self.min_length}, max_length {self.max_length}: expected 1 <= min <= max")
         if any(character.isspace() for character in self.characters):

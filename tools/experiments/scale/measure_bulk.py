@@ -2,7 +2,7 @@
 
   python tools/experiments/scale/measure_bulk.py --weights spotter-s.onnx --num_images 20000 --num_timed 1000
 
-Draws images, some of them damaged, into an S3 server on this machine. It times a plain loop, one actor and two actors
+Draws images, some of them damaged, into an S3 server on this machine. It times a plain loop and some actors
 on `num_timed` of them. Then it reads them all twice: undisturbed, and with the driver killed by SIGKILL at 30 % and a
 worker at 60 %. The rows of both must be equal. Prints a table in Markdown; exit status 1 means that rows differ.
 """
@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,7 +175,9 @@ def count_differences(first: str, second: str) -> int:
     return abs(len(rows) - len(others)) + sum(one != other for one, other in zip(rows, others, strict=False))
 
 
-def measure(setting: Setting, num_images: int, num_timed: int, renderer: RendererConfig) -> bool:
+def measure(
+    setting: Setting, num_images: int, num_timed: int, renderer: RendererConfig, actors: Sequence[int] = (1, 2)
+) -> bool:
     """Print what is measured; whether the disturbed run gave the rows of the other."""
     with s3_server() as bucket:
         size_mb = fill(f"{bucket}/timed", num_timed, renderer)
@@ -184,11 +186,11 @@ def measure(setting: Setting, num_images: int, num_timed: int, renderer: Rendere
         print("| read by | images/s | per actor, to the loop | a worker's memory, first and last quarter |")
         print(f"|{'---|' * 4}")
         print(f"| a plain loop | {plain:.2f} | 1.00 | |", flush=True)
-        for actors in (1, 2):
-            timed = f"{bucket}/timed_{actors}"
-            done = run_to_end(setting.command(f"{bucket}/timed", timed, actors), timed)
+        for number in actors:
+            timed = f"{bucket}/timed_{number}"
+            done = run_to_end(setting.command(f"{bucket}/timed", timed, number), timed)
             memory = f"{done.first_mb:.0f} MB, {done.last_mb:.0f} MB"
-            print(f"| {actors} actors | {done.rate:.2f} | {done.rate / plain / actors:.2f} | {memory} |", flush=True)
+            print(f"| {number} actors | {done.rate:.2f} | {done.rate / plain / number:.2f} | {memory} |", flush=True)
         whole, killed = f"{bucket}/whole", f"{bucket}/killed"
         done = run_to_end(setting.command(f"{bucket}/photos", whole, 2), whole)
         num_parts = count_parts(whole)
@@ -207,11 +209,13 @@ def main() -> None:
     parser.add_argument("--num_images", type=int, default=20000, help="images that are read with and without kills")
     parser.add_argument("--num_timed", type=int, default=1000, help="images that rates are measured on")
     parser.add_argument("--images_per_part", type=int, default=64)
+    parser.add_argument("--actors", type=int, nargs="+", default=(1, 2), help="numbers of actors that are timed")
     parser.add_argument("--words", type=int, nargs=2, default=(20, 30), help="least and most words of an image")
     parser.add_argument("--side", type=int, default=640, help="height and width in pixels")
     given = parser.parse_args()
     renderer = RendererConfig(given.side, given.side, words_per_image=tuple(given.words), max_text_height=32)
-    equal = measure(Setting(given.weights, given.images_per_part), given.num_images, given.num_timed, renderer)
+    setting = Setting(given.weights, given.images_per_part)
+    equal = measure(setting, given.num_images, given.num_timed, renderer, given.actors)
     sys.exit(0 if equal else 1)
 
 
