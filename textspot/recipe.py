@@ -47,7 +47,7 @@ class TrainConfig:
             Classes of characters that both charsets hold are taken over; anything else that does not fit is an error.
             Once the run has a checkpoint, it resumes from that instead.
         reinitialize: parts of the network that start from random weights in spite of `init_from`; `reading_trunk` is
-            the backbone and neck of a recogniser that shares none.
+            the recogniser's own backbone and neck, if `model.shared` is false.
         freeze_statistics: the backbone's BatchNorm keeps the statistics of `init_from`.
         sync_batchnorm: BatchNorm measures the images of all processes together instead of each process its own; on
             GPUs only. Choose it for few images per process.
@@ -61,8 +61,8 @@ class TrainConfig:
         evaluate_every: steps between two evaluations on the validation images.
         save_every: steps between two checkpoints.
         picture_every: steps between two galleries of what the recogniser is fed.
-        doctor_every: steps between two looks at both heads' gradients and at how reading goes, which warn in words;
-            each takes about as long as a step. 0 for none.
+        doctor_every: steps between two checks, which compare the gradients of the heads, follow the progress of reading
+            and warn if something is wrong; each takes about as long as a step. 0 for none.
     """
 
     steps: PositiveInt = 1000

@@ -3,8 +3,8 @@
   textspot serve
   curl -F file=@photo.jpg http://127.0.0.1:8000/read
 
-Ctrl-C and SIGTERM stop the service when it has answered what it was asked. It reads on one machine without asking who
-sends: put a proxy that does before it, if strangers can reach it.
+After Ctrl-C or SIGTERM the service answers the open requests, then stops. It does not check who sends a request. If
+strangers can reach it, put a proxy with authentication in front.
 """
 
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ class ServeOptions:
     """What is served, where, and within which limits.
 
     Args:
-        host: address that is listened on; 0.0.0.0 for all of this machine.
-        port: port that is listened on.
+        host: address to listen on; 0.0.0.0 listens on all addresses of this machine.
+        port: port to listen on.
         weights: name of weights that ship, model.safetensors of a training run, the run's folder, or an .onnx file.
         threshold: least score of an instance where a request names none. The default is the one stored in the weights.
         language: word list that is preferred when the recogniser is unsure: english, a file of words, one per line,
