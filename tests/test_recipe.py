@@ -301,8 +301,8 @@ def test_the_sources_on_the_page_about_data_are_some():
     data = recipe_from_dict(yaml.safe_load(recipe), "data.md").data
     assert [source.weight for source in data.train] == [5, 2, 3, 2, 1, 1, 4]
     assert [source.trains for source in data.train] == ["both"] * 4 + ["detector", "recognizer", "recognizer"]
-    assert data.train[2].stream.renderer.layout == "sheet"
-    assert (data.train[5].mosaic.seed, data.train[5].least_score) == (3, 0.95)
+    assert data.train[3].stream.renderer.layout == "sheet"
+    assert (data.train[6].mosaic.seed, data.train[6].least_score) == (3, 0.95)
     assert all(f"`{key.name}`" in page for key in dataclasses.fields(TransformConfig) if key.name != "border")
 
 
