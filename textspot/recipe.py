@@ -47,7 +47,7 @@ class TrainConfig:
             weights. The classes of characters in both charsets are taken over; any other mismatch is an error. A run
             that has a checkpoint resumes from that instead.
         reinitialize: parts of the network that start from random weights in spite of `init_from`; `reading_trunk` is
-            the backbone and neck of a recogniser that shares none.
+            the recogniser's own backbone and neck, if `model.shared` is false.
         freeze_statistics: the backbone's BatchNorm keeps the statistics of `init_from`.
         sync_batchnorm: BatchNorm measures the images of all processes together instead of each process its own; on
             GPUs only. Choose it for few images per process.
@@ -60,9 +60,9 @@ class TrainConfig:
         log_every: steps between two lines of the log.
         evaluate_every: steps between two evaluations on the validation images.
         save_every: steps between two checkpoints.
-        picture_every: steps between two pictures of the regions that the recogniser gets.
-        doctor_every: steps between two checks whether the recogniser learns, which warn if not; each takes about as
-            long as a step. 0 for none.
+        picture_every: steps between two galleries of what the recogniser is fed.
+        doctor_every: steps between two checks, which compare the gradients of the heads, follow the progress of reading
+            and warn if something is wrong; each takes about as long as a step. 0 for none.
     """
 
     steps: PositiveInt = 1000

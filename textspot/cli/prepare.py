@@ -106,10 +106,11 @@ def info(path: str, time_steps: int = 32) -> None:
 
 
 def lint(paths: tuple[Path, ...], card: Path | None = None, recipe: Path | None = None) -> None:
-    """Name the images and instances that look wrong: corners out of order, traps of formats, images that occur twice.
+    """Name the images and instances that look wrong: corners out of order, misread fields, duplicates.
 
     Args:
-        paths: folders of LMDBs, looked at together; with a card, folders of files, as they are before any repair.
+        paths: folders of LMDBs; duplicates are also found between them. With --card: folders of source files, checked
+            before any repair.
         card: card that says how the files lie in the folders: a file, or the name of a bundled one.
         recipe: recipe whose charset the transcripts are compared with.
     """
@@ -234,7 +235,7 @@ def pseudo_label(
     sheet: Path | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Have another program read the words that have no transcript or are to be ignored; first measure how well it does.
+    """Measure how well another program reads, then let it read the words without a transcript or marked `###`.
 
     Args:
         path: folder of one LMDB.
@@ -244,8 +245,8 @@ def pseudo_label(
         measured_on: folder of an LMDB with words that were labelled by hand.
         least_score: minimum score of a reading that becomes a label.
         min_height: minimum height and width in pixels of a word that is asked about.
-        characters: characters of readings that become labels; one with others becomes none, so that text in another
-            script stays to be ignored.
+        characters: characters that a label may contain. A reading with any other character is dropped, so text in other
+            scripts stays ignored.
         num_measured: approximate number of words on which the program is measured.
         sheet: picture to write, of up to 160 of the labelled words with their labels.
         overwrite: replace an LMDB that is there already.

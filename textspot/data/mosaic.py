@@ -34,7 +34,8 @@ class MosaicConfig:
         max_words: maximum number of crops on an image.
         text_height: smallest and largest height of a word in pixels, between which all sizes are equally likely.
         max_enlargement: maximum factor by which a crop is enlarged to reach its height.
-        backgrounds: folder of photographs without text for half of the grounds; the others have one colour.
+        backgrounds: folder of photographs without text. Half of the images use one as background; the others have a
+            plain colour.
     """
 
     seed: NonNegativeInt = 0
