@@ -4,7 +4,6 @@ import copy
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -17,10 +16,10 @@ from textspot.structures import Prediction
 from textspot.text.beam import BeamConfig
 
 LOWEST = 0.1  # the score from which on words are kept, so that the slider need not read again
-EXAMPLES: dict[str, tuple[Literal["scene", "sheet"], int]] = {
-    "sign.jpg": ("scene", 1),
-    "sheet.jpg": ("sheet", 3),
-}  # layout and seed of what is drawn
+EXAMPLES = {  # what is drawn, and its seed
+    "sign.jpg": (RendererConfig(height=720, width=960, words_per_image=(8, 12)), 1),
+    "sheet.jpg": (RendererConfig(height=720, width=960, layout="sheet"), 3),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +56,6 @@ def write_files(prediction: Prediction, image: np.ndarray, folder: Path) -> tupl
 
 def draw_examples(folder: Path) -> list[Path]:
     """Images to try, drawn into the folder."""
-    for name, (layout, seed) in EXAMPLES.items():
-        config = RendererConfig(height=720, width=960, words_per_image=(8, 12), empty_share=0.0, layout=layout)
+    for name, (config, seed) in EXAMPLES.items():
         Image.fromarray(Renderer(config).render(seed, 0).image).save(folder / name, quality=90)
     return [folder / name for name in EXAMPLES]
