@@ -24,10 +24,10 @@ BELOW_ALL = -1.0  # a threshold that suppressed regions pass too
 
 @dataclass(frozen=True)
 class CellConfig:
-    """Which cells of the table are measured: all combinations.
+    """What the table `The network alone` measures: all combinations of these.
 
     Args:
-        sides: pixels of the longer side of the image, of which the shorter side follows; none leaves the table out.
+        sides: lengths of the image's longer side in pixels; the aspect ratio is kept. [] skips the table.
         num_regions: regions to read.
         num_images: images in the batch.
     """

@@ -44,8 +44,8 @@ class BenchmarkConfig:
 
     Args:
         rounds: passes over the images; the spread between them is the noise.
-        batch_sizes: images per pass of the network, whose throughput and memory are measured; none leaves that out.
-        starts: fresh processes per system whose start-up is timed; 0 leaves that out, and memory with it.
+        batch_sizes: sizes of batches whose throughput and memory are measured; [] skips them.
+        starts: number of fresh processes per system whose start-up and memory are measured; 0 skips both.
     """
 
     rounds: int = 5

@@ -81,7 +81,7 @@ def _describe_system(name: str, system: dict[str, Any]) -> str:
 
 def _total_rows(results: Results) -> Rows:
     protocols = list(dict.fromkeys(protocol for one in results.values() for protocol in one["hmean"]))
-    rows = [["", "p50 ms", "p90", "p99", "mean", "rounds' p50", "words", *(f"{name} hmean" for name in protocols)]]
+    rows = [["", "p50 ms", "p90", "p99", "mean", "p50 of rounds", "words", *(f"{name} hmean" for name in protocols)]]
     for name, one in results.items():
         timing = Timing.from_dict(one["times"][TOTAL])
         times = [timing.p50_ms, timing.p90_ms, timing.p99_ms, timing.mean_ms]
@@ -92,7 +92,7 @@ def _total_rows(results: Results) -> Rows:
 
 
 def _ratio_rows(systems: Results, peers: Results) -> Rows:
-    rows = [["", *systems, "its peak MiB"]]
+    rows = [["", *systems, "peak MiB of the peer"]]
     for name, peer in peers.items():
         rows.append([name, *(str(Ratio(*peer["ratios"][system])) for system in systems), _mib(peer["peak_bytes"])])
     return rows

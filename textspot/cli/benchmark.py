@@ -1,4 +1,4 @@
-"""Measure what a user waits for: stage by stage, in batches, by number of words, from a cold start, beside others.
+"""Measure how long a user waits: per stage, in batches, by number of words, from a cold start, next to other programs.
 
   textspot benchmark --images photos/ --weights runs/quickstart --out benchmark
   textspot benchmark --data data/icdar2015/val --weights model.onnx --runtime onnxruntime openvino \\
@@ -45,16 +45,16 @@ class BenchmarkOptions:
         gt: zip or folder of gt_<image>.txt of the images; adds hmean to the times.
         limit: number of images, evenly spread over those given.
         weights: weights, run folders, .onnx files.
-        runtime: runtimes to measure; each takes the files that it runs.
+        runtime: runtimes to measure; each skips the files that it cannot run.
         precision: precisions to measure; each runtime takes those that it has.
         device: cpu, cuda:0, or auto.
         compile: compile the network with torch.compile, in PyTorch.
         num_threads: number of CPU threads; 0 takes the CPUs that this process may use.
-        peer: commands of other programs to measure beside; see docs/benchmark.md.
+        peer: commands of other programs to measure in turn with these; see docs/benchmark.md.
         out: folder for benchmark.json, benchmark.md and stages.png.
         measure: amount of measuring.
         cells: sizes of images and numbers of words to measure.
-        soak: number of images, say 2000, over which memory is watched instead.
+        soak: number of images, say 2000, over which memory is watched, instead of measuring times.
         compare: two reports to compare instead.
     """
 

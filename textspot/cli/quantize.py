@@ -8,8 +8,8 @@
   textspot quantize --weights spotter-s --data_free network --judge data/icdar2015/val --beside quantized \\
       --out quantized_without_data
 
-Every method at every precision becomes a `.safetensors`, whose weights are packed at their bits, and an `.onnx` that
-ONNX Runtime and OpenVINO compute in integers. Which to choose: docs/quantise.md.
+Every method and precision gives two files: a `.safetensors` with packed weights, and an `.onnx` that ONNX Runtime and
+OpenVINO run in integers. Which to choose: docs/quantise.md.
 """
 
 import time
@@ -49,22 +49,22 @@ class QuantizeOptions:
     """What is quantised and how, and what it is judged by.
 
     Args:
-        weights: weights, a run's folder, or a name that ships.
+        weights: a model.safetensors, a run's folder, or the name of bundled weights.
         out: folder for the networks, their figures and quantized.md.
         calibration: folder of one LMDB; ranges are chosen on its images, its transcripts are not looked at.
         data_free: images to use instead of --calibration: made from the network (docs/data_free.md), or noise.
         num_images: number of calibration images, evenly spread over the LMDB.
         methods: quantisation methods: rtn (round to nearest), smoothquant, lorc, l2qer or aser.
         bits: bits of weights and activations, such as w8a8 w4a8.
-        toolkits: quantisers of others to compare with: quantize_static or nncf.
+        toolkits: other quantisers to compare with: quantize_static (ONNX Runtime) or nncf (OpenVINO).
         judge: LMDBs on which every network is scored.
         beside: --out folders of earlier calls; each network is compared with its namesake there.
-        runtime: runtime that reads them; pytorch simulates integers.
-        precision: precision of the float rest of a quantised network when images are read; bf16 needs --runtime
-            openvino.
-        engines: time each network beside the float one, in float32, in each engine.
-        sensitivity: parts whose loss of accuracy is measured one by one, in the first network.
-        max_drop: points of hmean that may be lost; mixes all precisions of --bits, cheapest first, within them.
+        runtime: runtime of the networks on --judge; pytorch simulates integers.
+        precision: precision of the layers that stay float; bf16 needs --runtime openvino.
+        engines: time each network in ONNX Runtime and OpenVINO, in turn with the float32 network.
+        sensitivity: quantise one stage or layer at a time and measure what it loses, with the first method and bits.
+        max_drop: points of hmean that a mixed network may lose. Its layers have the first precision of --bits, or a
+            later one, or stay float; as few as possible are raised.
         rounds: number of rounds of the timing.
         num_threads: number of CPU threads; 0 takes the CPUs that this process may use.
         quant: settings of the quantisation.

@@ -3,8 +3,8 @@
   textspot serve
   curl -F file=@photo.jpg http://127.0.0.1:8000/read
 
-Ctrl-C and SIGTERM stop the service when it has answered what it was asked. It reads on one machine without asking who
-sends: put a proxy that does before it, if strangers can reach it.
+After Ctrl-C or SIGTERM the service answers the open requests, then stops. It does not check who sends a request. If
+strangers can reach it, put a proxy with authentication in front.
 """
 
 from collections.abc import Sequence
@@ -31,17 +31,17 @@ class ServeOptions:
     """What is served, where, and within which limits.
 
     Args:
-        host: address that is listened on; 0.0.0.0 for all of this machine.
-        port: port that is listened on.
-        weights: name of weights that ship, model.safetensors of a training run, the run's folder, or an .onnx file.
-        threshold: least score of an instance where a request names none. The default is the one stored in the weights.
+        host: address to listen on; 0.0.0.0 listens on all addresses of this machine.
+        port: port to listen on.
+        weights: name of bundled weights, a model.safetensors, a run's folder, or an .onnx file.
+        threshold: minimum score of a word where a request names none. The default is the one stored in the weights.
         language: word list that is preferred when the recogniser is unsure: english, a file of words, one per line,
             or none. The default is the one stored in the weights.
         runtime: program that runs the network: pytorch, onnxruntime, openvino, or auto.
         device: device of the network: auto (a GPU if there is one), cpu, or cuda:0.
         precision: precision of the convolutions: float32; bf16 in PyTorch and OpenVINO; float16 in PyTorch on a GPU.
         num_threads: number of CPU threads for each image; 0 takes the CPUs that this process may use.
-        max_regions: most regions that are read of an image or a tile.
+        max_regions: maximum number of words to read per image or tile.
         limits: limits of requests.
     """
 
@@ -58,7 +58,7 @@ class ServeOptions:
     limits: ServiceLimits = field(default_factory=ServiceLimits)
 
 
-VERB = Verb("serve", ServeOptions, __doc__)
+VERB = Verb("serve", ServeOptions, __doc__, only_with={"limits.url_timeout_s": ("limits.urls",)})
 
 
 def serve(options: ServeOptions) -> int:

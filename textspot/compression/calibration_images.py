@@ -48,7 +48,7 @@ class DataFreeConfig:
         seed: seed of everything random.
         precision: precision of the network's passes; `bf16` takes two thirds of the time on CPUs that compute
             it (AVX512-BF16, AMX), and longer on others.
-        soft: transcripts are soft targets, as in SARDFQ; if not, plain CTC, which is nearer to real words.
+        soft: transcripts are soft targets, as in SARDFQ; if not, plain CTC, whose images are nearer to real words.
         words: the layouts; heights should be those that the network was trained on.
     """
 

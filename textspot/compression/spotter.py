@@ -92,12 +92,13 @@ class SpotterQuantConfig:
 
     Args:
         layer: settings of each of its layers.
-        few_weights: number of weights below which a layer is rounded to nearest in 8 bits, whatever `layer` says; 0 for
-            none. In `spotter-s` these layers hold a tenth of the weights and cause most of the loss at 4 bits.
+        few_weights: layers with fewer weights are rounded to nearest in 8 bits, whatever `layer` (`--quant.layer`)
+            says; 0 for none. In `spotter-s` these layers hold a tenth of the weights and cause most of the loss at
+            4 bits.
         overrides: settings for some layers, by glob over their names; if several globs match, the last one counts.
-        keep_float: globs of layers that stay as they are; null takes those that the heads declare (`float_layers`).
-        most_weight_bits: no weight has more, in whatever layer. 7 is right on any CPU: without VNNI an engine adds
-            products of 8 bits in pairs within 16 bits, where two of the largest do not fit.
+        keep_float: globs of layers that stay float; null takes those that the heads name (their `keep_float`).
+        most_weight_bits: maximum number of bits of any weight. 7 is for CPUs without VNNI, on which an engine adds
+            two 8-bit products within 16 bits: the largest overflow.
         engine: quantise the tensors between layers too, so that ONNX Runtime and OpenVINO compute in integers.
     """
 

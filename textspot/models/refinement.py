@@ -53,8 +53,8 @@ class PatchRefinementConfig:
     """The second look at a region before it is read.
 
     Args:
-        ends: room beyond both ends of a region that the look takes in, as a share of its height.
-        edges: room above and below that it takes in, as a share of its height.
+        ends: space beyond both ends of a region that the refinement sees, as a share of the region's height.
+        edges: space above and below that it sees, as a share of the region's height.
         widths: channels while the patch is halved three times.
     """
 

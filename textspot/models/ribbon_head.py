@@ -30,8 +30,8 @@ class RibbonConfig:
     """The one-stage detection head.
 
     Args:
-        tower_stride: pixels per cell of the convolution in front of the maps, 4 or 8. The maps have stride 4 either
-            way: from stride 8 each cell gives four of theirs, for less than half the multiplications.
+        tower_stride: stride of the convolution before the output maps, 4 or 8. The output maps always have stride 4.
+            With 8, each cell predicts four cells of them, for less than half the multiplications.
         tower_channels: channels of that convolution at stride 8; at stride 4 it has as many as the neck.
     """
 

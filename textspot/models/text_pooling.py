@@ -29,8 +29,8 @@ class RoiConfig:
         height: rows of the patch that a region is sampled to.
         width: columns of that patch.
         margin: space above and below a region that is sampled too, as a share of its height.
-        taps: strides of finer maps that are pooled too, at as many more rows and columns: 2 is the backbone's first
-            map, 1 the image itself. Small text needs them.
+        taps: strides of finer maps that are sampled too, with proportionally more rows and columns: 2 is the
+            backbone's first map, 1 the image itself. Small text needs them.
     """
 
     height: int = 8
@@ -56,7 +56,7 @@ class ProportionalRoiConfig(RoiConfig):
         width: columns of that patch; a line that would need more is compressed to them.
         margin: room above and below its edges in which a region is seen too, as a share of its height.
         taps: strides of finer maps that are pooled too, as with stretched regions.
-        columns_per_height: columns of a region as long as it is high.
+        columns_per_height: number of columns for a region whose width equals its height.
         min_width: fewest columns of a region.
     """
 

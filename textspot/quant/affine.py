@@ -23,12 +23,12 @@ class QuantizerConfig:
         bits: 2 to 8.
         symmetric: signed codes around zero; otherwise unsigned codes with a zero point, which is 0 after a ReLU.
         granularity: values that share a scale: the whole `tensor`; a `channel` of a weight; a `token` of an
-            activation, with a scale computed from its own values at run time (a token is a row of a linear
-            layer's input, a position of a convolution's: the latter is simulated only, an engine's kernel
-            covers several).
+            activation, with a scale computed from its own values at run time. A token is a row of a linear
+            layer's input, or a position of a convolution's input; the latter is simulated only, because an
+            engine's kernel covers several.
         observer: rule that finds the range: the extremes; percentiles; the least squared error of the quantised
             values.
-        percentile: percentile of the values, for `percentile`; as many are cut off at the lower end.
+        percentile: upper percentile, for the observer `percentile`; the same share is cut off at the lower end.
     """
 
     bits: int = 8

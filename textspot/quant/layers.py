@@ -31,8 +31,8 @@ class LayerConfig:
     """How a layer is quantised: base rounding (weight, activation), smoothing and correction, freely combined.
 
     Args:
-        weight: its weights.
-        activation: its inputs; null leaves them float.
+        weight: quantiser of a layer's weights.
+        activation: quantiser of a layer's inputs; null leaves them float.
         smoothing: smoothing of its inputs, before they are quantised.
         correction: correction of its weight error.
         probabilities: grid of the output of a softmax: `log2` or `uniform`, at the bits of `activation`.

@@ -20,11 +20,11 @@ class SmoothingConfig:
     """How inputs are smoothed.
 
     Args:
-        kind: `none`; `smoothquant` balances the extremes of inputs and weights; `aser` divides the outlier channels
-            down to the smallest of them and leaves their weights to the error correction; or another of `SMOOTHINGS`.
+        kind: `none`; `smoothquant` balances the extremes of inputs and weights; `aser` scales outlier channels down
+            to the smallest outlier, and the error correction takes care of their weights; or another of `SMOOTHINGS`.
         alpha: share of the difficulty that SmoothQuant moves into the weights.
         outlier_share: largest share of the input channels that ASER may take as outliers (at least one
-            channel); the number, none included, is chosen per layer by the error of its output.
+            channel). How many, possibly none, is chosen for each layer by the error of its output.
     """
 
     kind: str = "none"

@@ -13,9 +13,9 @@ class ServiceLimits:
     """What one request may take, and how many are served.
 
     Args:
-        max_bytes: most bytes of an upload, or behind a URL.
-        max_pixels: most pixels of an image, or of a page.
-        max_pages: most pages or frames of a file.
+        max_bytes: maximum size in bytes of an upload, or of a file behind a URL.
+        max_pixels: maximum number of pixels of an image or a page.
+        max_pages: maximum number of pages or frames of a file.
         concurrency: images that are read at the same time.
         queue: requests that wait for their turn; more are sent away with status 503.
         timeout_s: seconds from the start of a request to its answer.

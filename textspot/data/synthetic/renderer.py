@@ -35,8 +35,8 @@ class RendererConfig:
         words_per_image: the least and the most words of a scene; fewer are drawn where no free place is left. A sheet
             is always full.
         empty_share: the share of images without any word.
-        min_text_height: the lowest capitals, in pixels before text is tilted.
-        max_text_height: the highest capitals, in pixels before text is tilted.
+        min_text_height: smallest height of a capital letter, in pixels, before the text is tilted.
+        max_text_height: largest height of a capital letter, in pixels, before the text is tilted.
         ignore_below: height in pixels below which a word is drawn and marked as ignored. Words that blur or occlusion
             makes unreadable are ignored too (`camera.READABLE_BLUR`, `occlusion.MOST_COVERED`).
         max_rotation: text is turned within the image by at most this angle in radians, either way.
