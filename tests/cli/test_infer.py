@@ -360,7 +360,7 @@ def test_every_page_of_a_file_has_its_results(infer, capsys):
     }
 
 
-def test_a_page_that_cannot_be_decoded_costs_those_behind_it(infer, capsys):
+def test_a_page_that_cannot_be_decoded_is_named(infer, capsys):
     save_tiff("scan.tiff", (40, 60), (48, 64))
     data = Path("scan.tiff").read_bytes()
     Path("scan.tiff").write_bytes(data[: 40 * 60 * 3 + 100])

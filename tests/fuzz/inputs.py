@@ -54,6 +54,16 @@ def images() -> dict[str, bytes]:
     return encoded
 
 
+def pdfs() -> dict[str, bytes]:
+    """Two pages, each a picture in another encoding."""
+    encoded = {}
+    for mode in ("1", "RGB"):
+        file, page = io.BytesIO(), Image.new(mode, (40, 24))
+        page.save(file, "PDF", save_all=True, append_images=[page])
+        encoded[mode] = file.getvalue()
+    return encoded
+
+
 def annotations() -> dict[str, bytes]:
     """A file of each annotation format, from the samples of the cards."""
     found: dict[str, bytes] = {}

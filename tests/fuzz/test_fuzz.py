@@ -23,6 +23,7 @@ from textspot.data.card import load_card
 from textspot.data.formats import PER_DATASET, PER_IMAGE
 from textspot.data.parsing import AnnotationError
 from textspot.image_files import ImageError, decode_image
+from textspot.image_pages import read_pages
 from textspot.metrics import RrcFormatError, read_ground_truths
 from textspot.model_card import CheckpointError, ModelCard
 
@@ -73,6 +74,11 @@ def test_images() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fuzz(inputs.images(), lambda name, data: decode_image(data, name), ImageError)
+
+
+def test_pdfs() -> None:
+    pytest.importorskip("pypdfium2")
+    fuzz(inputs.pdfs(), lambda name, data: list(read_pages(data, name)), ImageError)
 
 
 def test_annotations() -> None:
