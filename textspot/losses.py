@@ -15,7 +15,7 @@ from textspot.batch import Batch
 LEAST_DENOMINATOR = 1.0  # one cell, one character: the background of a batch without text is not divided by nothing
 
 
-READER_TERM = "rec/ctc"
+RECOGNIZER_TERM = "rec/ctc"
 
 
 def ctc_loss(logits: Tensor, tokens: Tensor, token_lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,7 +61,7 @@ class SpottingLoss:
         """
         terms = {
             **self.network_terms(output, batch),
-            READER_TERM: ctc_loss(output.text_logits, batch.tokens, batch.token_lengths),
+            RECOGNIZER_TERM: ctc_loss(output.text_logits, batch.tokens, batch.token_lengths),
         }
         if terms.keys() != self.weights.keys():
             raise ValueError(f"the loss has the terms {', '.join(terms)}, and weights for {', '.join(self.weights)}")

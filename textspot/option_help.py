@@ -1,6 +1,7 @@
 """The options of a command: how its help lists them, what each means and is unless given, and those in a file."""
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from jsonargparse import ActionConfigFile, ArgumentParser, DefaultHelpFormatter
@@ -42,7 +43,17 @@ def _as_typed(value: Any) -> str:
 
 
 def hide_group_files(parser: ArgumentParser) -> None:
-    """Leave out of the help the option that jsonargparse adds to each group of settings, to read them from a file."""
+    """Leave out of the help the option that jsonargparse adds to each group of settings, to read them from a file; and
+    explain the one that prints all settings."""
     for action in parser._actions:
         if action.metavar == "CONFIG" and action.dest != "config":
+            action.help = argparse.SUPPRESS
+        if action.dest == "print_config":
+            action.help = "print all settings as YAML and exit; =skip_default leaves the defaults out"
+
+
+def hide_options(parser: ArgumentParser, names: Sequence[str]) -> None:
+    """Leave out of the help the options of these names, and those of settings below them."""
+    for action in parser._actions:
+        if any(f"{action.dest}.".startswith(f"{name}.") for name in names):
             action.help = argparse.SUPPRESS

@@ -21,13 +21,14 @@ class PostprocessConfig:
     """From regions to text instances.
 
     Args:
-        max_regions: most regions that are read in an image, the best ones.
-        max_overlap: greatest IoU of two regions' polygons; beyond it the one with the lower score goes.
+        max_regions: maximum number of regions that are read in an image, those with the highest scores.
+        max_overlap: maximum IoU of the polygons of two regions; of two that overlap more, the one with the lower score
+            is dropped.
         points_per_edge: vertices of a polygon's upper and lower edge; 2 gives quads.
         text_power: exponent of the recogniser's confidence in the score: an instance scores the detector's score times
             `text_score` to this power. 0 uses the detector's score alone.
-        language: language whose words are preferred when the recogniser is unsure, such as `english`; null prefers
-            none.
+        language: language model, whose words are preferred where the recogniser is unsure, such as `english`; null
+            takes none.
     """
 
     max_regions: PositiveInt = 100

@@ -12,7 +12,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from textspot.data.dataset import DataConfig, TrainingStream
 from textspot.data.mixture import TrainingSource
-from textspot.losses import READER_TERM
+from textspot.losses import RECOGNIZER_TERM
 from textspot.models.spotting_network import DETECTORS, PARTS, ModelConfig, SpottingNetwork, build_network
 from textspot.older_recipes import modernize
 from textspot.postprocess import PostprocessConfig
@@ -43,9 +43,9 @@ class TrainConfig:
         precision: `bf16` computes the convolutions in bfloat16; losses and coordinates stay in float32.
         compile: compile the network with torch.compile.
         device: `auto` takes a GPU if there is one.
-        init_from: weights that a new run starts from: a model.safetensors, a run's folder, or a name that ships.
-            Classes of characters that both charsets hold are taken over; anything else that does not fit is an error.
-            Once the run has a checkpoint, it resumes from that instead.
+        init_from: weights that a new run starts from: a model.safetensors, a run's folder, or the name of bundled
+            weights. The classes of characters in both charsets are taken over; any other mismatch is an error. A run
+            that has a checkpoint resumes from that instead.
         reinitialize: parts of the network that start from random weights in spite of `init_from`; `reading_trunk` is
             the recogniser's own backbone and neck, if `model.shared` is false.
         freeze_statistics: the backbone's BatchNorm keeps the statistics of `init_from`.
@@ -60,9 +60,9 @@ class TrainConfig:
         log_every: steps between two lines of the log.
         evaluate_every: steps between two evaluations on the validation images.
         save_every: steps between two checkpoints.
-        picture_every: steps between two galleries of what the recogniser is fed.
-        doctor_every: steps between two checks, which compare the gradients of the heads, follow the progress of reading
-            and warn if something is wrong; each takes about as long as a step. 0 for none.
+        picture_every: steps between two pictures of the regions that the recogniser gets.
+        doctor_every: steps between two checks whether the recogniser learns, which warn if not; each takes about as
+            long as a step. 0 for none.
     """
 
     steps: PositiveInt = 1000
@@ -103,7 +103,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything a run is made of.
+    """The settings of a training run.
 
     Args:
         data: training and validation images.
@@ -111,8 +111,7 @@ class Recipe:
         seed: seed of everything random.
         text: charset and normalisation.
         model: the network.
-        loss: weight of a loss term, by its name in the log. A term whose weight is 0 trains nothing and is absent from
-            the log.
+        loss: weight of each loss term, by its name in the log. Weight 0 switches the term off.
         preprocess: way from an image to the network's input.
         postprocess: way from the network's output to text instances.
         train: the loop.
@@ -133,7 +132,7 @@ class Recipe:
         if self.model.shared and "reading_trunk" in self.train.reinitialize:
             raise ValueError("train.reinitialize names reading_trunk, which a network with model.shared: true has not")
         detector, refinement = self.model.detector.kind, self.model.refinement.kind
-        weights = {**self.model.loss_weights, READER_TERM: 1.0}
+        weights = {**self.model.loss_weights, RECOGNIZER_TERM: 1.0}
         unknown = [f"loss.{term}" for term in self.loss if term not in weights]
         if unknown:
             raise ValueError(

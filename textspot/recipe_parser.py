@@ -11,19 +11,27 @@ from typing import Any
 import docstring_parser
 from jsonargparse import ArgumentParser, Namespace
 
-from textspot.data.dataset import SourceConfig
+from textspot.data.dataset import OF_TRAINING, SourceConfig
 from textspot.data.mosaic import MosaicConfig
 from textspot.data.shards import CacheConfig
 from textspot.data.synthetic.draw import DrawConfig, StreamConfig
 from textspot.data.synthetic.renderer import RendererConfig
 from textspot.data.synthetic.words import WordConfig
-from textspot.losses import READER_TERM
+from textspot.losses import RECOGNIZER_TERM
 from textspot.models.choice import Choice
 from textspot.models.spotting_network import DETECTORS, PARTS, REFINEMENTS, ModelConfig
-from textspot.option_help import ConfigFile, OptionHelp, hide_group_files
+from textspot.option_help import ConfigFile, OptionHelp, hide_group_files, hide_options
 from textspot.shipped_files import shipped_recipes
 
 DESCRIPTION = "The recipe of a joint text spotter: a YAML file, and any key of it as an option."
+LOSS_TERMS = {
+    RECOGNIZER_TERM: "the recogniser's CTC loss",
+    "det/score": "the detector's loss of text or no text",
+    "det/geometry": "the detector's loss of outlines",
+    "rpn/score": "the same as det/score, of the proposals of `rfcn`",
+    "rpn/geometry": "the same as det/geometry, of the proposals of `rfcn`",
+    "det/refinement": "the loss of corrected regions, with the refinement `patch`",
+}
 
 
 class RecipeFile(ConfigFile):
@@ -51,14 +59,17 @@ def build_parser(config: type, prog: str | None = None, description: str = DESCR
         formatter_class=OptionHelp,
         exit_on_error=False,
     )
-    what = f"YAML file of a recipe, or one of {', '.join(shipped_recipes())}; later files and options override it"
+    names = ", ".join(shipped_recipes())
+    what = f"recipe: a YAML file, or one of {names}. Given again, it overrides single keys; options override files"
     parser.add_argument("--config", action=RecipeFile, help=what)
     parser.add_class_arguments(config, as_group=True, skip={"model", "loss"})
     add_model(parser)
     if "loss" in {key.name for key in dataclasses.fields(config)}:
-        for term, weight in {READER_TERM: 1.0, **_all_network_terms()}.items():
-            parser.add_argument(f"--loss.{term}", type=float, default=weight, help=_explain(config)["loss"])
+        group = parser.add_argument_group(_explain(config)["loss"].rstrip("."))
+        for term, weight in {RECOGNIZER_TERM: 1.0, **_all_network_terms()}.items():
+            group.add_argument(f"--loss.{term}", type=float, default=weight, help=LOSS_TERMS.get(term, ""))
     hide_group_files(parser)
+    hide_options(parser, [f"data.validation.{key}" for key in (*OF_TRAINING, "stream")])  # they are refused there
     return parser
 
 
@@ -125,7 +136,7 @@ def _explain_lists() -> str:
     """The keys that stand below others in a YAML file and are no options: those of a source and of what it draws."""
     lines = []
     for config, place in (
-        (SourceConfig, "data.train[], data.validation"),
+        (SourceConfig, "data.train[]; data.validation has path, draw and cache"),
         (DrawConfig, "draw"),
         (StreamConfig, "stream"),
         (MosaicConfig, "mosaic"),

@@ -12,7 +12,7 @@ from torch import Tensor, multiprocessing, nn
 from textspot.batch import Batch, Example, collate
 from textspot.engine.distributed import World, join_world
 from textspot.geometry import box_to_quad, quad_to_ribbon
-from textspot.losses import READER_TERM, SpottingLoss
+from textspot.losses import RECOGNIZER_TERM, SpottingLoss
 from textspot.models.ribbon_head import draw_targets
 from textspot.models.spotting_network import SpottingNetwork, build_network
 
@@ -38,7 +38,7 @@ def seeded_network(**parts) -> SpottingNetwork:
 
 def gradients(network: nn.Module, batch: Batch, world: World) -> dict[str, Tensor]:
     spotting = getattr(network, "module", network)
-    weights = {**spotting.detector.loss_weights, **spotting.refinement.loss_weights, READER_TERM: 1.0}
+    weights = {**spotting.detector.loss_weights, **spotting.refinement.loss_weights, RECOGNIZER_TERM: 1.0}
     loss = SpottingLoss(weights, spotting.loss_terms, world.mean)
     output = network(batch.image, batch.ribbons, batch.region_slot)
     total, _ = loss(output, batch)

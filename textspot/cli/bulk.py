@@ -10,8 +10,8 @@ again after any interruption: it reads what is missing, and the rows are those o
 folder that was begun with other weights or other settings is refused.
 
 Credentials and end points come from the environment, as the client of the store reads them: AWS_ACCESS_KEY_ID,
-AWS_ENDPOINT_URL and so on. The exit status is 0 when all images were read, 1 when something failed or an image has an
-error, 2 when the options make no sense.
+AWS_ENDPOINT_URL and so on. The exit status is 0 if all images were read, 1 if an image has an error or
+the run failed, and 2 if the options are wrong.
 """
 
 import os
@@ -37,21 +37,21 @@ class BulkOptions:
     """What is read, how, where, and where the rows go.
 
     Args:
-        source: folder, prefix in a store, or Parquet file with a column of addresses.
+        source: folder, prefix in S3 or another store, or Parquet file with a column of URLs.
         out: folder, or prefix in a store, that receives the Parquet files.
-        column: column of the addresses, if the source is a Parquet file.
-        weights: name of weights that ship, model.safetensors of a training run, the run's folder, or an .onnx file;
+        column: column of the URLs, if the source is a Parquet file.
+        weights: name of bundled weights, a model.safetensors, a run's folder, or an .onnx file;
             every machine of the cluster needs it at the same path.
-        threshold: least score of an instance. The default is the one stored in the weights.
-        language: word list that is preferred when the recogniser is unsure: english, a file of words, or none. The
-            default is the one stored in the weights.
-        lexicon: file of words, one per line; a text that is near one of them becomes that word.
+        threshold: minimum score of a word; the default is the threshold stored in the weights.
+        language: language model, whose words are preferred where the recogniser is unsure: english, a file of words, or
+            none. The default is the one stored in the weights.
+        lexicon: file of words, one per line; a text becomes one of them where the image makes that more probable.
         runtime: program that runs the network: pytorch, onnxruntime, openvino, or auto.
         device: device of the network: cpu, or cuda with --num_gpus.
         precision: precision of the convolutions: float32, bf16 or float16.
-        num_threads: number of CPU threads of an actor; one reads most images per second.
+        num_threads: number of CPU threads of each actor; 1 gives the highest throughput.
         tiling: read an image in tiles if it would be shrunk to less than half.
-        max_regions: most regions that are read of an image or a tile; the column `limited` says where they are reached.
+        max_regions: maximum number of words to read per image or tile; the column `limited` says where it is reached.
         batch_size: images of one padded size that share a pass of the network; more than 1 pays on a GPU.
         images_per_part: images of one Parquet file; an actor that is killed loses at most so many.
         address: address of a Ray cluster, such as auto; without it, Ray starts on this machine.

@@ -27,7 +27,7 @@ class DemoOptions:
     Args:
         host: address that the page is served on.
         port: port that the page is served on.
-        weights: name of weights that ship, model.safetensors of a training run, the run's folder, or an .onnx file.
+        weights: name of bundled weights, a model.safetensors, a run's folder, or an .onnx file.
         runtime: program that runs the network: pytorch, onnxruntime, openvino, or auto.
         device: device of the network: auto (a GPU if there is one), cpu, or cuda:0.
     """

@@ -1,4 +1,4 @@
-"""Score a model on a data set, or anybody's result files against ground-truth files; the latter needs no PyTorch.
+"""Score a model on a data set, or result files of any program against ground-truth files (this needs no PyTorch).
 
 textspot evaluate --weights runs/quickstart --data data/icdar2015/val --report errors.html
 textspot evaluate --weights runs/quickstart --data data/icdar2015/val --protocol recognition
@@ -47,30 +47,31 @@ class EvaluateOptions:
 
     Args:
         protocol: protocols to score by, of those listed above.
-        json: file for all figures, those of each image among them.
+        json: JSON file for all scores, also those of each image.
         report: HTML file for a page of the errors, image by image.
-        report_width: greatest width of a picture in the page, in pixels.
+        report_width: maximum width of a picture in the page, in pixels.
         lexicon: words that are preferred: a file, one word per line, or a folder of voc_img_<number>.txt, one file per
-            image. A model weighs them while it decodes; the texts of result files are corrected to them.
-        lexicon_name: name of the figures with the lexicon; by default `strong` for a folder, and the file's own name. A
-            folder, or a file called weak or full, is taken to hold all words of its images, so a text unlike all of
-            them is dropped.
-        weights: model.safetensors of a training run, or the run's folder, or a name that ships.
+            image. A model weighs them while it decodes; texts of result files are replaced by the nearest word.
+        lexicon_name: name of this lexicon in the results; by default `strong` for a folder, and for a file its name
+            without suffix. A folder, and a file of the name strong, weak or full, counts as complete: texts that look
+            like words, without a similar word in the lexicon, are dropped.
+        weights: a model.safetensors, a run's folder (then its last weights), an .onnx file, or the name of bundled
+            weights.
         data: folder of one LMDB; see textspot prepare.
         threshold: score threshold instead of the one stored in the weights.
         two_fold: score each half of the images with the threshold that is best on the other, as training does.
-        language: word list that is preferred when the recogniser is unsure, instead of the one stored in the weights:
-            english, a file of words, or none.
-        beam: settings of the language.
+        language: language model, whose words are preferred where the recogniser is unsure: english, a file of words, or
+            none. The default is the one stored in the weights.
+        beam: settings of the language model.
         quality: size at which an image is read, as in textspot infer: fast, default or best.
         device: device of the network: auto (a GPU if there is one, the default), cpu, or cuda:0.
-        runtime: program that runs the network: pytorch for weights (the default), onnxruntime (the default) or openvino
-            for an .onnx file.
+        runtime: program that runs the network: pytorch for weights, onnxruntime or openvino for an .onnx file. Default:
+            pytorch for weights, onnxruntime for an .onnx file.
         precision: precision of the convolutions: float32 (the default), or bf16 in PyTorch and OpenVINO.
-        min_length: characters of the shortest transcripts that count for the protocol recognition.
+        min_length: minimum length of transcripts for the protocol recognition; shorter ones are ignored.
         gt: zip or folder of gt_<image>.txt.
         results: zip or folder of res_<image>.txt.
-        outlines: kind of outline in both kinds of file; quad unless given.
+        outlines: form of the outlines in ground truth and results: quad (the default), box or polygon.
         lenient: repair faults in the files, and list them.
         confidences: read a confidence before each text of the results, and compute average precision.
         images: folder of the images, for --report.

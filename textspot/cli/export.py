@@ -2,9 +2,9 @@
 
   textspot export --weights runs/quickstart --out spotter.onnx
 
-The suffix of --out chooses the format: `.onnx` runs in ONNX Runtime and OpenVINO, in textspot without PyTorch;
-`.pt2` is a program of torch.export; `.safetensors` holds the weights without what was needed for training only.
-Several --weights give their mean: name the last weights of runs that each started from the end of the one before.
+The suffix of --out chooses the format. `.onnx` runs in ONNX Runtime and OpenVINO; textspot runs it without PyTorch.
+`.pt2` holds an ExportedProgram for torch.export.load. `.safetensors` holds the weights, without training state.
+The mean of several --weights is exported. Use this for runs that each continued from the previous one.
 """
 
 from collections.abc import Sequence
@@ -30,12 +30,12 @@ class ExportOptions:
     """What is exported, and to where.
 
     Args:
-        weights: a model.safetensors, a run's folder, or a name that ships; or several of them.
+        weights: a model.safetensors, a run's folder, or the name of bundled weights; or several of them.
         out: file to write; its suffix is .onnx, .pt2 or .safetensors.
-        half: store the weights of a .safetensors or an .onnx in float16; they load as float32.
-        threshold: score threshold to store instead of the one there.
-        thresholds: score thresholds to store beside it, by the way to read: fast, best, or one of these or default with
-            a kind of lexicon, such as "default, complete lexicon".
+        half: store the weights of a .safetensors or an .onnx in float16; they are converted to float32 when loaded.
+        threshold: score threshold to store; the default is the one in the weights.
+        thresholds: score thresholds for other settings, as {name: value}. Names are fast, default and best, alone or
+            followed by ", lexicon" or ", complete lexicon", as in {"best, lexicon": 0.4}.
     """
 
     weights: tuple[Path, ...]

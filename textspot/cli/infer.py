@@ -5,17 +5,18 @@
   cat photo.jpg | textspot infer -
 
 The command prints the lines that it reads. It writes three files for each image below --out: `<stem>.json` with
-everything it found, `res_<stem>.txt` in the format of the Robust Reading Competition, and the picture `<stem>.jpg`. A
-file with several pages or frames gives these for each of them: `<stem>_p2.json` and so on. --format chooses other
-files: text, markdown, hocr, alto, csv, coco_text, or pdf, a searchable PDF; each of these holds all pages of a file.
+everything it found, `res_<stem>.txt` in the format of the Robust Reading Competition, and the picture `<stem>.jpg`. In
+a file with several pages or frames, each page gets its own files: `<stem>_p1.json`, `<stem>_p2.json` and so on.
+--format chooses other files: text, markdown, hocr, alto, csv, coco_text, or pdf, a searchable PDF; each of these holds
+all pages of a file.
 
-Results keep the folders of the images, from the deepest folder that all images share. If two images of a folder have
-the same stem (photo.jpg, photo.png), the second becomes `<stem>_2`. A region that was found and could not be read is
-not in `res_<stem>.txt`, because the competition counts it as a false alarm.
+Results keep the folder structure below the deepest folder that all images share. If two images of a folder have the
+same stem (photo.jpg, photo.png), the second becomes `<stem>_2`. A region that was found and could not be read is not in
+`res_<stem>.txt`, because the competition counts it as a false alarm.
 
-A message counts the other files in a folder. Photographs of a kind that is not read (HEIC) and linked folders are
-named, and count as failures. If results would overwrite a file that is read, the command stops before it writes
-anything. The exit status is 0 when all images were read, 1 when something failed, 2 when the options make no sense.
+Other files in a folder are skipped; a message says how many. Image formats that cannot be read (HEIC) and links to
+folders are reported as failures. If results would overwrite a file that is read, the command stops before it writes
+anything. The exit status is 0 if all images were read, 1 if something failed, 2 if the options are invalid.
 """
 
 import json
@@ -70,31 +71,32 @@ class InferOptions:
 
     Args:
         images: files, folders (at any depth), patterns in quotes, URLs, or - for standard input.
-        weights: name of weights that ship, model.safetensors of a training run, the run's folder (then its last
-            weights), or an .onnx file that textspot export wrote.
+        weights: name of bundled weights, a model.safetensors, a run's folder (then its last weights), or an .onnx file
+            that textspot export wrote.
         out: folder that receives the results; images in it are never read.
-        threshold: least score of an instance. The default is the one stored in the weights.
-        language: word list that is preferred when the recogniser is unsure: english, a file of words, one per line,
-            or none. The default is the one stored in the weights.
-        beam: settings of the language.
-        lexicon: file of words, one per line; a text becomes one of them where the image makes that more probable.
-        runtime: program that runs the network: pytorch for weights, onnxruntime or openvino for an .onnx file; auto
-            takes the fastest that is installed for weights that ship.
+        threshold: minimum score of a word; the default is the threshold stored in the weights.
+        language: language model, whose words are preferred where the recogniser is unsure: english, a file of words,
+            one per line, or none. The default is the one stored in the weights.
+        beam: settings of the language model.
+        lexicon: file of words, one per line. A listed word replaces the text that was read if it is more probable,
+            given the image.
+        runtime: program that runs the network: pytorch for weights, onnxruntime or openvino for an .onnx file. auto:
+            pytorch for weights and onnxruntime for an .onnx file; for bundled weights, the fastest installed one.
         device: device of the network: auto (a GPU if there is one), cpu, or cuda:0.
         precision: precision of the convolutions: float32; bf16 in PyTorch and OpenVINO; float16 in PyTorch on a GPU.
         compile: compile the network with torch.compile at the first image, in PyTorch only.
         num_threads: number of CPU threads; 0 takes the CPUs that this process may use.
-        quality: size at which an image is read: fast takes 0.75 of the usual size; best takes that and 1.5 times that,
-            and merges.
-        turned: read copies of an image turned by 90, 180 and 270 degrees too, for text in all directions; that takes
+        quality: size at which an image is read. fast: 0.75 of the usual size. best: the usual size and 1.5 times the
+            usual size, with the results merged.
+        turned: also read copies of the image turned by 90, 180 and 270 degrees, for text in all directions; this takes
             four times as long.
         tiling: read an image in tiles if it would be shrunk to less than half; a message says so.
-        batch_size: images read at a time; those of the same padded size share a pass of the network.
+        batch_size: number of images per batch; only images of the same padded size are batched together.
         format: files that are written, one or more: json, rrc (the result file of the competition), text, markdown,
             hocr, alto, csv, coco_text, pdf.
         pictures: draw what was found into a picture of each image.
-        max_regions: most regions that are read of an image or a tile; a message says when they are reached.
-        every: time between two frames of a video that are read, such as 0.5s.
+        max_regions: maximum number of words to read per image or tile; a warning says if it is reached.
+        every: time between two frames of a video that are read, such as 0.5s; a video needs it.
         private_urls: allow URLs of addresses that are not public, such as localhost.
     """
 

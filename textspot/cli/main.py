@@ -16,7 +16,7 @@ VERBS = {
     "export": "Write a trained network as one file: ONNX, torch.export or safetensors.",
     "quantize": "Make a trained network smaller and faster, and measure what that costs.",
     "prepare": "Build, inspect and convert data sets.",
-    "prelabel": "Read images into annotation that a tool for labelling opens.",
+    "prelabel": "Read images into annotations for a labelling tool.",
     "bulk": "Read millions of images into Parquet files, on one machine or a Ray cluster.",
     "serve": "Read images over HTTP.",
     "demo": "Try the weights on a page of your own browser.",

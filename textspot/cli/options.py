@@ -94,9 +94,11 @@ def build_parser(verb: Verb) -> ArgumentParser:
     A sequence takes several words (`--weights a b`), a flag stands alone or before true or false, and a dataclass among
     them has its own fields as dotted options.
     """
+    hints = typing.get_type_hints(verb.options if inspect.isfunction(verb.options) else verb.options.__init__)
+    words = [name.upper() + (" ..." if typing.get_origin(hints[name]) is tuple else "") for name in verb.positional]
     parser = ArgumentParser(
         prog=f"textspot {verb.name}",
-        usage=" ".join(["%(prog)s [options]", *(f"{name.upper()} ..." for name in verb.positional)]),
+        usage=" ".join(["%(prog)s [options]", *words]),
         description=inspect.cleandoc(verb.description or ""),
         formatter_class=OptionHelp,
     )
@@ -106,7 +108,6 @@ def build_parser(verb: Verb) -> ArgumentParser:
     for names in verb.groups.values():
         sections |= dict.fromkeys(names, sections[names[0]])
     meanings = {p.arg_name: p.description or "" for p in docstring_parser.parse(verb.options.__doc__ or "").params}
-    hints = typing.get_type_hints(verb.options if inspect.isfunction(verb.options) else verb.options.__init__)
     for name, parameter in inspect.signature(verb.options).parameters.items():
         if dataclasses.is_dataclass(hints[name]):
             parser.add_class_arguments(hints[name], name)

@@ -1,10 +1,10 @@
-"""Write what is read in the images of a folder as annotation of a tool, so that a person corrects instead of types.
+"""Read the images of a folder and write the result as annotations for a labelling tool, to be corrected there.
 
   textspot prelabel photos/ --format label_studio --out labels
   textspot prelabel photos/ --format labelme --out photos
 
-Files of --out are never overwritten: they may hold corrections. What an image cannot be read for is named, and the
-others go on. `textspot prepare build` reads the files again, with the same name as the `format` of a card.
+Files of --out are never overwritten: they may hold corrections. If an image cannot be read, the reason is printed and
+the others continue. `textspot prepare build` reads these files: in the card, set `format` to the same name.
 """
 
 import os
@@ -30,10 +30,10 @@ class PrelabelOptions:
 
     Args:
         folder: folder of the images, at any depth.
-        format: tool: label_studio, labelme, cvat, ppocrlabel, or jsonl, the format of this project.
-        out: folder that receives the files; for labelme and PPOCRLabel that of the images.
-        weights: name of weights that ship, model.safetensors of a training run, the run's folder, or an .onnx file.
-        threshold: score from which on a word is written; without it, the one that is stored in the weights.
+        format: tool: label_studio, labelme, cvat, ppocrlabel, or jsonl, textspot's own format.
+        out: output folder; for labelme and PPOCRLabel, give the folder of the images.
+        weights: name of bundled weights, a model.safetensors, a run's folder, or an .onnx file.
+        threshold: minimum score of a word; the default is the threshold stored in the weights.
         device: device of the network: auto, cpu, or cuda:0.
     """
 

@@ -57,11 +57,11 @@ def build(
     """Write one LMDB per split of a data set and report what was left out or repaired.
 
     Args:
-        card: card of the data set: a file, or the name of one that ships; `textspot prepare cards` lists these.
+        card: card of the data set: a file, or the name of a bundled one; `textspot prepare cards` lists these.
         out: folder that receives one LMDB per split.
-        source: folder with its files; the card says how to get them and how they lie in it. Drawn sets need none.
+        source: folder with the original files, as the card describes it; leave it out for synthetic data sets.
         overwrite: replace LMDBs and shards that are there already.
-        shards: folder or prefix, such as s3://bucket/name, that receives the splits as WebDataset shards too.
+        shards: also write the splits as WebDataset shards to this folder or prefix, such as s3://bucket/name.
     """
     dataset = load_card(find_card(card))
     reports = build_dataset(dataset, source, out, overwrite, track)
@@ -93,7 +93,8 @@ def info(path: str, time_steps: int = 32) -> None:
 
     Args:
         path: folder of one LMDB, or folder or URL of shards.
-        time_steps: length of the reader's time axis, which texts have to fit into; half of `model.roi.stretched.width`.
+        time_steps: number of the recogniser's time steps, which texts have to fit into; half of
+            `model.roi.stretched.width`.
     """
     reader = open_records(path)
     meta = reader.meta
@@ -110,7 +111,7 @@ def lint(paths: tuple[Path, ...], card: Path | None = None, recipe: Path | None 
     Args:
         paths: folders of LMDBs; duplicates are also found between them. With --card: folders of source files, checked
             before any repair.
-        card: card that says how the files lie in the folders: a file, or the name of one that ships.
+        card: card that says how the files lie in the folders: a file, or the name of a bundled one.
         recipe: recipe whose charset the transcripts are compared with.
     """
     text = None
@@ -142,7 +143,7 @@ def preview(
     Args:
         path: folder of one LMDB.
         out: picture to write.
-        num_images: most images to draw.
+        num_images: maximum number of images to show.
         columns: images in a row.
         annotations: draw outlines and texts over the images.
     """
@@ -169,8 +170,9 @@ def charset(
         paths: folders of LMDBs.
         out: YAML file to write, for `textspot train --config RECIPE --config FILE`.
         case: keep the case of the characters, or fold them to upper or lower, as `text.case` of the recipe will.
-        min_count: least number of occurrences; rarer characters are left out.
-        weights: weights to start from, whose characters are kept too: a name that ships, a file, or a run's folder.
+        min_count: minimum number of occurrences; rarer characters are left out.
+        weights: weights to start from, whose characters are kept too: the name of bundled weights, a file, or a run's
+            folder.
     """
     counts = count_characters([Reader(path).meta for path in paths], case)
     kept = {character for character, number in counts.items() if number >= min_count}
@@ -199,19 +201,19 @@ def characters_of(weights: Path) -> set[str]:
 
 
 def export_crops(path: Path, out: Path, min_height: float = 1.0, overwrite: bool = False) -> None:
-    """Cut every word that can be read into an LMDB of word crops in the usual key format (num-samples, image-, label-).
+    """Cut every word that is not ignored into an LMDB of word crops in the common format (num-samples, image-, label-).
 
     Args:
         path: folder of one LMDB.
         out: folder of the LMDB of crops.
-        min_height: least height and width of a word in pixels; smaller ones are dropped.
+        min_height: minimum height and width of a word in pixels; smaller ones are dropped.
         overwrite: replace an LMDB that is there already.
     """
     print(cut_crops(Reader(path), out, min_height, overwrite, track))
 
 
 def import_crops(path: Path, out: Path, overwrite: bool = False) -> None:
-    """Turn an LMDB of word crops in the usual key format into a data set of images with one word each.
+    """Turn an LMDB of word crops in the common format into a data set of images with one word each.
 
     Args:
         path: folder of the LMDB of crops.
@@ -241,8 +243,8 @@ def pseudo_label(
         teacher: command line of the program, which gets the pictures of single words; docs/benchmark.md describes how
             it is asked (`--peer`).
         measured_on: folder of an LMDB with words that were labelled by hand.
-        least_score: least score of a reading that becomes a label.
-        min_height: least height and width in pixels of a word that is asked about.
+        least_score: minimum score of a reading that becomes a label.
+        min_height: minimum height and width in pixels of a word that is asked about.
         characters: characters that a label may contain. A reading with any other character is dropped, so text in other
             scripts stays ignored.
         num_measured: approximate number of words on which the program is measured.

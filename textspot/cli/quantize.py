@@ -49,7 +49,7 @@ class QuantizeOptions:
     """What is quantised and how, and what it is judged by.
 
     Args:
-        weights: weights, a run's folder, or a name that ships.
+        weights: a model.safetensors, a run's folder, or the name of bundled weights.
         out: folder for the networks, their figures and quantized.md.
         calibration: folder of one LMDB; ranges are chosen on its images, its transcripts are not looked at.
         data_free: images to use instead of --calibration: made from the network (docs/data_free.md), or noise.

@@ -23,6 +23,7 @@ from textspot.text.charset import Charset, TextConfig, normalize
 from textspot.text.ctc import min_time_steps
 
 Trains = Literal["both", "detector", "recognizer"]
+OF_TRAINING = ("weight", "mosaic", "trains", "least_score")  # what a source of validation images must not set
 TOO_LONG = "longer than the time axis"  # why a word does not train the recogniser: CTC cannot represent it
 
 
@@ -32,16 +33,16 @@ class SourceConfig:
 
     Args:
         path: folder of the LMDB, or folder or URL of shards, as `textspot prepare build` writes them.
-        weight: frequency with which it is drawn from, relative to the other sources.
-        draw: images to draw if the LMDB does not exist yet.
-        stream: endless set of images drawn on the fly, instead of an LMDB: none comes twice, and drawing an
-            image takes about as long as training on it.
-        mosaic: settings with which the LMDB's word crops are laid out on larger images, without end; these train the
-            recogniser only.
-        trains: heads that learn from it. Choose `detector` for words without transcripts, and `recognizer` if some
-            words are not annotated at all, which would mislead the detector.
-        least_score: least score of a transcript that a program read; words below it do not train the recogniser.
-        cache: samples of shards that are kept on this machine.
+        weight: how often its images are used, relative to the other sources.
+        draw: settings of synthetic images, which are rendered if the LMDB does not exist yet.
+        stream: settings of synthetic images, which are rendered during training instead of read from an LMDB. No image
+            repeats. Rendering an image takes about as long as training on it.
+        mosaic: settings by which the word crops of the LMDB are placed on larger images, in ever new arrangements; they
+            train the recogniser only.
+        trains: what learns from it: `both`, `detector` for words without transcripts, or `recognizer` if some words are
+            not annotated at all, which would mislead the detector.
+        least_score: minimum score of labels by another OCR program; words below it do not train the recogniser.
+        cache: local cache of samples of shards, which lie in a store.
     """
 
     path: str | None = None
@@ -60,17 +61,18 @@ class DataConfig:
 
     Args:
         train: the sources of training images.
-        validation: the source of the images that training is judged by.
-        also_evaluate: further LMDBs by name, such as the data that given weights were trained on. Their figures use the
-            score threshold chosen on `validation`, and do not decide which weights are best.
-        image_size: height and width in pixels of the training crops, divisible by 32.
+        validation: the source of the validation images.
+        also_evaluate: more LMDBs to evaluate on, as {name: path}, such as the data that given weights were trained on.
+            They use the score threshold chosen on `validation`, and do not decide which weights are best.
+        image_size: height and width of the training images in pixels, divisible by 32; they are cut from the
+            photographs.
         min_text_height: words lower or narrower than this many pixels after augmentation are ignored.
-        max_regions: most words that are read in one training image, chosen at random.
-        region_jitter: greatest shift of the corners of the regions to read, as a share of the word's height.
-        end_jitter: least and greatest shift of each end of the regions to read, along the line, in heights of the word;
-            negative shifts go inwards. A region lengthened by more than a third of its height is read there, even if
-            `train.predicted_regions` would read it elsewhere.
-        max_damaged: training stops when a larger share of the records turns out damaged.
+        max_regions: maximum number of words per training image for the recogniser; of more, a random choice.
+        region_jitter: move the corners of each word's region at random by up to this share of the word's height.
+        end_jitter: move each end of a word's region along the line by a random amount between these two, in heights of
+            the word; negative amounts shorten the region. A region lengthened by more than a third of its height is
+            used as it is, even with `train.predicted_regions`.
+        max_damaged: training stops if a larger share of the records is damaged.
         num_workers: processes that prepare images; 0 prepares them in the training process.
         transforms: augmentation.
     """
@@ -96,7 +98,7 @@ class DataConfig:
             _check_source(source, f"data.train[{number}]")
         if self.validation.path is None or self.validation.stream:
             raise ValueError("data.validation.path is missing: an LMDB, to validate on the same images each time")
-        for name in ("weight", "mosaic", "trains", "least_score"):
+        for name in OF_TRAINING:
             if getattr(self.validation, name) != getattr(SourceConfig, name):
                 raise ValueError(f"data.validation.{name} has no effect, it is a matter of training: leave it out")
         check_ranges(self, "data.")

@@ -31,9 +31,9 @@ class MosaicConfig:
     Args:
         seed: number of the sequence of images; sequences of different seeds have no image in common.
         size: height and width in pixels; the zoom of the augmentation comes on top.
-        max_words: most crops on an image.
+        max_words: maximum number of crops on an image.
         text_height: smallest and largest height of a word in pixels, between which all sizes are equally likely.
-        max_enlargement: greatest factor by which a crop is enlarged to reach its height.
+        max_enlargement: maximum factor by which a crop is enlarged to reach its height.
         backgrounds: folder of photographs without text. Half of the images use one as background; the others have a
             plain colour.
     """

@@ -38,7 +38,7 @@ class Survey:
     damaged: int = 0
 
     def describe(self, time_steps: int) -> str:
-        """The numbers in words, and how many words fit into a reader's time axis."""
+        """The numbers in words, and how many words fit into a recogniser's time steps."""
         fit = sum(needed <= time_steps for needed in self.time_steps)
         share = 100 * fit / max(1, len(self.time_steps))
         lines = [

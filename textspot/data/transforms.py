@@ -20,15 +20,15 @@ class TransformConfig:
     """Random changes of a training image.
 
     Args:
-        min_scale: smallest zoom, relative to the size at which inference sees the image. Small images are enlarged
-            until they fill most of the crop.
-        max_scale: largest zoom.
-        max_stretch: height and width are stretched against each other by up to this factor.
+        min_scale: smallest random zoom; 1 is the size used at inference. Small images are enlarged until they fill most
+            of the training image.
+        max_scale: largest random zoom.
+        max_stretch: largest random change of the aspect ratio, as a factor.
         max_rotation: largest rotation in radians, either way.
-        max_perspective: strongest perspective: the share of its distance by which one edge of the view comes nearer,
-            and the opposite edge moves away.
-        colour: probability of a change of exposure. Hue and saturation change half as often; an eighth as often the
-            image turns grey.
+        max_perspective: largest random distortion by perspective, from 0 to 0.5: by which share of the distance one
+            edge of the image is nearer than its centre, and the opposite edge farther.
+        colour: probability of a random change of exposure. Hue and saturation change with half of it, and the image
+            turns grey with an eighth of it.
         degrade: probability of each of lower resolution, blur, noise and compression.
         border: colour (RGB) of what lies outside the image.
     """

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from textspot.batch import Batch
-from textspot.losses import READER_TERM, SpottingLoss
+from textspot.losses import RECOGNIZER_TERM, SpottingLoss
 from textspot.models.spotting_network import SpottingNetwork
 
 HEADS = ("det", "rec")
@@ -45,7 +45,7 @@ def _only(loss: SpottingLoss, head: str) -> SpottingLoss:
     """The loss of one head alone, of this process's own batch."""
     part = copy(loss)
     part.weights = {
-        name: weight if (name == READER_TERM) == (head == "rec") else 0.0 for name, weight in loss.weights.items()
+        name: weight if (name == RECOGNIZER_TERM) == (head == "rec") else 0.0 for name, weight in loss.weights.items()
     }
     part.reduce = lambda denominators: denominators
     return part
@@ -100,5 +100,5 @@ def _compare_heads(values: Mapping[str, float]) -> list[str]:
     remedy = "raise" if weak == "recogniser" else "lower"
     return [
         f"the {strong} pulls the shared layers {ratio:.0f} times as hard as the {weak}, which hardly shapes them: "
-        f"{remedy} loss.{READER_TERM}"
+        f"{remedy} loss.{RECOGNIZER_TERM}"
     ]

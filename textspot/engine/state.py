@@ -42,8 +42,8 @@ class TrainerState:
     """Network, its moving average, optimiser, and how far the run is.
 
     `threshold` and `figures` are those of the last evaluation, `best` is the best end-to-end hmean so far; `sums`
-    holds what the next line of the log is the mean of, `words` counts what the reader was shown, `damaged` the records
-    that could not be used.
+    holds what the next line of the log is the mean of, `words` counts what the recogniser was shown, `damaged` the
+    records that could not be used.
     """
 
     network: SpottingNetwork

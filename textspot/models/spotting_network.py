@@ -229,16 +229,15 @@ class ModelConfig:
         backbone: shared convolutions. `slim_resnet` is made for CPUs and int8; `resnet18`, `resnet34`, `resnet50` and
             `vgg16_bn` are torchvision's; `vit` is a small plain transformer.
         neck: part that merges their maps.
-        roi: part that makes a patch of a region. `stretched` regions fill all columns of it; `proportional` ones, as in
-            Sui et al. 2018, as many as their shape asks for.
-        recognizer: part that reads a patch. `fcr` looks along the line by convolutions, `crnn` by bidirectional LSTMs
-            of as many parameters.
+        roi: text pooling, which samples a patch of each region. `stretched`: every word fills the full width of the
+            patch; `proportional`: the width follows the word's aspect ratio, the rest is padding (Sui et al. 2018).
+        recognizer: part that reads a patch. `fcr`: convolutions only; `crnn`: bidirectional LSTMs with about as
+            many parameters.
         detector: part that finds regions. `ribbon` finds oriented and curved words in one stage; `rfcn` finds
             horizontal boxes in two, as Sui et al. 2018 do.
-        refinement: part that corrects a region before it is read. `patch` moves its ribbon after a second look; `none`
-            leaves it.
-        shared: detector and recogniser share backbone and neck; if not, each has its own, as two networks trained side
-            by side.
+        refinement: optional part that corrects the region before it is read. `patch`: a small network predicts the
+            correction; `none`: the region stays as detected.
+        shared: detector and recogniser share backbone and neck; if not, each has its own, like two networks.
     """
 
     backbone: Choice = field(default=Choice("slim_resnet", SlimResNetConfig()))

@@ -23,13 +23,14 @@ class BeamConfig:
     """How strongly the language is preferred, and how wide the search is.
 
     Args:
-        weight: weight of a letter's log-probability in the language; the recogniser's has weight 1.
-        surprise: neutral surprisal per letter, in nats. Rarer letters lower a text's rank, more common ones raise it.
+        weight: weight of the language model's log-probabilities of letters; the recogniser's have weight 1.
+        surprise: surprisal per letter, in nats, that neither helps nor hurts. A letter that the language model finds
+            less likely lowers the rank of the text, a more likely one raises it.
         word_bonus: bonus, in nats, for a word of the list.
-        nonword: factor of the score of a text of letters that is not in the word list.
+        nonword: multiply the score by this if the text consists of letters and is not in the word list.
         width: number of prefixes that are kept at each time step.
-        cutoff: least probability of a character that is tried at a time step, unless it has half the probability of the
-            best one. Prefixes below this share of the best prefix are dropped too.
+        cutoff: minimum probability of a character at a time step. Less probable ones are skipped, unless at least half
+            as probable as the best one. Prefixes below this share of the best prefix are dropped too.
     """
 
     weight: float = 0.25

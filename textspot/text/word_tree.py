@@ -3,8 +3,8 @@
 A spelling has neither case nor punctuation: of a region the probabilities of `e` and `E` are added up, and so are those
 of punctuation and the blank.
 
-Legend: R regions, T time, C classes of the reader, S states of the tree, L its letters and the blank, N texts, P places
-in the longest of them.
+Legend: R regions, T time, C classes of the recogniser, S states of the tree, L its letters and the blank, N texts,
+P places in the longest of them.
 """
 
 import string

@@ -70,7 +70,7 @@ class SpotterObjective:
         network: with a detector whose loss shows where words are, and BatchNorms that are not folded; it is copied.
         size: height and width of the images in pixels, divisible by 32.
         synthesis: the run's; its seed is that of what the images are to show, too.
-        count_time_steps: how many steps of the reader's time axis a ribbon fills: `ModelConfig.count_time_steps`.
+        count_time_steps: how many time steps of the recogniser a ribbon fills: `ModelConfig.count_time_steps`.
         config: terms.
     """
 

@@ -32,7 +32,7 @@ class DrawConfig:
     Args:
         num_images: number of images.
         seed: number of the stream of images; sets of different seeds have no image in common.
-        num_processes: number of processes that draw; the result is the same for any number.
+        num_processes: number of processes that render; the result is the same for any number.
         image_format: `jpg` as from a camera, or `png`, which keeps every pixel and is about five times as large.
         renderer: look of the images.
     """

@@ -18,7 +18,7 @@ from textspot.engine.evaluate import PROTOCOLS, score_reading
 from textspot.engine.state import changed_keys
 from textspot.engine.train import train
 from textspot.inference.spotter import load
-from textspot.losses import READER_TERM
+from textspot.losses import RECOGNIZER_TERM
 from textspot.models.choice import Choice
 from textspot.models.spotting_network import DETECTORS, RECOGNIZERS, ModelConfig
 from textspot.progress import track
@@ -68,7 +68,7 @@ class System:
 def with_network(recipe: Recipe, name: str) -> Recipe:
     """The recipe with the network of a system; weights of loss terms that this network has not are left out."""
     model = System.parse(name).model(recipe.model)
-    terms = {*model.loss_weights, READER_TERM}
+    terms = {*model.loss_weights, RECOGNIZER_TERM}
     return replace(recipe, model=model, loss={term: weight for term, weight in recipe.loss.items() if term in terms})
 
 
