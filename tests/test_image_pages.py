@@ -12,7 +12,7 @@ from PIL import Image
 from textspot import pdf_process
 from textspot.bounded_process import BoundedProcess
 from textspot.image_decoding import ImageError, ImageTooLargeError
-from textspot.image_pages import MAX_PAGES, pages_of_file, read_frames, read_pages
+from textspot.image_pages import MAX_PAGES, count_frames, pages_of_file, read_frames, read_pages
 
 COLOURS = [(200, 30, 30), (30, 200, 30), (30, 30, 200)]
 
@@ -150,8 +150,15 @@ def test_too_many_pages(monkeypatch):
     assert MAX_PAGES >= 1000
     monkeypatch.setattr("textspot.image_pages.MAX_PAGES", 2)
     for data in (encode("TIFF", pictures()), pdf_of(1, 2, 3)):
-        with pytest.raises(ImageTooLargeError, match="x: 3 pages, at most 2 are read"):
+        with pytest.raises(ImageTooLargeError, match="x: has more than 2 pages: cut it into several files"):
             list(read_pages(data, "x"))
+
+
+def test_pages_of_a_tiff_are_counted_no_further_than_they_are_read(monkeypatch):
+    """A directory of a TIFF takes a hundred bytes, and time."""
+    monkeypatch.setattr("textspot.image_pages.MAX_PAGES", 4)
+    counted = [count_frames(encode("TIFF", [Image.new("L", (8, 8))] * count), "x") for count in (1, 3, 4, 5, 9)]
+    assert counted == [1, 3, 4, 5, 5]
 
 
 @pytest.mark.parametrize("data", [b"", b"no image"])

@@ -8,6 +8,7 @@ import pytest
 from test_recipe import EVERYTHING, LEAST, change
 
 from textspot.checkpoint import load_model
+from textspot.data.synthetic.renderer import RendererConfig
 from textspot.inference.spotter import find_weights
 from textspot.models.choice import Choice
 from textspot.models.ribbon_head import RibbonConfig
@@ -47,6 +48,19 @@ def test_a_step_from_which_nothing_began_is_left_out():
     """It was accepted in silence."""
     recipe = recipe_from_dict(change("train.predicted_regions_from", 500), "trainer.pt")
     assert recipe.train.predicted_regions_from == 0
+
+
+def test_settings_of_a_drawing_that_had_no_effect_are_left_out():
+    """They were accepted in silence."""
+    renderer = {"layout": "sheet", "words_per_image": [2, 3], "drawn_share": 0.5, "degrade": 0.7}
+    source = {"path": "drawn", "draw": {"renderer": renderer}}
+    recipe = recipe_from_dict({"data": {"train": [source], "validation": source}}, "trainer.pt")
+    for one in (*recipe.data.train, recipe.data.validation):
+        assert one.draw.renderer == RendererConfig(layout="sheet", degrade=0.7)
+    kept = {"stream": {"renderer": {"words_per_image": [2, 3], "backgrounds": "b", "drawn_share": 0.5}}}
+    recipe = recipe_from_dict({"data": {"train": [kept], "validation": {"path": "a"}}}, "trainer.pt")
+    expected = RendererConfig(words_per_image=(2, 3), backgrounds="b", drawn_share=0.5)
+    assert recipe.data.train[0].stream.renderer == expected
 
 
 @pytest.mark.parametrize("values", [LEAST, EVERYTHING.to_dict(), {}, {"model": {}, "loss": {}}, {"model": None}])

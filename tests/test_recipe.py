@@ -148,6 +148,7 @@ def test_to_yaml_and_back(tmp_path):
         ("train.backbone_learning_rate", -1.0, "train.backbone_learning_rate is -1.0"),
         ("train.predicted_regions", 1.5, r"train.predicted_regions is 1.5, expected a value in \[0, 1\]"),
         ("train.predicted_regions_from", -1, "train.predicted_regions_from is -1"),
+        ("train.unrefined_regions", 0.5, "unrefined_regions is for a refinement, and model.refinement.kind is none"),
         ("train.reinitialize", ["trunk"], "train.reinitialize"),
         ("seed", -1, "seed is -1, expected at least 0"),
         ("data.image_size", [100, 100], r"data.image_size is \(100, 100\)"),

@@ -61,8 +61,8 @@ class TrainConfig:
         evaluate_every: steps between two evaluations on the validation images.
         save_every: steps between two checkpoints.
         picture_every: steps between two pictures of the regions that the recogniser gets.
-        doctor_every: steps between two checks whether the recogniser learns, which warn if not; each takes about as
-            long as a step. 0 for none.
+        doctor_every: steps between two checks, which compare the gradients of the heads, follow the progress of reading
+            and warn if something is wrong; each takes about as long as a step. 0 for none.
     """
 
     steps: PositiveInt = 1000
@@ -132,6 +132,8 @@ class Recipe:
         if self.model.shared and "reading_trunk" in self.train.reinitialize:
             raise ValueError("train.reinitialize names reading_trunk, which a network with model.shared: true has not")
         detector, refinement = self.model.detector.kind, self.model.refinement.kind
+        if refinement == "none" and self.train.unrefined_regions != TrainConfig.unrefined_regions:
+            raise ValueError("train.unrefined_regions is for a refinement, and model.refinement.kind is none")
         weights = {**self.model.loss_weights, RECOGNIZER_TERM: 1.0}
         unknown = [f"loss.{term}" for term in self.loss if term not in weights]
         if unknown:

@@ -1,11 +1,14 @@
 """Bulk reading by Ray from an S3 server: whoever is killed, the rows are those of a run that nobody disturbed."""
 
+import os
+import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
 from measure_bulk import Setting, fill, run_with_kills
 from s3_server import s3_server
+from s3fs import S3FileSystem
 from tiny_spotter import save_tiny_spotter
 
 from textspot.bulk.folder import read_rows
@@ -23,7 +26,7 @@ pytestmark = [
 ]
 
 
-def test_a_killed_driver_and_a_killed_worker_change_no_row(tmp_path, monkeypatch, capsys):
+def test_a_killed_driver_and_a_killed_worker_change_no_row(tmp_path, capsys):
     weights = str(save_tiny_spotter(tmp_path / "model.safetensors"))
     setting = Setting(weights, images_per_part=2)
     with s3_server() as bucket:
@@ -39,13 +42,26 @@ def test_a_killed_driver_and_a_killed_worker_change_no_row(tmp_path, monkeypatch
         assert "101 of 101 images, 1 not read" in capsys.readouterr().out
         assert bulk.main([*arguments, weights, "--threshold", "0.5"]) == 1
         assert "was begun with other settings: threshold was None, is 0.5" in capsys.readouterr().err
-        monkeypatch.setattr("textspot.stores.PAUSES_S", ())
-        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")  # else the client that is there already is taken
-        assert (
-            bulk.main(["--source", "s3://elsewhere/photos", "--out", str(tmp_path / "out"), "--weights", weights]) == 1
-        )
-        assert "the store does not answer" in capsys.readouterr().err
+
+
+def test_a_store_that_refuses_or_does_not_answer_is_named(tmp_path, monkeypatch, capsys):
+    weights = str(save_tiny_spotter(tmp_path / "model.safetensors"))
+    monkeypatch.setattr("textspot.stores.PAUSES_S", ())
+    with s3_server() as bucket:
+        command = ["--source", f"{bucket}/photos", "--out", str(tmp_path / "out"), "--weights", weights]
+        assert bulk.main(command) == 1
+        assert "no image there" in capsys.readouterr().err
+        ask_for_credentials = f"{os.environ['AWS_ENDPOINT_URL']}/moto-api/reset-auth"
+        request = urllib.request.Request(ask_for_credentials, data=b"0", headers={"Content-Type": "text/plain"})
+        urllib.request.urlopen(request).close()
+        assert bulk.main(command) == 1
+        assert "the store refuses the credentials (InvalidAccessKeyId" in capsys.readouterr().err
+        S3FileSystem.clear_instance_cache()  # else the client that knows the server is taken
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+            assert bulk.main(command) == 1
+        assert "the store does not answer (EndpointConnectionError" in capsys.readouterr().err
+    S3FileSystem.clear_instance_cache()
 
 
 def read_undisturbed(options: BulkOptions) -> None:

@@ -31,6 +31,7 @@ class Camera:
         flash: whether it flashes.
         watts: strength of the flash.
         lens: the lens.
+        shade: strength of the tint.
         album: another thing to do.
     """
 
@@ -38,6 +39,7 @@ class Camera:
     flash: bool = False
     watts: int = 5
     lens: Lens = field(default_factory=Lens)
+    shade: int = 2
     album: str | None = None
 
 
@@ -46,7 +48,7 @@ CAMERA = Verb(
     Camera,
     "Take a picture.",
     from_file=True,
-    only_with={"watts": ("flash",), "lens": ("film", "flash"), "lens.tint": ("film=colour",)},
+    only_with={"watts": ("flash",), "lens": ("film", "flash"), "lens.tint": ("film=colour",), "shade": ("lens.tint",)},
     no_use={"album": ("*",)},
 )
 
@@ -59,6 +61,7 @@ CAMERA = Verb(
         (["--lens.focus", "3"], "--lens.focus goes with --film or --flash"),
         (["--flash", "--lens.tint", "1"], "--lens.tint goes with --film colour"),
         (["--film", "grey", "--lens.tint", "1"], "--lens.tint goes with --film colour"),
+        (["--shade", "2", "--lens.tint", "0", "--film", "colour"], "--shade goes with --lens.tint"),
         (["--album", "a", "--flash", "false"], "--album has no use for --flash: leave it out"),
         (["--album", "a", "--lens.focus", "3", "--film", "x"], "--album has no use for --lens.focus"),
     ],

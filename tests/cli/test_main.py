@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import textspot
+from textspot.cli.command import how_to_read
 from textspot.cli.main import VERBS, main
 
 ROOT = Path(__file__).parents[2]
@@ -110,3 +112,12 @@ def test_the_help_of_all_imports_little() -> None:
         "assert not {'torch', 'numpy', 'cv2', 'jsonargparse'} & set(sys.modules), sorted(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("weights", ["runs/a b/model.safetensors", "it's.onnx", 'a"b$c.onnx', "-x.onnx"])
+def test_a_command_is_printed_as_a_shell_takes_it(weights: str) -> None:
+    assert shlex.split(how_to_read(weights)) == ["textspot", "infer", "--weights", weights, "YOUR_PHOTO.jpg"]
+
+
+def test_a_command_never_steers_the_terminal() -> None:
+    assert "\x1b" not in how_to_read("\x1b[31m.onnx")

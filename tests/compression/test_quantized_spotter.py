@@ -63,7 +63,7 @@ def test_calibration_images_are_spread_evenly_and_padded(untrained):
         read_calibration_images(reader, 3, untrained[1])
 
 
-def test_an_image_without_text_shows_the_reader_one_region(untrained):
+def test_an_image_without_text_shows_the_recogniser_one_region(untrained):
     network, card, *_ = untrained
     logits = ReadImage(replace(card, threshold=1.0))(network, np.full((64, 64, 3), 128, np.uint8))
     assert logits.shape[:2] == (1, 1)

@@ -23,36 +23,36 @@ from textspot.quant.sensitivity import measure_layers
 
 
 @pytest.fixture(scope="module")
-def useless_reader(learned, images):
+def useless_recognizer(learned, images):
     """Two bits for the recogniser, eight for all others."""
     overrides = {"recognizer.*": build_method("rtn", 2, 2)}
     return quantize_spotter(learned[0], learned[1], SpotterQuantConfig(overrides=overrides, keep_float=()), images)
 
 
-def test_the_stages_hold_every_layer_once(useless_reader):
-    groups = group_by_stage(useless_reader)
+def test_the_stages_hold_every_layer_once(useless_recognizer):
+    groups = group_by_stage(useless_recognizer)
     assert list(groups) == ["backbone", "neck", "detector.tower", "detector.score", "detector.geometry", "recognizer"]
-    assert sorted(chain.from_iterable(groups.values())) == sorted(quantized_layers(useless_reader))
-    assert list(group_by_layer(useless_reader)) == list(quantized_layers(useless_reader))
+    assert sorted(chain.from_iterable(groups.values())) == sorted(quantized_layers(useless_recognizer))
+    assert list(group_by_layer(useless_recognizer)) == list(quantized_layers(useless_recognizer))
 
 
-def test_the_stage_that_cannot_bear_it_is_found(learned, useless_reader):
+def test_the_stage_that_cannot_bear_it_is_found(learned, useless_recognizer):
     judge = Judge(learned[1], Reader(learned[3]))
-    drops = measure_drops(useless_reader, learned[0], group_by_stage(useless_reader), judge)
+    drops = measure_drops(useless_recognizer, learned[0], group_by_stage(useless_recognizer), judge)
     assert drops["recognizer"] > 0.5
     assert all(abs(drop) < 0.2 for stage, drop in drops.items() if stage != "recognizer")
 
 
-def test_the_layers_that_need_it_are_raised_and_no_others(learned, images, useless_reader):
+def test_the_layers_that_need_it_are_raised_and_no_others(learned, images, useless_recognizer):
     network, card, _, data = learned
-    errors = {o.name: o.relative_error for o in measure_layers(useless_reader, network, images, ReadImage(card))}
+    errors = {o.name: o.relative_error for o in measure_layers(useless_recognizer, network, images, ReadImage(card))}
     judge = Judge(card, Reader(data))
-    mixed, found = search_mixed([useless_reader], network, errors, judge, max_drop=0.01)
+    mixed, found = search_mixed([useless_recognizer], network, errors, judge, max_drop=0.01)
     assert judge(mixed) >= judge(network) - 0.01
     raised = [name for name, number in found.choice.items() if number]
     assert raised
     assert all(name.startswith("recognizer.") for name in raised)
-    assert len(raised) < len(quantized_layers(useless_reader))
+    assert len(raised) < len(quantized_layers(useless_recognizer))
 
 
 @pytest.mark.slow

@@ -189,7 +189,7 @@ def test_a_word_that_cannot_be_read_is_counted_and_still_detected(word, reason):
 
 
 def test_a_source_may_train_one_head_alone():
-    """A word that the charset lacks is counted where the reader learns, and only there."""
+    """A word that the charset lacks is counted where the recogniser learns, and only there."""
     sample, other = draw_sample(7, ("abc", "xyz")), draw_sample(9, ("abc",))
     examples = {}
     for trains in ("both", "detector", "recognizer"):

@@ -216,7 +216,7 @@ NOTHING = ["", "   ", "\u00a0", "\u200b", "\u3000\ufeff", "\n"]
 
 
 @pytest.mark.parametrize("format_name", ["jsonl", "ppocrlabel", "labelme", "art"])
-def test_what_nobody_read_never_trains_the_reader(format_name, source, tmp_path) -> None:
+def test_what_nobody_read_never_trains_the_recogniser(format_name, source, tmp_path) -> None:
     draw(source / "1.png")
     words = [*MARKS, *NOTHING, "TEMPORARY", "HOTEL"]
     points = {"points": CORNERS}

@@ -25,7 +25,7 @@ def images() -> list[np.ndarray]:
 
 @pytest.mark.parametrize(("precision", "pixels"), [("float32", 0.5), ("float16", 3), ("bf16", 6)])
 def test_a_gpu_finds_and_reads_what_the_cpu_does(images, precision, pixels):
-    expected = textspot.load("spotter-s", "cpu").predict(images)
+    expected = textspot.load("spotter-s", "cpu", runtime="pytorch").predict(images)
     found = textspot.load("spotter-s", "cuda", precision=precision).predict(images, batch_size=4)
     assert sum(map(len, expected)) >= 10
     for ours, theirs in zip(expected, found, strict=True):

@@ -1,6 +1,6 @@
 """Training from shards over HTTP: the weights are those of training from the LMDB, bit for bit."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +10,13 @@ from safetensors.torch import load_file
 from tiny_runs import drawing, interrupt_after
 from web_server import Answer, ranges_of
 
+from textspot.batch import Batch
 from textspot.data.dataset import DataConfig, SourceConfig
 from textspot.data.lmdb_records import DamagedRecordError, Reader
 from textspot.data.shards import CacheConfig, open_records, write_shards
-from textspot.engine.train import TrainingResult, train
+from textspot.engine.train import TrainingResult, next_batch, train
 from textspot.recipe import Recipe
+from textspot.stores import StoreError
 
 Serve = Callable[[Mapping[str, Answer]], str]
 
@@ -75,6 +77,15 @@ def test_a_share_of_damaged_samples_ends_the_run(tiny_recipe: Recipe, tmp_path: 
     recipe = from_shards(tiny_recipe, str(tmp_path / "shards"), None)
     with pytest.raises(ValueError, match=r"records were damaged, more than data\.max_damaged"):
         train(recipe)
+
+
+def test_a_store_that_fails_in_a_worker_ends_the_run_in_words() -> None:
+    def batches() -> Iterator[Batch]:
+        raise StoreError("Caught StoreError in a worker\n  a traceback\nStoreError: s3://b: the store does not answer")
+        yield
+
+    with pytest.raises(ValueError, match=r"^StoreError: s3://b: the store does not answer$"):
+        next_batch(batches())
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_photographs_give_the_same_in_every_runtime(tmp_path: Path) -> None:
 def compare(weights: Path, images: list[Path], folder: Path) -> tuple[list[str], list[str], int]:
     """What differs between PyTorch and the others on the images, what is a tie, and the number of regions compared."""
     export_onnx(*load_model(find_weights(weights)), folder / "spotter.onnx")
-    eager = textspot.load(weights)
+    eager = textspot.load(weights, runtime="pytorch")
     others = [textspot.load(folder / "spotter.onnx", runtime=name) for name in ("onnxruntime", "openvino")]
     complaints: list[str] = []
     ties: list[str] = []

@@ -155,7 +155,7 @@ REFUSED = {
     "too many bytes": (lambda: bytes(300_000), 413, "the upload is larger than 200000 bytes"),
     "too many pixels": (lambda: encode(sizes=[(300, 300)]), 413, "300 x 300 pixels, at most 50000 are read"),
     "a bomb": (png_bomb, 413, "image: .*pixels.*at most 80000000 pixels are read"),
-    "too many pages": (lambda: encode("TIFF", [(8, 8)] * 4), 413, "4 pages, at most 3 are read"),
+    "too many pages": (lambda: encode("TIFF", [(8, 8)] * 4), 413, "image: has more than 3 pages"),
     "a large page": (large_page, 413, r"image, page 1: 300 x 300 pixels, at most 50000 are read"),
     "a password": (locked_pdf, 422, "this PDF has a password, which is not asked for"),
     "a damaged PDF": (lambda: b"%PDF-1.7 nothing else", 422, "this PDF is damaged"),

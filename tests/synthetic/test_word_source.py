@@ -22,6 +22,7 @@ def draw(config: WordConfig, count: int = 300, sign_share: float = 0.0) -> list[
         ({"min_length": 5, "max_length": 4}, "min_length 5, max_length 4"),
         ({"characters": ""}, "characters is empty"),
         ({"characters": "a b"}, "holds blanks"),
+        ({"characters": "ab\u05d0\u0633"}, r"U\+05D0.*U\+0633.*run from right to left"),
     ],
 )
 def test_impossible_configurations_are_refused(changes, complaint):

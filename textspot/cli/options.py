@@ -5,6 +5,7 @@ import inspect
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any, Generic, TypeVar
 
 import docstring_parser
@@ -81,7 +82,9 @@ def _lies_in(option: str, place: str) -> bool:
 
 def _is_chosen(partner: str, chosen: Mapping[str, Any]) -> bool:
     name, equals, value = partner.partition("=")
-    return chosen[name] == value if equals else chosen[name] not in (None, False, ())
+    first, *deeper = name.split(".")
+    found = reduce(getattr, deeper, chosen[first])
+    return found == value if equals else bool(found)
 
 
 def _show(partner: str) -> str:

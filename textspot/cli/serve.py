@@ -58,7 +58,7 @@ class ServeOptions:
     limits: ServiceLimits = field(default_factory=ServiceLimits)
 
 
-VERB = Verb("serve", ServeOptions, __doc__)
+VERB = Verb("serve", ServeOptions, __doc__, only_with={"limits.url_timeout_s": ("limits.urls",)})
 
 
 def serve(options: ServeOptions) -> int:

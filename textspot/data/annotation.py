@@ -31,9 +31,9 @@ class Instance:
     """One annotated piece of text.
 
     `polygon` holds K >= 3 points (x, y) in pixels of the image as `decode_image` shows it. `transcript` is kept as
-    annotated; an empty one is a box without a reading: it trains the detector and never the reader. What is to `ignore`
-    counts neither way. `language` is a free word, empty when unknown. `score` in [0, 1] is how sure of the transcript
-    the program was that read it; 1 is a label written by hand.
+    annotated; an empty one is a box without a reading: it trains the detector and never the recogniser. What is to
+    `ignore` counts neither way. `language` is a free word, empty when unknown. `score` in [0, 1] is how sure of the
+    transcript the program was that read it; 1 is a label written by hand.
     """
 
     polygon: tuple[Point, ...]

@@ -16,7 +16,7 @@ from textspot.geometry import polygon_to_ribbon
 from textspot.image_pages import pages_of_file
 from textspot.inference.image_input import ImageLike, is_one_image, name_of, to_array
 from textspot.inference.prefetch import prefetch
-from textspot.inference.shipped import RUNTIME_NAMES, Machine, choose_fastest
+from textspot.inference.shipped import RUNTIME_NAMES, SHIPPED, Machine, check_shipped, choose_fastest
 from textspot.inference.views import (
     COMPLETE,
     PARTIAL,
@@ -41,7 +41,6 @@ from textspot.text.lexicon import ImageLexicons, Lexicon
 
 logger = logging.getLogger("textspot")
 
-SHIPPED = Path(__file__).parents[1] / "weights"
 LEAST_RAISED = 0.15  # detector's score from which on a lexicon may raise a word: below, nearly nothing is text
 MOST_WAITING = 32  # prepared images in memory at a time, however long the list
 
@@ -63,15 +62,18 @@ def load(path: str | os.PathLike, config: RuntimeConfig | None = None) -> "Spott
 def choose_file(path: Path, config: RuntimeConfig) -> tuple[Path, RuntimeConfig]:
     """The file to run, and how: of weights that ship, by their name, what is fastest here; else as `config` says."""
     if not path.exists() and config.runtime != "pytorch" and str(path) in {file.stem for file in _shipped_files()}:
-        return choose_fastest(str(path), SHIPPED, config, Machine.here())
+        file, config = choose_fastest(str(path), SHIPPED, config, Machine.here())
+        return check_shipped(file), config
     return find_weights(path), config
 
 
 def find_weights(path: Path) -> Path:
-    """The file at `path`: itself, the weights that a folder of a run holds, or the shipped weights of that name."""
-    shipped = {file.stem: file for file in _shipped_files()}
+    """The file at `path`: itself, the weights that a folder of a run holds, or what ships under that name: weights as
+    `spotter-s`, any file as `spotter-s.onnx`."""
+    graphs = {file.name: file for file in sorted(SHIPPED.glob("*.onnx"))}
+    shipped = {file.stem: file for file in _shipped_files()} | graphs
     if not path.exists() and str(path) in shipped:
-        return shipped[str(path)]
+        return check_shipped(shipped[str(path)])
     if not path.is_dir():
         if not path.exists() and not path.suffix:
             raise CheckpointError(

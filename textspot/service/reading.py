@@ -103,7 +103,7 @@ def check_file(data: bytes, name: str, limits: ServiceLimits) -> None:
     except ImageError as error:
         raise HTTPException(422 if is_pdf(data) else 415, str(error)) from error
     if count > limits.max_pages:
-        raise HTTPException(413, f"{name}: {count} pages, at most {limits.max_pages} are read")
+        raise HTTPException(413, f"{name}: has more than {limits.max_pages} pages")
     check_size(height, width, name, limits)
 
 

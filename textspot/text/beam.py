@@ -91,7 +91,7 @@ def _choose(
 
 @dataclass(frozen=True, eq=False)
 class Opinion:
-    """What a language says of the characters of a reader.
+    """What a language says of the characters of a recogniser.
 
     Args:
         automaton: for the search; the last column of its tables is for characters that are no letters.

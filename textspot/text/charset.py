@@ -57,7 +57,7 @@ def is_invisible(character: str) -> bool:
 
 
 class Charset:
-    """The characters of a reader. Class 0 is the CTC blank, class i + 1 is `characters[i]`."""
+    """The characters of a recogniser. Class 0 is the CTC blank, class i + 1 is `characters[i]`."""
 
     def __init__(self, characters: str):
         if not characters:

@@ -1,4 +1,4 @@
-"""CTC against words whose characters are distributions: SARDFQ's soft labels (arXiv 2412.16553), for a reader. Ours.
+"""CTC against words whose characters are distributions: soft labels as in SARDFQ (arXiv 2412.16553), for texts.
 
 Legend: R words, T time, L characters of a word, S different classes of a word and the blank, C classes, U states.
 """
