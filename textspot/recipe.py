@@ -60,7 +60,7 @@ class TrainConfig:
         log_every: steps between two lines of the log.
         evaluate_every: steps between two evaluations on the validation images.
         save_every: steps between two checkpoints.
-        picture_every: steps between two galleries of what the recogniser is fed.
+        picture_every: steps between two pictures of the regions that the recogniser gets.
         doctor_every: steps between two checks, which compare the gradients of the heads, follow the progress of reading
             and warn if something is wrong; each takes about as long as a step. 0 for none.
     """

@@ -10,8 +10,8 @@ again after any interruption: it reads what is missing, and the rows are those o
 folder that was begun with other weights or other settings is refused.
 
 Credentials and end points come from the environment, as the client of the store reads them: AWS_ACCESS_KEY_ID,
-AWS_ENDPOINT_URL and so on. The exit status is 0 when all images were read, 1 when something failed or an image has an
-error, 2 when the options make no sense.
+AWS_ENDPOINT_URL and so on. The exit status is 0 if all images were read, 1 if an image has an error or
+the run failed, and 2 if the options are wrong.
 """
 
 import os
@@ -45,11 +45,11 @@ class BulkOptions:
         threshold: minimum score of a word; the default is the threshold stored in the weights.
         language: language model, whose words are preferred where the recogniser is unsure: english, a file of words, or
             none. The default is the one stored in the weights.
-        lexicon: file of words, one per line; a text that is near one of them becomes that word.
+        lexicon: file of words, one per line; a text becomes one of them where the image makes that more probable.
         runtime: program that runs the network: pytorch, onnxruntime, openvino, or auto.
         device: device of the network: cpu, or cuda with --num_gpus.
         precision: precision of the convolutions: float32, bf16 or float16.
-        num_threads: number of CPU threads of an actor; one reads most images per second.
+        num_threads: number of CPU threads of each actor; 1 gives the highest throughput.
         tiling: read an image in tiles if it would be shrunk to less than half.
         max_regions: maximum number of words to read per image or tile; the column `limited` says where it is reached.
         batch_size: images of one padded size that share a pass of the network; more than 1 pays on a GPU.
