@@ -34,12 +34,12 @@ class TrainConfig:
         batch_size: images per forward pass and process.
         accumulation: forward passes per step, whose losses are averaged.
         learning_rate: peak learning rate of AdamW. It is not scaled by the number of processes or by `accumulation`.
-        weight_decay: weight decay of AdamW; not on biases and normalisation.
-        warmup_steps: the learning rate rises linearly over these, then falls as a cosine.
+        weight_decay: weight decay of AdamW, except for biases and normalisation layers.
+        warmup_steps: number of steps over which the learning rate rises linearly; after them it falls as a cosine.
         final_learning_rate: share of the peak to which the learning rate falls.
-        clip_norm: the gradient is scaled down to this norm.
-        ema_decay: decay of the moving average of the weights; the averaged weights are evaluated and kept. A run from
-            random weights ramps the decay up; no ramp-up when fine-tuning (`init_from`).
+        clip_norm: maximum norm of the gradient; a larger gradient is scaled down to it.
+        ema_decay: decay of the moving average of the weights; the averaged weights are evaluated and kept. In a run
+            from random weights the decay rises gradually; with `init_from` it is constant.
         precision: `bf16` computes the convolutions in bfloat16; losses and coordinates stay in float32.
         compile: compile the network with torch.compile.
         device: `auto` takes a GPU if there is one.

@@ -60,7 +60,8 @@ def build_parser(config: type, prog: str | None = None, description: str = DESCR
         exit_on_error=False,
     )
     names = ", ".join(shipped_recipes())
-    what = f"recipe: a YAML file, or one of {names}. Given again, it overrides single keys; options override files"
+    order = "A later --config overrides keys of the earlier ones; options override all files"
+    what = f"recipe: a YAML file, or one of {names}. {order}"
     parser.add_argument("--config", action=RecipeFile, help=what)
     parser.add_class_arguments(config, as_group=True, skip={"model", "loss"})
     add_model(parser)

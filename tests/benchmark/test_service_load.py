@@ -73,7 +73,7 @@ def test_rows():
         ("median, p99", "100, 119 ms"),
         ("processor time per request", "50 ms"),
         ("failed", "0"),
-        ("other answers than to one client alone", "1"),
+        ("answers that differ from those to a single client", "1"),
         ("cut off by the kill", "2"),
         ("memory at the start, in the middle, at the end", "1, 1, 1 MiB"),
         ("open files before, after", "7, 8"),

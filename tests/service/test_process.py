@@ -81,4 +81,4 @@ def test_load_kill_and_restart(weights, tmp_path, capsys):
     assert benchmark_service.main(list(map(str, options))) == 0
     table = capsys.readouterr().out
     assert "| failed | 0 | 0 |" in table
-    assert "| other answers than to one client alone | 0 | 0 |" in table
+    assert "| answers that differ from those to a single client | 0 | 0 |" in table

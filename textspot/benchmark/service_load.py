@@ -122,7 +122,7 @@ class Load:
             ("median, p99", f"{self.percentile_ms(50):.0f}, {self.percentile_ms(99):.0f} ms"),
             ("processor time per request", f"{1000 * self.cpu_s / len(self.seconds):.0f} ms"),
             ("failed", str(len(self.failed))),
-            ("other answers than to one client alone", str(len(self.different))),
+            ("answers that differ from those to a single client", str(len(self.different))),
             ("cut off by the kill", str(len(self.cut_off))),
             ("memory at the start, in the middle, at the end", f"{', '.join(mib)} MiB"),
             ("open files before, after", f"{self.open_files[0]}, {self.open_files[1]}"),

@@ -43,8 +43,8 @@ class BulkOptions:
         weights: name of bundled weights, a model.safetensors, a run's folder, or an .onnx file;
             every machine of the cluster needs it at the same path.
         threshold: minimum score of a word; the default is the threshold stored in the weights.
-        language: language model, whose words are preferred where the recogniser is unsure: english, a file of words, or
-            none. The default is the one stored in the weights.
+        language: language model, whose words are preferred where the recogniser is unsure: english, none, or a file
+            with one word per line. The default is the one stored in the weights.
         lexicon: file of words, one per line; a text becomes one of them where the image makes that more probable.
         runtime: program that runs the network: pytorch, onnxruntime, openvino, or auto.
         device: device of the network: cpu, or cuda with --num_gpus.

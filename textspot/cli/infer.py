@@ -11,7 +11,7 @@ a file with several pages or frames, each page gets its own files: `<stem>_p1.js
 all pages of a file.
 
 Results keep the folder structure below the deepest folder that all images share. If two images of a folder have the
-same stem (photo.jpg, photo.png), the second becomes `<stem>_2`. A region that was found and could not be read is not in
+same stem (photo.jpg, photo.png), the second becomes `<stem>_2`. A region that was found but could not be read is not in
 `res_<stem>.txt`, because the competition counts it as a false alarm.
 
 Other files in a folder are skipped; a message says how many. Image formats that cannot be read (HEIC) and links to
@@ -75,8 +75,8 @@ class InferOptions:
             that textspot export wrote.
         out: folder that receives the results; images in it are never read.
         threshold: minimum score of a word; the default is the threshold stored in the weights.
-        language: language model, whose words are preferred where the recogniser is unsure: english, a file of words,
-            one per line, or none. The default is the one stored in the weights.
+        language: language model, whose words are preferred where the recogniser is unsure: english, none, or a file
+            with one word per line. The default is the one stored in the weights.
         beam: settings of the language model.
         lexicon: file of words, one per line. A listed word replaces the text that was read if it is more probable,
             given the image.
@@ -96,7 +96,7 @@ class InferOptions:
             hocr, alto, csv, coco_text, pdf.
         pictures: draw what was found into a picture of each image.
         max_regions: maximum number of words to read per image or tile; a warning says if it is reached.
-        every: time between two frames of a video that are read, such as 0.5s; a video needs it.
+        every: time between the frames of a video that are read, such as 0.5s; required for a video.
         private_urls: allow URLs of addresses that are not public, such as localhost.
     """
 

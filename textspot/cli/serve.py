@@ -35,8 +35,8 @@ class ServeOptions:
         port: port to listen on.
         weights: name of bundled weights, a model.safetensors, a run's folder, or an .onnx file.
         threshold: minimum score of a word where a request names none; the default is the one stored in the weights.
-        language: language model, whose words are preferred where the recogniser is unsure: english, a file of words,
-            one per line, or none. The default is the one stored in the weights.
+        language: language model, whose words are preferred where the recogniser is unsure: english, none, or a file
+            with one word per line. The default is the one stored in the weights.
         runtime: program that runs the network: pytorch, onnxruntime, openvino, or auto.
         device: device of the network: auto (a GPU if there is one), cpu, or cuda:0.
         precision: precision of the convolutions: float32; bf16 in PyTorch and OpenVINO; float16 in PyTorch on a GPU.

@@ -42,7 +42,7 @@ class SourceConfig:
         trains: what learns from it: `both`, `detector` for words without transcripts, or `recognizer` if some words are
             not annotated at all, which would mislead the detector.
         least_score: minimum score of labels by another OCR program; words below it do not train the recogniser.
-        cache: local cache of samples of shards, which lie in a store.
+        cache: local folder that keeps samples of shards from a store, as {path: FOLDER, max_gb: 10}.
     """
 
     path: str | None = None
@@ -66,13 +66,14 @@ class DataConfig:
             They use the score threshold chosen on `validation`, and do not decide which weights are best.
         image_size: height and width of the training images in pixels, divisible by 32; they are cut from the
             photographs.
-        min_text_height: words lower or narrower than this many pixels after augmentation are ignored.
-        max_regions: maximum number of words per training image for the recogniser; of more, a random choice.
+        min_text_height: minimum height and width of a word in pixels, after augmentation; smaller words are ignored.
+        max_regions: maximum number of words per training image that train the recogniser. If there are more, they are
+            chosen at random.
         region_jitter: move the corners of each word's region at random by up to this share of the word's height.
         end_jitter: move each end of a word's region along the line by a random amount between these two, in heights of
-            the word; negative amounts shorten the region. A region lengthened by more than a third of its height is
-            used as it is, even with `train.predicted_regions`.
-        max_damaged: training stops if a larger share of the records is damaged.
+            the word; negative amounts shorten the region. A predicted region (`train.predicted_regions`) replaces
+            only a region that it differs from by less than a third of the height.
+        max_damaged: maximum share of damaged records; training stops if more are damaged.
         num_workers: processes that prepare images; 0 prepares them in the training process.
         transforms: augmentation.
     """

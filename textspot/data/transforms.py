@@ -25,11 +25,11 @@ class TransformConfig:
         max_scale: largest random zoom.
         max_stretch: largest random change of the aspect ratio, as a factor.
         max_rotation: largest rotation in radians, either way.
-        max_perspective: largest random distortion by perspective, from 0 to 0.5: by which share of the distance one
-            edge of the image is nearer than its centre, and the opposite edge farther.
-        colour: probability of a random change of exposure. Hue and saturation change with half of it, and the image
-            turns grey with an eighth of it.
-        degrade: probability of each of lower resolution, blur, noise and compression.
+        max_perspective: largest random distortion by perspective, from 0 to 0.5. With 0.2, one edge of the image
+            appears up to 20 % nearer than its centre, and the opposite edge up to 20 % farther away.
+        colour: probability of a random change of brightness and contrast. Half of this probability applies to a change
+            of hue and saturation, and an eighth of it to turning the image grey.
+        degrade: probability of each of these four, drawn separately: lower resolution, blur, noise, compression.
         border: colour (RGB) of what lies outside the image.
     """
 

@@ -29,8 +29,9 @@ class BeamConfig:
         word_bonus: bonus, in nats, for a word of the list.
         nonword: multiply the score by this if the text consists of letters and is not in the word list.
         width: number of prefixes that are kept at each time step.
-        cutoff: minimum probability of a character at a time step. Less probable ones are skipped, unless at least half
-            as probable as the best one. Prefixes below this share of the best prefix are dropped too.
+        cutoff: minimum probability of a character at a time step. A less probable character is skipped, unless it is at
+            least half as probable as the best one. The search also drops prefixes whose score is below this share of
+            the best prefix's score.
     """
 
     weight: float = 0.25

@@ -56,9 +56,9 @@ def limits(values: Values) -> dict[str, float]:
     rate = 1 / core_seconds(values)  # of a core
     network = values["network_gbit_s"] / 8 * 1000 / values["image_mb"] / rate
     return {
-        "cores on one machine before its network card is full": network,
-        "cores in all before one prefix of the store is full": values["requests_per_s"] / rate,
-        "GPU machines before one prefix of the store is full": values["requests_per_s"]
+        "cores of one machine that fill its network card": network,
+        "cores in all that reach the limit of one prefix of the store": values["requests_per_s"] / rate,
+        "GPU machines that reach the limit of one prefix of the store": values["requests_per_s"]
         / min(gpu_rate(values).values()),
     }
 
@@ -70,7 +70,7 @@ def training_bandwidth(values: Values) -> float:
 
 def describe(values: Values) -> str:
     """All tables."""
-    lines = ["| stage | core ms an image |", "|---|---|"]
+    lines = ["| stage | processor time per image, ms |", "|---|---|"]
     lines += [f"| {stage.removesuffix('_core_s')} | {1000 * values[stage]:.1f} |" for stage in ON_CPUS]
     lines += [f"| together, with the efficiency of actors | {1000 * core_seconds(values):.1f} |", ""]
     lines += [
@@ -85,9 +85,9 @@ def describe(values: Values) -> str:
         )
     lines += ["", "| a machine with one GPU, limited by | images/s |", "|---|---|"]
     lines += [f"| {name} | {rate:,.0f} |" for name, rate in gpu_rate(values).items()]
-    lines += ["", "| where the bottleneck moves | |", "|---|---|"]
+    lines += ["", "| what else limits the speed | at |", "|---|---|"]
     lines += [f"| {name} | {count:,.0f} |" for name, count in limits(values).items()]
-    lines += [f"| MB/s that a training GPU wants | {training_bandwidth(values):,.0f} |"]
+    lines += [f"| MB/s that one GPU needs while it trains | {training_bandwidth(values):,.0f} |"]
     return "\n".join(lines)
 
 
