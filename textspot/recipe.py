@@ -35,9 +35,9 @@ class TrainConfig:
         accumulation: forward passes per step, whose losses are averaged.
         learning_rate: peak learning rate of AdamW. It is not scaled by the number of processes or by `accumulation`.
         weight_decay: weight decay of AdamW; not on biases and normalisation.
-        warmup_steps: the learning rate rises linearly over these, then falls as a cosine.
+        warmup_steps: steps in which the learning rate rises linearly; then it falls as a cosine.
         final_learning_rate: share of the peak to which the learning rate falls.
-        clip_norm: the gradient is scaled down to this norm.
+        clip_norm: largest norm of the gradient; a larger gradient is scaled down to it.
         ema_decay: decay of the moving average of the weights; the averaged weights are evaluated and kept. A run from
             random weights ramps the decay up; no ramp-up when fine-tuning (`init_from`).
         precision: `bf16` computes the convolutions in bfloat16; losses and coordinates stay in float32.
@@ -48,8 +48,8 @@ class TrainConfig:
             that has a checkpoint resumes from that instead.
         reinitialize: parts of the network that start from random weights in spite of `init_from`; `reading_trunk` is
             the recogniser's own backbone and neck, if `model.shared` is false.
-        freeze_statistics: the backbone's BatchNorm keeps the statistics of `init_from`.
-        sync_batchnorm: BatchNorm measures the images of all processes together instead of each process its own; on
+        freeze_statistics: keep the statistics of `init_from` in the backbone's BatchNorm.
+        sync_batchnorm: take BatchNorm's statistics over the images of all processes instead of each process alone; on
             GPUs only. Choose it for few images per process.
         backbone_learning_rate: the learning rate of the backbone, as a share of that of the rest.
         predicted_regions: share of the training words that are read in the region that the network detects instead of

@@ -67,12 +67,13 @@ class DataConfig:
         image_size: height and width of the training images in pixels, divisible by 32; they are cut from the
             photographs.
         min_text_height: words lower or narrower than this many pixels after augmentation are ignored.
-        max_regions: maximum number of words per training image for the recogniser; of more, a random choice.
+        max_regions: maximum number of words of a training image for the recogniser; if there are more, they are chosen
+            at random.
         region_jitter: move the corners of each word's region at random by up to this share of the word's height.
         end_jitter: move each end of a word's region along the line by a random amount between these two, in heights of
             the word; negative amounts shorten the region. A region lengthened by more than a third of its height is
             used as it is, even with `train.predicted_regions`.
-        max_damaged: training stops if a larger share of the records is damaged.
+        max_damaged: largest share of the records that may be damaged; training stops if there are more.
         num_workers: processes that prepare images; 0 prepares them in the training process.
         transforms: augmentation.
     """

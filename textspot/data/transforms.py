@@ -25,8 +25,8 @@ class TransformConfig:
         max_scale: largest random zoom.
         max_stretch: largest random change of the aspect ratio, as a factor.
         max_rotation: largest rotation in radians, either way.
-        max_perspective: largest random distortion by perspective, from 0 to 0.5: by which share of the distance one
-            edge of the image is nearer than its centre, and the opposite edge farther.
+        max_perspective: largest random distortion by perspective, from 0 to 0.5. At 0.2, one edge of the image is at
+            most 20 % nearer to the camera than the centre, and the opposite edge as much farther.
         colour: probability of a random change of exposure. Hue and saturation change with half of it, and the image
             turns grey with an eighth of it.
         degrade: probability of each of lower resolution, blur, noise and compression.
