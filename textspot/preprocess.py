@@ -16,7 +16,8 @@ class PreprocessConfig:
     """How an image of any size becomes the network's input.
 
     Args:
-        max_side: longer images are shrunk to this many pixels; smaller ones stay as they are.
+        max_side: largest length of an image's longer side, in pixels. Larger images are shrunk; smaller ones stay as
+            they are.
         mean: RGB values in 0..255 that the network subtracts; also the colour of padding.
         std: RGB values in 0..255 that the network divides by.
     """

@@ -48,8 +48,8 @@ class TrainConfig:
             that has a checkpoint resumes from that instead.
         reinitialize: parts of the network that start from random weights in spite of `init_from`; `reading_trunk` is
             the recogniser's own backbone and neck, if `model.shared` is false.
-        freeze_statistics: the backbone's BatchNorm keeps the statistics of `init_from`.
-        sync_batchnorm: BatchNorm measures the images of all processes together instead of each process its own; on
+        freeze_statistics: keep the statistics of `init_from` in the backbone's BatchNorm.
+        sync_batchnorm: take BatchNorm's statistics over the images of all processes instead of each process alone; on
             GPUs only. Choose it for few images per process.
         backbone_learning_rate: the learning rate of the backbone, as a share of that of the rest.
         predicted_regions: share of the training words that are read in the region that the network detects instead of

@@ -43,7 +43,7 @@ def test_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_unknown_verbs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["quantise"]) == 2
-    assert capsys.readouterr().err == "error: textspot has no verb 'quantise': did you mean quantize?\n"
+    assert capsys.readouterr().err == "error: textspot has no command 'quantise': did you mean quantize?\n"
     assert main(["sing"]) == 2
     assert "expected one of infer, train" in capsys.readouterr().err
 

@@ -26,7 +26,7 @@ class ClusterConfig:
 
     Args:
         address: address of a Ray cluster, such as auto or ray://host:10001; without it, Ray starts on this machine.
-        actors: number of actors, each with one spotter; 0 fills the machines.
+        actors: number of actors, each with one spotter; 0 takes as many as the CPUs or GPUs have room for.
         num_gpus: GPUs that one actor takes; 0.25 puts four actors on a GPU.
     """
 

@@ -55,7 +55,7 @@ class BulkOptions:
         batch_size: images of one padded size that share a pass of the network; more than 1 pays on a GPU.
         images_per_part: images of one Parquet file; an actor that is killed loses at most so many.
         address: address of a Ray cluster, such as auto; without it, Ray starts on this machine.
-        actors: number of actors, each with one spotter; 0 fills the machines.
+        actors: number of actors, each with one spotter; 0 takes as many as the CPUs or GPUs have room for.
         num_gpus: GPUs that one actor takes; 0.25 puts four actors on a GPU.
         private_urls: allow URLs of addresses that are not public, such as localhost.
         progress_s: seconds between two lines of progress.

@@ -1,7 +1,7 @@
 """Try the weights on a page of your own browser: textspot demo
 
-The page takes a photograph or the camera, shows what was read over it, and gives it as JSON and as a searchable PDF. It
-is for this machine alone unless --host says otherwise, and sends nothing to anybody.
+The page takes a photograph or the camera's picture, draws over it what was read, and offers the result as JSON and as a
+searchable PDF. It is for this machine alone unless --host says otherwise, and sends nothing to anybody.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""`textspot VERB ...`: looks the verb up and hands the other arguments to its file. Imports no more than that."""
+"""`textspot COMMAND ...`: looks the verb up and hands the other arguments to its file. Imports no more than that."""
 
 import difflib
 import sys
@@ -67,8 +67,8 @@ def describe() -> str:
     width = max(map(len, VERBS))
     verbs = "\n".join(f"  {verb:{width}}  {summary}" for verb, summary in VERBS.items())
     return (
-        f"usage: textspot VERB [options]\n\nFind and read the text in photographs.\n\nverbs:\n{verbs}\n\n"
-        "textspot VERB --help lists the options of a verb; textspot --version prints the version."
+        f"usage: textspot COMMAND [options]\n\nFind and read the text in photographs.\n\ncommands:\n{verbs}\n\n"
+        "textspot COMMAND --help lists the options of a command; textspot --version prints the version."
     )
 
 
@@ -76,4 +76,4 @@ def complain_about(verb: str) -> str:
     """What to say to an unknown verb."""
     near = difflib.get_close_matches(verb, VERBS, n=1)
     guess = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(VERBS)}"
-    return f"textspot has no verb {verb!r}: {guess}"
+    return f"textspot has no command {verb!r}: {guess}"

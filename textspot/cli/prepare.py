@@ -289,7 +289,7 @@ def verify(path: str) -> None:
 
 
 def cards() -> None:
-    """List the cards that come with the program, and the folder of each: its card, and a sample of its files."""
+    """List the cards that come with the program, each with its folder, which holds the card and sample files."""
     for name, file in shipped_cards().items():
         print(f"{name:16} {file.parent}")
 

@@ -52,7 +52,7 @@ class CacheConfig:
 
     Args:
         path: folder of this machine that receives the samples.
-        max_gb: most gigabytes of samples that are kept; 0 keeps none.
+        max_gb: maximum size of the kept samples in gigabytes; 0 keeps none.
     """
 
     path: str

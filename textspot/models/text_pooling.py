@@ -54,8 +54,8 @@ class ProportionalRoiConfig(RoiConfig):
     Args:
         height: rows of the patch a region is stretched to.
         width: columns of that patch; a line that would need more is compressed to them.
-        margin: room above and below its edges in which a region is seen too, as a share of its height.
-        taps: strides of finer maps that are pooled too, as with stretched regions.
+        margin: space above and below a region that is sampled too, as a share of its height.
+        taps: strides of finer maps that are sampled too, as with stretched regions.
         columns_per_height: number of columns for a region whose width equals its height.
         min_width: fewest columns of a region.
     """

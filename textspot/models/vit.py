@@ -22,7 +22,7 @@ class VitConfig:
 
     Args:
         width: channels of its tokens.
-        depth: blocks.
+        depth: number of blocks.
         heads: number of heads of each block's attention.
     """
 

@@ -23,12 +23,12 @@ class CorrectionConfig:
     """How the weight error is corrected.
 
     Args:
-        kind: `none`, or how the error is measured that the correction minimises: `unwhitened` takes the error as it
+        kind: `none`, or the measure of the error that the correction minimises: `unwhitened` takes the error as it
             is (LoRC, Yao et al. 2023), `diagonal` weighs it by the mean |x| of each input (L2QER, arXiv
             2402.02446), `whitened` by the Cholesky factor of X X^T (ASER, arXiv 2411.07762).
         rank: greatest rank, per group of a convolution.
-        alpha: ASER's rule for the rank: the largest singular values that together reach this share of the sum of all
-            (our reading of the paper). 0 takes `rank`.
+        alpha: share of the sum of all singular values, as in ASER: the rank is the number of largest ones that reach
+            it (our reading of the paper). 0 takes `rank`.
         budget: largest cost of the correction, as a share of the layer's multiplications (not in the papers).
     """
 

@@ -18,8 +18,8 @@ class LayoutConfig:
     """Random words in random places; all ours.
 
     Args:
-        words: least and most words of an image; fewer where no more find room.
-        length: least and most characters of a word.
+        words: smallest and largest number of words of an image; an image with less room gets fewer.
+        length: smallest and largest number of characters of a word.
         height: least and greatest height of a word in pixels: those the spotter was trained on; small ones are
             more frequent.
         rotation: greatest rotation, in radians.

@@ -39,8 +39,9 @@ class RendererConfig:
         max_text_height: largest height of a capital letter, in pixels, before the text is tilted.
         ignore_below: height in pixels below which a word is drawn and marked as ignored. Words that blur or occlusion
             makes unreadable are ignored too (`camera.READABLE_BLUR`, `occlusion.MOST_COVERED`).
-        max_rotation: text is turned within the image by at most this angle in radians, either way.
-        max_tilt: text is tilted out of the image by at most this angle in radians, about both axes; gives perspective.
+        max_rotation: largest angle, in radians, by which text is turned within the image, either way.
+        max_tilt: largest angle, in radians, by which text is tilted out of the image about either axis; it gives
+            perspective.
         backgrounds: a folder of photographs to write on; without one, walls, rooms and textures are drawn.
         drawn_share: share of images whose background is drawn, where there is a folder of photographs.
         occluded_share: the share of images with poles, wires or leaves in front of the text.

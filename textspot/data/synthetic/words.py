@@ -53,9 +53,9 @@ class WordConfig:
             and not the list.
         number_share: the share of numbers, prices, times, codes and addresses.
         case: case of the words; `mixed` is lower, Title or UPPER, for each word anew.
-        characters: only words made of these characters are written.
-        min_length: words have at least so many characters.
-        max_length: words have at most so many characters.
+        characters: characters that the words may contain; other words are left out.
+        min_length: minimum number of characters of a word.
+        max_length: maximum number of characters of a word.
     """
 
     file: str | None = None
