@@ -338,7 +338,7 @@ def test_a_killed_run_goes_on_bit_for_bit(
 ) -> None:
     """The signal reaches the workers too, as that of a job scheduler does."""
     recipe = replace(
-        tiny_recipe, train=replace(tiny_recipe.train, steps=20), data=replace(tiny_recipe.data, num_workers=1)
+        tiny_recipe, train=replace(tiny_recipe.train, steps=21), data=replace(tiny_recipe.data, num_workers=1)
     )
     broken = replace(recipe, run=str(tmp_path / "broken"))
     command = command_line(broken, tmp_path)

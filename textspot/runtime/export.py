@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
+from torch.fx import GraphModule
 
 from textspot import file_checksum
 from textspot.checkpoint import write_atomically
@@ -57,8 +58,9 @@ def trace(network: SpottingNetwork) -> torch.export.ExportedProgram:
     shape = {0: Dim("images", max=MOST_IMAGES), 2: MULTIPLE * rows, 3: MULTIPLE * columns}
     graph = SpottingGraph(fold_batchnorm(network).cpu()).eval().requires_grad_(False)
     program = torch.export.export(graph, example, dynamic_shapes=(shape, {}, {}))
-    for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # it names the folders of this machine
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, GraphModule) else ():
+            node.meta.pop("stack_trace", None)  # it names the folders of this machine
     return program
 
 

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from s3fs import S3FileSystem
+
 from textspot.stores import StoreError, list_files
 
 BUCKET = "s3://scale"
@@ -34,6 +36,7 @@ def s3_server() -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     )
     os.environ.update(values)
+    S3FileSystem.clear_instance_cache()  # a client keeps the end point that it was made with
     try:
         _make_bucket(port)
         yield BUCKET
@@ -44,6 +47,7 @@ def s3_server() -> Iterator[str]:
             os.environ.pop(name)
             if value is not None:
                 os.environ[name] = value
+        S3FileSystem.clear_instance_cache()
 
 
 def _make_bucket(port: int) -> None:
