@@ -101,7 +101,8 @@ def test_an_openmp_that_is_not_there(monkeypatch, tmp_path: Path) -> None:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_batch_gives_what_single_images_give(runtime: str, exported: Path) -> None:
     """The same texts; in PyTorch, whose convolutions sum in another order, scores within 1e-4."""
-    spotter = textspot.load(exported / ("model.safetensors" if runtime == "pytorch" else "spotter.onnx"), runtime=runtime)
+    file = exported / ("model.safetensors" if runtime == "pytorch" else "spotter.onnx")
+    spotter = textspot.load(file, runtime=runtime)
     images = [noise(64, 96, number) for number in range(8)]
     for alone, together in zip(map(spotter, images), spotter.predict(images, batch_size=8), strict=True):
         assert [one.text for one in alone] == [one.text for one in together]
