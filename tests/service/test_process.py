@@ -56,7 +56,7 @@ def test_clients_that_hang_up_are_forgotten(service):
         open_files.append(service.open_files())
     assert metric(service, 'textspot_answers_total{status="499"}') == 3
     assert metric(service, "textspot_admitted") == 0
-    assert open_files[2] <= open_files[0]
+    wait_for(lambda: service.open_files() <= open_files[0])  # the connection of the last question may be closing
 
 
 def test_a_stop_waits_for_what_was_asked(service):
