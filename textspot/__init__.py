@@ -26,12 +26,15 @@ def load(
     num_threads: int = 0,
     max_regions: int | None = 1000,
     quality: "QualityName" = "default",
+    threshold: float | None = None,
+    language: str | None = None,
 ) -> "Spotter":
     """The spotter of shipped weights (`spotter-s`), a `model.safetensors`, a run's folder, or an `.onnx` file; see
     `textspot.inference.spotter.load`, and `textspot.runtime.build.RuntimeConfig` for the options.
 
     `quality` is `fast`, `default` or `best`: see `textspot.inference.views.Looks`. Of an image at most `max_regions`
-    are read; None takes as many as the weights say. What it takes is imported here, not with the package: scoring
+    are read; None takes as many as the weights say. `threshold` and `language` (`english`, a file of words, `none`)
+    replace those of the weights. What it takes is imported here, not with the package: scoring
     result files needs no PyTorch, nor does an `.onnx`. Where a package is missing, the error
     (`textspot.extras.MissingExtraError`) holds the line that installs it.
     """
@@ -42,6 +45,9 @@ def load(
     with name_extras():
         spotter = load_spotter(path, RuntimeConfig(runtime, device, precision, compile, num_threads))
     spotter.quality = quality
+    spotter.lean_to(language, spotter.beam)
+    if threshold is not None:
+        spotter.threshold = threshold
     if max_regions is not None:
         spotter.max_regions = max_regions
     return spotter

@@ -26,7 +26,7 @@ def loaded(monkeypatch):
 
     def record(path, device, **options):
         calls.append({"path": path, "device": device, **options})
-        return load(path, "cpu")
+        return load(path, "cpu", threshold=options.get("threshold"), language=options.get("language"))
 
     monkeypatch.setattr(textspot, "load", record)
     yield calls
@@ -65,7 +65,8 @@ def test_serve(weights, loaded, served, tmp_path):
     options += ["--limits.urls", "true", "--limits.private_urls", "true", "--limits.url_timeout_s", 7.5]
     assert serve.main(list(map(str, options))) == 0
     how = {"runtime": "pytorch", "precision": "bf16", "num_threads": 3, "max_regions": 7}
-    assert loaded == [{"path": weights, "device": "cuda:3", **how}]
+    chosen = {"threshold": 0.7, "language": str(tmp_path / "words")}
+    assert loaded == [{"path": weights, "device": "cuda:3", **how, **chosen}]
     assert (served["spotter"].threshold, served["spotter"].language.words) == (0.7, {"abba"})
     assert served["limits"] == ServiceLimits(1, 2, 3, 4, 5, 6.0, True, True, 7.5)
     config = served["config"]

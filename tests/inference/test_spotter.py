@@ -35,6 +35,12 @@ def write_png(path, image):
     return path
 
 
+def test_threshold_and_language_may_be_given_when_loading(weights, tmp_path):
+    (tmp_path / "words").write_text("ABBA\n")
+    spotter = textspot.load(weights, threshold=0.25, language=str(tmp_path / "words"))
+    assert (spotter.threshold, spotter.language.words) == (0.25, {"abba"})
+
+
 def test_no_images_give_no_predictions(spotter):
     assert spotter([]) == []
     assert spotter.predict([]) == []

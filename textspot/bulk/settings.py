@@ -45,11 +45,10 @@ class ReadingSettings:
             precision=self.precision,
             num_threads=self.num_threads,
             max_regions=self.max_regions,
+            threshold=self.threshold,
+            language=self.language,
         )
         spotter.tiling = self.tiling
-        if self.threshold is not None:
-            spotter.threshold = self.threshold
-        spotter.lean_to(self.language, spotter.beam)
         if self.lexicon is not None:
             spotter.lexicon = load_lexicon(Path(self.lexicon), Path(self.lexicon).stem)
         return spotter

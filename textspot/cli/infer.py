@@ -299,11 +299,10 @@ def load_spotter(options: InferOptions) -> "Spotter":
         num_threads=options.num_threads,
         max_regions=options.max_regions,
         quality=options.quality,
+        threshold=options.threshold,
     )
     spotter.tiling = options.tiling
     spotter.turns = ALL_TURNS if options.turned else (0,)
-    if options.threshold is not None:
-        spotter.threshold = options.threshold
     spotter.lean_to(options.language, options.beam)
     if options.lexicon is not None:
         spotter.lexicon = load_lexicon(options.lexicon, options.lexicon.stem)

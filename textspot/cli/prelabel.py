@@ -65,9 +65,7 @@ def prelabel(options: PrelabelOptions) -> int:
 
 def read_all(options: PrelabelOptions, images: Sequence[Path]) -> Iterator[Prediction]:
     """The predictions of the images that can be read, named as the tool looks for them."""
-    spotter = textspot.load(options.weights, options.device)
-    if options.threshold is not None:
-        spotter.threshold = options.threshold
+    spotter = textspot.load(options.weights, options.device, threshold=options.threshold)
     top = options.folder.resolve()
     for image in images:
         try:

@@ -21,7 +21,6 @@ from textspot.runtime.build import RuntimeName
 from textspot.runtime.protocol import Precision
 from textspot.service.app import build_app
 from textspot.service.limits import ServiceLimits
-from textspot.text.beam import BeamConfig
 
 IDLE_CONNECTIONS = 100  # that may be open besides those of requests
 
@@ -70,10 +69,9 @@ def serve(options: ServeOptions) -> int:
         precision=options.precision,
         num_threads=options.num_threads,
         max_regions=options.max_regions,
+        threshold=options.threshold,
+        language=options.language,
     )
-    if options.threshold is not None:
-        spotter.threshold = options.threshold
-    spotter.lean_to(options.language, BeamConfig())
     limits = options.limits
     config = uvicorn.Config(
         build_app(spotter, limits),
