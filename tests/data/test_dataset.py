@@ -224,7 +224,7 @@ def test_a_mosaic_is_one_of_the_sources(tmp_path):
         assert example.tokens == [[1, 2]] * len(expected)
 
 
-def test_transcripts_are_normalized_before_they_are_judged():
+def test_transcripts_are_normalized_before_they_are_checked():
     assert build_stream([draw_sample(7, (" CaB ",))], text=TextConfig("abc", case="lower"))[0].tokens == [[3, 1, 2]]
 
 

@@ -49,7 +49,7 @@ def _draw_missing(config: DataConfig) -> None:
 
 
 def open_further(paths: Mapping[str, str]) -> dict[str, Reader]:
-    """The data sets that are judged beside the validation source, by name; one that is empty or damaged is a
+    """The data sets that are evaluated beside the validation source, by name; one that is empty or damaged is a
     ValueError."""
     readers = {name: open_records(path) for name, path in paths.items()}
     for name, reader in readers.items():

@@ -22,7 +22,7 @@ from textspot.data.lmdb_records import Reader
 from textspot.data.loader import build_loader
 from textspot.engine.distributed import World, join_world
 from textspot.engine.doctor import diagnose, measure_gradients, read_lengths
-from textspot.engine.evaluate import THRESHOLD_PROTOCOL, judge_further, validate
+from textspot.engine.evaluate import THRESHOLD_PROTOCOL, evaluate_further, validate
 from textspot.engine.log import RunLog
 from textspot.engine.schedule import learning_rate_at
 from textspot.engine.sources import OpenSource, check_charset, identify, open_further, open_sources
@@ -286,7 +286,7 @@ class Trainer:
             spotter = Spotter(TorchRuntime(state.averaged_network, self.world.device), self._card())
             evaluation = validate(spotter, self.validation)
             spotter.threshold = state.threshold = evaluation.threshold
-            state.figures = evaluation.figures | judge_further(spotter, self.further)
+            state.figures = evaluation.figures | evaluate_further(spotter, self.further)
             log.event("evaluate", state.step, {**state.figures, "threshold": state.threshold})
             log.say(
                 f"step {state.step}: "
