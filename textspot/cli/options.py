@@ -6,12 +6,12 @@ import typing
 from argparse import SUPPRESS
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import Any, Generic, TypeVar
 
 import docstring_parser
 from jsonargparse import ArgumentParser, Namespace
 
+from textspot.given_settings import complain, find_useless, is_chosen, lies_in
 from textspot.option_help import ConfigFile, OptionHelp, hide_group_files
 
 Options = TypeVar("Options")
@@ -58,17 +58,17 @@ class Verb(Generic[Options]):
     def find_ignored(self, given: Collection[str], chosen: Mapping[str, Any]) -> list[str]:
         """Complaints about options that were `given`, by dotted name, and that say nothing beside what is `chosen`."""
         alone = [
-            f"--{option} goes with {' or '.join(map(_show, partners))}: give that too, or leave this out"
-            for place, partners in self.only_with.items()
+            complain(option, partners, _show)
+            for place, partners in find_useless(chosen, self.only_with).items()
             for option in given
-            if _lies_in(option, place) and not any(_is_chosen(partner, chosen) for partner in partners)
+            if lies_in(option, place)
         ]
         useless = [
             f"{_show(holder)} has no use for --{option}: leave it out"
             for holder, places in self.no_use.items()
-            if _is_chosen(holder, chosen)
+            if is_chosen(holder, chosen)
             for option in given
-            if option != holder and any(_lies_in(option, place) for place in places)
+            if option not in (holder, "config") and any(place == "*" or lies_in(option, place) for place in places)
         ]
         return alone + useless
 
@@ -84,18 +84,6 @@ def rename(values: Namespace, older: Mapping[str, str]) -> Namespace:
         if before in values:
             values[today] = values.pop(before)
     return values
-
-
-def _lies_in(option: str, place: str) -> bool:
-    """Whether an option is the one of that name, or one of the dataclass of that name; `*` is all but files."""
-    return option != "config" if place == "*" else option == place or option.startswith(f"{place}.")
-
-
-def _is_chosen(partner: str, chosen: Mapping[str, Any]) -> bool:
-    name, equals, value = partner.partition("=")
-    first, *deeper = name.split(".")
-    found = reduce(getattr, deeper, chosen[first])
-    return found == value if equals else bool(found)
 
 
 def _show(partner: str) -> str:

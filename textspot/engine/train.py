@@ -54,8 +54,8 @@ def train(recipe: Recipe) -> TrainingResult:
     """Train the recipe's network in its run folder; a run that was stopped or killed resumes from its
     last checkpoint.
 
-    Renders the data sets that the recipe says how to render and that do not exist. Errors in data, recipe or checkpoint are
-    ValueErrors or OSErrors whose message names file and remedy.
+    Renders the data sets that the recipe says how to render and that do not exist. Errors in data, recipe or
+    checkpoint are ValueErrors or OSErrors whose message names file and remedy.
     """
     with join_world(recipe.train.device) as world:
         if recipe.train.num_threads:
