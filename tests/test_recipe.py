@@ -210,7 +210,7 @@ SHEET = {"renderer": {"layout": "sheet", "words_per_image": [1, 12]}}
         (
             "data.validation.draw.renderer.drawn_share",
             0.3,
-            "data.validation.draw.renderer.drawn_share goes with data.va",
+            "data.validation.draw.renderer.drawn_share goes with data.",
         ),
         ("data.train", [{"stream": {}, "least_score": 0.0}], "data.train[0].least_score goes with data.train[0].path"),
         (
@@ -221,7 +221,7 @@ SHEET = {"renderer": {"layout": "sheet", "words_per_image": [1, 12]}}
         (
             "data.train",
             [{"stream": {"renderer": {"words": {"invented_share": 0.2}}}}],
-            "data.train[0].stream.renderer.words.invented_share goes with data.train[0].stream.renderer.words.file: give",
+            "data.train[0].stream.renderer.words.invented_share goes with data.train[0].stream.renderer.words.file",
         ),
     ],
 )

@@ -26,10 +26,13 @@ def find_useless(chosen: Any, rules: Rules) -> dict[str, Partners]:
 
 
 def is_chosen(partner: str, chosen: Any) -> bool:
-    """Whether a partner such as `cache`, `layout=scene` or `model.refinement.kind!=none` is chosen."""
+    """Whether a partner such as `cache`, `layout=scene` or `model.refinement.kind!=none` is chosen; of several values
+    at least one."""
     name, negation, value = re.fullmatch(r"([^=!]+)(!?)=?(.*)", partner).groups()  # type: ignore[union-attr]
     found = reduce(_part_of, name.split("."), chosen)
-    return (found == value) != bool(negation) if value else bool(found)
+    if not value:
+        return bool(found)
+    return (value in found if isinstance(found, list | tuple) else found == value) != bool(negation)
 
 
 def _part_of(settings: Any, name: str) -> Any:

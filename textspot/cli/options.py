@@ -15,6 +15,7 @@ from textspot.given_settings import complain, find_useless, is_chosen, lies_in
 from textspot.option_help import ConfigFile, OptionHelp, hide_group_files
 
 Options = TypeVar("Options")
+Built = TypeVar("Built")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,13 @@ class Verb(Generic[Options]):
     def read(self, arguments: Sequence[str] | None) -> Options:
         """The options that a command line holds. What makes no sense, by itself or, as the dataclass complains with a
         ValueError, together, ends the program with exit status 2."""
+        return self._read(arguments, self.options)
+
+    def read_keywords(self, arguments: Sequence[str] | None) -> dict[str, Any]:
+        """Likewise, by parameter: of a verb whose options are those of a function."""
+        return self._read(arguments, dict)
+
+    def _read(self, arguments: Sequence[str] | None, build: Callable[..., Built]) -> Built:
         parser = build_parser(self)
         values = rename(parser.parse_args(arguments), self.older)
         given = list(rename(parser.parse_args(arguments, defaults=False), self.older).keys())
@@ -51,7 +59,7 @@ class Verb(Generic[Options]):
             keywords = to_keywords(parser, values)
             if complaints := self.find_ignored(given, keywords):
                 raise ValueError("; ".join(complaints))
-            return self.options(**keywords)
+            return build(**keywords)
         except ValueError as error:
             parser.error(str(error))
 
@@ -71,11 +79,6 @@ class Verb(Generic[Options]):
             if option not in (holder, "config") and any(place == "*" or lies_in(option, place) for place in places)
         ]
         return alone + useless
-
-    def read_keywords(self, arguments: Sequence[str] | None) -> dict[str, Any]:
-        """What a command line holds, by parameter: of a verb whose options are those of a function."""
-        parser = build_parser(self)
-        return to_keywords(parser, parser.parse_args(arguments))
 
 
 def rename(values: Namespace, older: Mapping[str, str]) -> Namespace:
