@@ -181,8 +181,7 @@ class Spotter:
         found: dict[int, list[tuple[View, list[TextInstance]]]] = defaultdict(list)
         for batch in batch_by_size(self._open_all(images, called), batch_size):
             pixels = np.stack([view.pixels for _, view in batch])
-            outputs = self.runtime.spot(pixels, self.least_found, self.max_regions)
-            for (number, view), regions in zip(batch, outputs, strict=True):
+            for (number, view), regions in zip(batch, self.spot(pixels), strict=True):
                 self._warn_of_limit(regions, called[number])
                 found[number].append((view, self._decode(regions, view, lexicons[number])))
         return [replace(self._merge(found[number]), name=name) for number, name in enumerate(names)]
@@ -212,6 +211,14 @@ class Spotter:
         `quality`, `turns` and `tiling`. An array of another shape or type is a ValueError."""
         _check_image(image)
         return look_at(image, self.card.preprocess, Looks(self.quality, self.turns, self.tiling))
+
+    def spot(self, pixels: np.ndarray) -> list[Regions]:
+        """What the network finds in a batch (B, H, W, 3) uint8 of views of one size."""
+        return self.runtime.spot(pixels, self.least_found, self.max_regions)
+
+    def reaches_limit(self, regions: Regions) -> bool:
+        """Whether as many regions of a view count as are read at most."""
+        return int(np.count_nonzero(regions.scores >= self.threshold)) >= self.max_regions
 
     def finish(self, regions: Sequence[Regions], views: Sequence[View]) -> Prediction:
         """The prediction of an image of the regions that the runtime found in each of its views."""
@@ -268,7 +275,7 @@ class Spotter:
         return self.prepare(to_array(image))
 
     def _warn_of_limit(self, regions: Regions, name: str) -> None:
-        if np.count_nonzero(regions.scores >= self.threshold) >= self.max_regions:
+        if self.reaches_limit(regions):
             remedy = "the best ones; raise max_regions to read more"
             warnings.warn(f"{name}: {self.max_regions} regions are read, {remedy}", RegionLimitWarning, stacklevel=4)
 
