@@ -43,7 +43,7 @@ from textspot.downloads import DownloadLimits, download, is_url
 from textspot.extras import MissingExtraError
 from textspot.image_files import MAX_FILE_BYTES, ImageError
 from textspot.image_folders import Places, find_images, place_outputs, refuse_overwriting
-from textspot.image_pages import Page, pages_of_file, read_pages
+from textspot.image_pages import Page, each_page, pages_of_file, read_pages
 from textspot.inference.prefetch import prefetch
 from textspot.inference.settings import READING, ReadingSettings
 from textspot.inference.views import ALL_TURNS
@@ -203,13 +203,9 @@ class Work:
         except FAILURES as error:
             self._fail(error)
             return
-        while True:
-            try:
-                page = next(pages)
-            except StopIteration:
-                return
-            except FAILURES as error:
-                self._fail(error)
+        for page in each_page(pages, FAILURES):
+            if isinstance(page, Exception):
+                self._fail(page)
             else:
                 yield source, page
 
