@@ -44,7 +44,7 @@ LEVELS = {
     1: ("batch", "device", "outputs", "stores"),
     2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant", "prelabel"),
     3: ("recipe", "recipe_parser", "model_card", "checkpoint"),
-    4: ("runtime",),
+    4: ("runtime", "hub"),
     5: ("inference",),
     6: ("engine", "benchmark", "bulk", "service", "demo"),
     7: ("compression",),

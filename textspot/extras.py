@@ -31,6 +31,7 @@ EXTRAS = {
     "uvicorn": "serve",
     "prometheus_client": "serve",
     "gradio": "demo",
+    "huggingface_hub": "hub",
 }
 
 

@@ -19,8 +19,8 @@ class ReadingSettings:
     """How images are read.
 
     Args:
-        weights: name of bundled weights, a model.safetensors, a run's folder (then its last weights), or an .onnx file
-            that textspot export wrote.
+        weights: name of bundled weights, a model.safetensors, a run's folder (then its last weights), an .onnx file
+            that textspot export wrote, or hf://owner/name of the Hugging Face hub.
         threshold: minimum score of a word; the default is the one stored in the weights.
         language: language model, whose words are preferred where the recogniser is unsure: english, none, or a file
             with one word per line. The default is the one stored in the weights.
