@@ -41,7 +41,7 @@ LEVELS = {
         ),
         *("atomic_file", "file_checksum", "schedule", "ranges", "older_recipes", "telemetry", "regular_file"),
     ),
-    1: ("batch", "device", "outputs", "stores"),
+    1: ("batch", "device", "outputs", "stores", "trackers"),
     2: ("data", "models", "losses", "preprocess", "postprocess", "metrics", "visualize", "quant", "prelabel"),
     3: ("recipe", "recipe_parser", "model_card", "checkpoint"),
     4: ("runtime", "hub"),

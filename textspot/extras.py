@@ -32,6 +32,9 @@ EXTRAS = {
     "prometheus_client": "serve",
     "gradio": "demo",
     "huggingface_hub": "hub",
+    "mlflow": "mlflow",
+    "trackio": "trackio",
+    "wandb": "wandb",
 }
 
 
