@@ -64,6 +64,7 @@ class TrainConfig:
         picture_every: steps between two pictures of the regions that the recogniser gets.
         doctor_every: steps between two checks, which compare the gradients of the heads, follow the progress of reading
             and warn if something is wrong; each takes about as long as a step. 0 for none.
+        trackers: experiment trackers that get the figures of the log too: mlflow, trackio, wandb.
     """
 
     ONLY_WITH: ClassVar = {
@@ -97,6 +98,7 @@ class TrainConfig:
     save_every: PositiveInt = 250
     picture_every: PositiveInt = 500
     doctor_every: NonNegativeInt = 100
+    trackers: tuple[Literal["mlflow", "trackio", "wandb"], ...] = ()
 
     def __post_init__(self) -> None:
         check_ranges(self, "train.")

@@ -112,7 +112,7 @@ def build_parser(verb: Verb) -> ArgumentParser:
     sections = {name: parser.add_argument_group(title) for title, names in verb.groups.items() for name in names[:1]}
     for names in verb.groups.values():
         sections |= dict.fromkeys(names, sections[names[0]])
-    meanings = {p.arg_name: p.description or "" for p in docstring_parser.parse(verb.options.__doc__ or "").params}
+    meanings = explain_parameters(verb.options)
     for name, parameter in inspect.signature(verb.options).parameters.items():
         if dataclasses.is_dataclass(hints[name]):
             parser.add_class_arguments(hints[name], name)
@@ -125,6 +125,12 @@ def build_parser(verb: Verb) -> ArgumentParser:
             parser.add_argument(f"--{before}", **settings | {"default": SUPPRESS, "help": SUPPRESS})
     hide_group_files(parser)
     return parser
+
+
+def explain_parameters(options: Callable) -> dict[str, str]:
+    """What the docstring of a function, or of a dataclass and those it extends, says of each parameter."""
+    explained = [one.__doc__ or "" for one in reversed(getattr(options, "__mro__", (options,)))]
+    return {p.arg_name: p.description or "" for text in explained for p in docstring_parser.parse(text).params}
 
 
 def describe_argument(hint: Any, parameter: inspect.Parameter, is_positional: bool) -> dict[str, Any]:
