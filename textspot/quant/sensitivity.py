@@ -12,7 +12,7 @@ from textspot.quant.correction import cholesky
 from textspot.quant.fitting import Twin
 from textspot.quant.folding import fold_batchnorm
 from textspot.quant.layers import quantized_layers, start_pass
-from textspot.quant.matrix_form import InputStatistics, Layer, over_weight, to_matrix
+from textspot.quant.matrix_form import InputStatistics, Layer, num_inputs, over_weight, to_matrix
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,21 @@ class _ErrorWatch:
 @torch.no_grad()
 def error_spectrum(layer: Layer, twin: Twin, statistics: InputStatistics) -> Tensor:
     """The singular values (K,) float64 of the weight error in the whitened metric; see `LayerSensitivity`."""
+    return torch.linalg.svdvals(_weight_error(layer, twin) @ cholesky(statistics.gram)[0]).mean(dim=0)
+
+
+@torch.no_grad()
+def channel_errors(layer: Layer, twin: Twin, statistics: InputStatistics) -> Tensor:
+    """What the weight error of each input channel alone adds to the squared error of the output over the calibration,
+    (C,) float64: ||E_i x_i||^2. They sum up to the whole only where channels do not correlate."""
+    power_GJ = statistics.gram.diagonal(dim1=1, dim2=2)
+    squared_GJ = _weight_error(layer, twin).square().sum(dim=1) * power_GJ
+    return squared_GJ.reshape(num_inputs(layer), -1).sum(dim=1)
+
+
+def _weight_error(layer: Layer, twin: Twin) -> Tensor:
+    """W - W_q (G, O, J) float64, of the weights before smoothing."""
     rounded = twin.quantized_weight()
     if twin.smoothing is not None:
         rounded = rounded / over_weight(twin, twin.smoothing)
-    error_GOJ = to_matrix(layer).double() - rounded.reshape(to_matrix(layer).shape).double()
-    return torch.linalg.svdvals(error_GOJ @ cholesky(statistics.gram)[0]).mean(dim=0)
+    return to_matrix(layer).double() - rounded.reshape(to_matrix(layer).shape).double()
