@@ -160,7 +160,7 @@ def test_a_word_has_the_time_steps_of_its_region():
     assert stream[0].dropped == {}
     longer = replace(sample, transcripts=("abcabca", "abc"))
     stream = build_stream([longer], count_time_steps=config.count_time_steps)
-    assert stream[0].dropped == {"longer than the time axis": 1}
+    assert stream[0].dropped == {"too long for the time steps": 1}
 
 
 def test_a_detector_of_boxes_learns_and_reads_boxes():
@@ -176,8 +176,8 @@ def test_a_detector_of_boxes_learns_and_reads_boxes():
         ("", "no transcript"),
         ("  ", "no transcript"),
         ("abd", "character outside the charset"),
-        ("abcabcabc", "longer than the time axis"),
-        ("aaaaa", "longer than the time axis"),  # nine steps: a blank between each two
+        ("abcabcabc", "too long for the time steps"),
+        ("aaaaa", "too long for the time steps"),  # nine steps: a blank between each two
     ],
 )
 def test_a_word_that_cannot_be_read_is_counted_and_still_detected(word, reason):
@@ -224,7 +224,7 @@ def test_a_mosaic_is_one_of_the_sources(tmp_path):
         assert example.tokens == [[1, 2]] * len(expected)
 
 
-def test_transcripts_are_normalized_before_they_are_judged():
+def test_transcripts_are_normalized_before_they_are_checked():
     assert build_stream([draw_sample(7, (" CaB ",))], text=TextConfig("abc", case="lower"))[0].tokens == [[3, 1, 2]]
 
 

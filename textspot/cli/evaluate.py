@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from textspot.data.lmdb_records import Reader
     from textspot.inference.spotter import Spotter
 
-RECOGNITION = "recognition"  # reads the annotated regions, where the protocols judge what is found
+RECOGNITION = "recognition"  # reads the annotated regions, where the protocols score what is found
 ENGINE_OPTIONS = ("quality", "device", "runtime", "precision")
 MODEL_OPTIONS = ("weights", "data", "threshold", "two_fold", "language", "beam", *ENGINE_OPTIONS)
 FILE_OPTIONS = ("gt", "results", "outlines", "lenient", "confidences", "images")
@@ -244,8 +244,8 @@ def evaluate(options: EvaluateOptions) -> int:
     """Score, print, and write the files that are asked for."""
     spotter = load_spotter(options) if options.weights else None
     if spotter and (RECOGNITION in options.protocol or options.two_fold):
-        judge = score_two_fold if options.two_fold else score_recognition
-        figures: dict[str, Any] = judge(options, spotter)
+        measure = score_two_fold if options.two_fold else score_recognition
+        figures: dict[str, Any] = measure(options, spotter)
         for name, value in figures.items():
             print(f"{name:50} {value:9.4f}")
     else:

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import typing
+from argparse import SUPPRESS
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -26,7 +27,8 @@ class Verb(Generic[Options]):
 
     No option is ignored in silence, not even one that was given its default. `only_with` names for an option, or for a
     dataclass of them, others of which at least one must be chosen (`data_free`, or `data_free=network`); `no_use` names
-    for an option that is chosen those that then say nothing, `*` being all others.
+    for an option that is chosen those that then say nothing, `*` being all others. `older` are names that options had
+    in earlier versions, which help does not show, with the names of today.
     """
 
     name: str
@@ -37,13 +39,14 @@ class Verb(Generic[Options]):
     from_file: bool = False
     only_with: Mapping[str, Sequence[str]] = field(default_factory=dict)
     no_use: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    older: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, arguments: Sequence[str] | None) -> Options:
         """The options that a command line holds. What makes no sense, by itself or, as the dataclass complains with a
         ValueError, together, ends the program with exit status 2."""
         parser = build_parser(self)
-        values = parser.parse_args(arguments)
-        given = list(parser.parse_args(arguments, defaults=False).keys())
+        values = rename(parser.parse_args(arguments), self.older)
+        given = list(rename(parser.parse_args(arguments, defaults=False), self.older).keys())
         try:
             keywords = to_keywords(parser, values)
             if complaints := self.find_ignored(given, keywords):
@@ -73,6 +76,14 @@ class Verb(Generic[Options]):
         """What a command line holds, by parameter: of a verb whose options are those of a function."""
         parser = build_parser(self)
         return to_keywords(parser, parser.parse_args(arguments))
+
+
+def rename(values: Namespace, older: Mapping[str, str]) -> Namespace:
+    """Parsed values with what stands under an option's older name under its name of today."""
+    for before, today in older.items():
+        if before in values:
+            values[today] = values.pop(before)
+    return values
 
 
 def _lies_in(option: str, place: str) -> bool:
@@ -119,6 +130,8 @@ def build_parser(verb: Verb) -> ArgumentParser:
         settings = describe_argument(hints[name], parameter, is_positional)
         place = sections.get(name, parser)
         place.add_argument(name if is_positional else f"--{name}", help=meanings[name], **settings)
+        for before in (before for before, today in verb.older.items() if today == name):
+            parser.add_argument(f"--{before}", **settings | {"default": SUPPRESS, "help": SUPPRESS})
     hide_group_files(parser)
     return parser
 

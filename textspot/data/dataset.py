@@ -24,12 +24,12 @@ from textspot.text.ctc import min_time_steps
 
 Trains = Literal["both", "detector", "recognizer"]
 OF_TRAINING = ("weight", "mosaic", "trains", "least_score")  # what a source of validation images must not set
-TOO_LONG = "longer than the time axis"  # why a word does not train the recogniser: CTC cannot represent it
+TOO_LONG = "too long for the time steps"  # why a word does not train the recogniser: CTC cannot represent it
 
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """Images from one LMDB or from shards, or drawn one by one as training asks for them.
+    """Images from one LMDB or from shards, or rendered one by one as training asks for them.
 
     Args:
         path: folder of the LMDB, or folder or URL of shards, as `textspot prepare build` writes them.
@@ -109,9 +109,9 @@ class DataConfig:
 
 def _check_source(source: SourceConfig, name: str) -> None:
     if (source.path is None) == (source.stream is None) or (source.draw and source.stream):
-        raise ValueError(f"{name} is made of either the path of an LMDB (and how to draw it) or a stream")
+        raise ValueError(f"{name} is made of either the path of an LMDB (and how to render it) or a stream")
     if source.draw and is_remote(str(source.path)):
-        raise ValueError(f"{name}.draw draws an LMDB on this machine, and {source.path} is none: leave it out")
+        raise ValueError(f"{name}.draw renders an LMDB on this machine, and {source.path} is none: leave it out")
     if source.stream and source.cache:
         raise ValueError(f"{name} is a stream: cache keeps samples of shards")
     if source.stream and (source.mosaic or source.least_score):

@@ -29,7 +29,7 @@ PUNCTUATED = ("{},", "{}.", "{}!", "{}?", "{}:", "({})", '"{}"', "{}'s", "*{}")
 PUNCTUATED_SHARE = 0.08  # about the share of words with punctuation in photographs of streets
 LETTERS_SHARE = 0.15  # of the invented words: letters without order, which a recogniser cannot guess
 SIGN_PHRASES = Path(__file__).parent / "sign_phrases.txt"
-RIGHT_TO_LEFT = ("R", "AL")  # Hebrew, Arabic and the like: drawing neither orders nor joins letters
+RIGHT_TO_LEFT = ("R", "AL")  # Hebrew, Arabic and the like: rendering neither orders nor joins letters
 STRING_SHARE = 0.03  # of all words: any of the wanted characters, so that the rare ones are seen as well
 ATTEMPTS = 30
 
@@ -76,7 +76,7 @@ class WordConfig:
             complaints.append(f"characters {self.characters!r} holds blanks, which part words and are never in one")
         if backwards := [c for c in self.characters if unicodedata.bidirectional(c) in RIGHT_TO_LEFT]:
             named = ", ".join(f"{c!r} (U+{ord(c):04X})" for c in backwards[:5])
-            complaints.append(f"characters holds {named}, which run from right to left: they would be drawn backwards")
+            complaints.append(f"characters holds {named}, which run from right to left: they would be rendered backwards")
         if not self.characters:
             complaints.append("characters is empty: nothing could be written")
         if complaints:
