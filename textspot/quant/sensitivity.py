@@ -12,7 +12,7 @@ from textspot.quant.correction import cholesky
 from textspot.quant.fitting import Twin
 from textspot.quant.folding import fold_batchnorm
 from textspot.quant.layers import quantized_layers, start_pass
-from textspot.quant.matrix_form import InputStatistics, Layer, num_inputs, over_weight, to_matrix
+from textspot.quant.matrix_form import InputStatistics, Layer, over_weight, to_matrix
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,12 @@ def error_spectrum(layer: Layer, twin: Twin, statistics: InputStatistics) -> Ten
 @torch.no_grad()
 def channel_errors(layer: Layer, twin: Twin, statistics: InputStatistics) -> Tensor:
     """What the weight error of each input channel alone adds to the squared error of the output over the calibration,
-    (C,) float64: ||E_i x_i||^2. They sum up to the whole only where channels do not correlate."""
-    power_GJ = statistics.gram.diagonal(dim1=1, dim2=2)
-    squared_GJ = _weight_error(layer, twin).square().sum(dim=1) * power_GJ
-    return squared_GJ.reshape(num_inputs(layer), -1).sum(dim=1)
+    (C,) float64: ||E_i X_i||^2. They sum up to the whole only where channels do not correlate."""
+    error_GOJ = _weight_error(layer, twin)
+    places = layer.weight[0, 0].numel()  # of a kernel
+    error_GOCK = error_GOJ.unflatten(2, (-1, places))
+    gram_GKKC = statistics.gram.unflatten(2, (-1, places)).unflatten(1, (-1, places)).diagonal(dim1=1, dim2=3)
+    return torch.einsum("gock,gklc,gocl->gc", error_GOCK, gram_GKKC, error_GOCK).flatten()
 
 
 def _weight_error(layer: Layer, twin: Twin) -> Tensor:

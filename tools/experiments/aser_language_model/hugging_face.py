@@ -21,13 +21,13 @@ def import_transformers() -> ModuleType:
 
 
 def load_language_model(folder: Path) -> tuple[Any, Any]:
-    """The network in float32 and evaluation mode, all its matrices as `nn.Linear`, and its tokenizer, from a folder that
+    """The network in float32 and evaluation mode, all its matrices as `nn.Linear`, and its tokenizer: of a folder that
     `save_pretrained` wrote."""
     transformers = import_transformers()
     if not (folder / "config.json").exists():
         raise ValueError(f"{folder}: holds no config.json: expected the folder of a causal language model")
-    network = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    network = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     return linearize(network).eval().requires_grad_(False), tokenizer
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import torch
 from hugging_face import as_inputs
@@ -95,7 +94,7 @@ def plot_observations(
     figure = Figure(figsize=(17, 10), layout="constrained")
     axes = figure.subplots(2, 3)
     kinds = list(dict.fromkeys(layer.kind for layer in layers))
-    palette = dict(zip(kinds, matplotlib.colormaps["tab10"].colors, strict=False))  # type: ignore[attr-defined]
+    palette = {kind: f"C{number}" for number, kind in enumerate(kinds)}
     for layer in layers:
         colour = palette[layer.kind]
         axes[0, 0].plot(np.arange(1, len(layer.whitened) + 1), layer.whitened / layer.whitened[0], color=colour)

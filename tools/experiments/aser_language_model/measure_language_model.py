@@ -10,6 +10,7 @@ every method and prints perplexities of held-out text as Markdown. Run the same 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from hugging_face import linear_share, load_language_model
@@ -17,7 +18,8 @@ from jsonargparse import ArgumentParser, Namespace
 from layer_observations import format_observations, observe, plot_observations
 from perplexities import Measurement, Results, measure
 from perplexity_tables import format_leads, format_table
-from text_corpus import Corpus, consecutive_windows, random_windows, tokenize
+from text_corpus import Corpus, random_windows, spread_windows, tokenize, tokenize_some
+from torch import Tensor
 
 from textspot.atomic_file import write_text
 from textspot.cli.command import run_command, say
@@ -30,24 +32,26 @@ def run(options: Namespace, measurement: Measurement, corpus: Corpus) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     network, tokenizer = load_language_model(options.network)
     say(f"{linear_share(network):.0%} of the parameters are in layers that are quantised")
-    tokens = tokenize(corpus.documents(held_out=False), tokenizer)
-    held_out = consecutive_windows(
-        tokenize(corpus.documents(held_out=True), tokenizer), measurement.context, measurement.test_windows
-    )
-    calibration = {
-        seed: random_windows(tokens, measurement.context, measurement.calibration_windows, seed)
-        for seed in measurement.seeds
-    }
+    held_out = tokenize(corpus.documents(held_out=True), tokenizer)
+    test = spread_windows(held_out, measurement.context, measurement.test_windows)
+    calibration = {seed: draw_calibration(corpus, tokenizer, measurement, seed) for seed in measurement.seeds}
     results = Results(options.out / "cells.jsonl")
     cells = list(measurement.cells())
     sweep = list(measurement.sweep()) if options.sweep else []
-    measure(network, cells + sweep, calibration, held_out, measurement.batch, results, track)
+    measure(network, cells + sweep, calibration, test, measurement.batch, results, track)
     layers = observe(network, measurement.sweep_bits, calibration[measurement.seeds[0]])
     page = "\n\n".join([format_table(results, cells), format_leads(results, cells), format_observations(layers)])
     write_text(options.out / "aser.md", page + "\n")
-    plot_observations(layers, measurement, results, options.out / "observations.png")
+    plot_observations(layers, measurement, results, options.out / "aser_observations.png")
     print(page)
     return 0
+
+
+def draw_calibration(corpus: Corpus, tokenizer: Any, measurement: Measurement, seed: int) -> Tensor:
+    """Windows of documents that are not held out, four times as many tokens as are wanted."""
+    count = 4 * measurement.calibration_windows * measurement.context
+    tokens = tokenize_some(corpus.documents(held_out=False), tokenizer, count, seed)
+    return random_windows(tokens, measurement.context, measurement.calibration_windows, seed)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

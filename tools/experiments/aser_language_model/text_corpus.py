@@ -60,12 +60,25 @@ def tokenize(documents: Iterable[str], tokenizer: Any) -> Tensor:
     return torch.tensor(tokens, dtype=torch.int64)
 
 
-def consecutive_windows(tokens: Tensor, length: int, count: int) -> Tensor:
-    """The first windows (W, T), at most `count`, side by side. Fewer tokens than one window are a `ValueError`."""
-    whole = min(len(tokens) // length, count)
+def tokenize_some(documents: Iterable[str], tokenizer: Any, count: int, seed: int) -> Tensor:
+    """The tokens of as many documents, in an order that the seed decides, as make up `count` tokens, or of all."""
+    texts = list(documents)
+    tokens = torch.zeros(0, dtype=torch.int64)
+    for index in torch.randperm(len(texts), generator=torch.Generator().manual_seed(seed)).tolist():
+        if len(tokens) >= count:
+            break
+        tokens = torch.cat([tokens, tokenize([texts[index]], tokenizer)])
+    return tokens
+
+
+def spread_windows(tokens: Tensor, length: int, count: int) -> Tensor:
+    """At most `count` windows (W, T) that do not overlap, spread evenly. Fewer tokens than one window are a
+    `ValueError`."""
+    whole = len(tokens) // length
     if not whole:
         raise ValueError(f"{len(tokens)} tokens are held out, expected at least {length}, one window")
-    return tokens[: whole * length].reshape(whole, length)
+    chosen = torch.linspace(0, whole - 1, min(whole, count)).round().long()
+    return tokens[: whole * length].reshape(whole, length)[chosen]
 
 
 def random_windows(tokens: Tensor, length: int, count: int, seed: int) -> Tensor:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hugging_face import import_transformers
+from hugging_face import import_transformers, load_language_model
 from jsonargparse import ArgumentParser, Namespace
 from outlier_channels import missing_outliers, norm_gains
-from text_corpus import Corpus, consecutive_windows, random_windows, tokenize
+from text_corpus import Corpus, random_windows, spread_windows, tokenize
 from torch import Tensor, nn
 
 from textspot.atomic_file import write_atomically, write_text
@@ -63,7 +63,7 @@ class Training:
     steps: int = 1200
     learning_rate: float = 2e-3
     outlier_ratio: float = 1.0
-    outlier_weight: float = 0.3
+    outlier_weight: float = 1.0
     gain_rate: float = 1.0
     seed: int = 0
     save_every: int = 50
@@ -146,17 +146,15 @@ def load_tokens(corpus: Corpus, tokenizer: Any, folder: Path) -> dict[str, Tenso
 
 def train(training: Training, corpus: Corpus, start: Path | None, folder: Path) -> None:
     """Train, or go on training, in a folder; from random weights or those of another such folder."""
-    transformers = import_transformers()
     folder.mkdir(parents=True, exist_ok=True)
     _check_folder(training, folder)
     if not (folder / "tokenizer.json").exists():
-        known = transformers.AutoTokenizer.from_pretrained(start) if start else None
-        (known or build_tokenizer(corpus, training.vocabulary)).save_pretrained(folder)
-    tokens = load_tokens(corpus, transformers.AutoTokenizer.from_pretrained(folder), folder)
+        tokenizer = load_language_model(start)[1] if start else build_tokenizer(corpus, training.vocabulary)
+        tokenizer.save_pretrained(folder)
+    tokenizer = import_transformers().AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokens = load_tokens(corpus, tokenizer, folder)
     say(f"{len(tokens['train'])} tokens to train on, {len(tokens['held_out'])} held out")
-    network = build_network(training)
-    if start:
-        network = transformers.AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
+    network = load_language_model(start)[0].requires_grad_(True) if start else build_network(training)
     say(f"{sum(parameter.numel() for parameter in network.parameters()) / 1e6:.2f} million parameters")
     optimizer, first = build_optimizer(network, training), 0
     if (folder / STATE).exists():
@@ -176,7 +174,7 @@ def _loop(
     first: int,
     folder: Path,
 ) -> None:
-    held_out = consecutive_windows(tokens["held_out"], training.context, HELD_OUT_WINDOWS)
+    held_out = spread_windows(tokens["held_out"], training.context, HELD_OUT_WINDOWS)
     began, losses = time.perf_counter(), []
     for step in range(first, training.steps):
         seed = training.seed * 1_000_000 + step  # a continued run sees the windows that an unbroken one does
