@@ -10,6 +10,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from textspot.data.formats import PER_DATASET, PER_IMAGE
 from textspot.data.synthetic.draw import DrawConfig
+from textspot.given_settings import refuse_given
 from textspot.regular_file import refuse_other_kinds
 
 
@@ -154,6 +155,8 @@ def load_card(path: str | os.PathLike) -> Card:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Card)
     try:
-        return Card(**vars(parser.instantiate(parser.parse_path(path))))
+        card = Card(**vars(parser.instantiate(parser.parse_path(path))))
+        refuse_given(card, parser.parse_path(path, defaults=False))
+        return card
     except (ArgumentError, ValueError, TypeError) as error:  # null where a number is expected
         raise ValueError(f"{path}: {error}") from error

@@ -22,8 +22,8 @@ SHOWN_CHARACTERS = 20
 def open_sources(config: DataConfig, world: World) -> tuple[list[OpenSource], Reader]:
     """The training sources and the validation source.
 
-    LMDBs that do not exist yet are rendered: by the first process, and then, where nodes have disks of their own, by the
-    first one of each node.
+    LMDBs that do not exist yet are rendered: by the first process, and then, where nodes have disks of their own, by
+    the first one of each node.
     """
     for draws in (world.is_first, world.is_first_here):
         if draws:

@@ -34,6 +34,7 @@ from textspot.models.spotting_network import TrainingOutput
 from textspot.recipe import Recipe, TrainConfig, build_charset, build_training_stream
 from textspot.runtime.torch_runtime import TorchRuntime
 from textspot.text.ctc import decode_best_path
+from textspot.trackers.tracked_run import TrackedRun
 from textspot.visualize import draw_prediction, draw_regions
 
 STATE_FILE = "trainer.pt"
@@ -54,8 +55,8 @@ def train(recipe: Recipe) -> TrainingResult:
     """Train the recipe's network in its run folder; a run that was stopped or killed resumes from its
     last checkpoint.
 
-    Renders the data sets that the recipe says how to render and that do not exist. Errors in data, recipe or checkpoint are
-    ValueErrors or OSErrors whose message names file and remedy.
+    Renders the data sets that the recipe says how to render and that do not exist. Errors in data, recipe or
+    checkpoint are ValueErrors or OSErrors whose message names file and remedy.
     """
     with join_world(recipe.train.device) as world:
         if recipe.train.num_threads:
@@ -342,7 +343,9 @@ class Trainer:
     @contextmanager
     def _log(self) -> Iterator[RunLog]:
         folder = self.folder if self.world.is_first else self.folder / "logs" / f"process_{self.world.rank}"
-        log = RunLog(folder, self.state.step, self.config.steps, quiet=not self.world.is_first)
+        trackers = self.config.trackers if self.world.is_first else ()
+        tracked = TrackedRun(trackers, self.folder, self.recipe.to_dict(), self.state.step)
+        log = RunLog(folder, self.state.step, self.config.steps, not self.world.is_first, tracked)
         with log.open():
             yield log
 

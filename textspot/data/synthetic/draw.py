@@ -91,7 +91,7 @@ def draw_dataset(
 
 
 def check_drawn(path: str | os.PathLike, meta: Meta, config: DrawConfig) -> None:
-    """A ValueError if the data set at `path` was rendered in another way: what exists is never rendered again by itself."""
+    """A ValueError if the data set at `path` was rendered in another way: none is replaced by itself."""
     if meta.card.get("drawn") != json.loads(json.dumps(_drawn(config))):
         raise ValueError(f"{path}: exists, and was not rendered as the recipe says: delete it, or choose another path")
 

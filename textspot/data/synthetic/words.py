@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from textspot.data.synthetic.chance import choose
+from textspot.given_settings import refuse_changed
 from textspot.ranges import Share, check_ranges
 from textspot.regular_file import refuse_other_kinds
 from textspot.text.charset import PRINTABLE_ASCII
@@ -58,6 +59,8 @@ class WordConfig:
         max_length: maximum number of characters of a word.
     """
 
+    ONLY_WITH: ClassVar = {"invented_share": ("file",)}
+
     file: str | None = None
     sign_share: Share = 0.4
     invented_share: Share = 0.2
@@ -76,11 +79,12 @@ class WordConfig:
             complaints.append(f"characters {self.characters!r} holds blanks, which part words and are never in one")
         if backwards := [c for c in self.characters if unicodedata.bidirectional(c) in RIGHT_TO_LEFT]:
             named = ", ".join(f"{c!r} (U+{ord(c):04X})" for c in backwards[:5])
-            complaints.append(f"characters holds {named}, which run from right to left: they would be rendered backwards")
+            complaints.append(f"characters holds {named}, which run right to left: they would be rendered backwards")
         if not self.characters:
             complaints.append("characters is empty: nothing could be written")
         if complaints:
             raise ValueError("words: " + "; ".join(complaints))
+        refuse_changed(self, "words.")
 
 
 class WordSource:

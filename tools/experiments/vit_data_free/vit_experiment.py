@@ -1,5 +1,5 @@
-"""An experiment on data-free quantisation: a small ViT that tells synthetic words apart, calibrated on images from every
-source.
+"""An experiment on data-free quantisation: a small ViT that tells synthetic words apart, calibrated on images from
+every source.
 
 Whatever is done lies in a folder, and the same call continues.
 """
