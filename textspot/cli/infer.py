@@ -75,8 +75,9 @@ class InferOptions:
             that textspot export wrote.
         out: folder that receives the results; images in it are never read.
         threshold: minimum score of a word; the default is the threshold stored in the weights.
-        language: language model, whose words are preferred where the recogniser is unsure: english, none, or a file
-            with one word per line. The default is the one stored in the weights.
+        language: language, whose words are preferred where the recogniser is unsure: one that ships, such as german;
+            auto, which finds the language of each image; none; or a file with one word per line. The default is the
+            one stored in the weights.
         beam: settings of the language model.
         lexicon: file of words, one per line. A listed word replaces the text that was read if it is more probable,
             given the image.
