@@ -27,6 +27,7 @@ def draw(config: WordConfig, count: int = 300, sign_share: float = 0.0) -> list[
         ({"characters": "a b"}, "holds blanks"),
         ({"languages": ("german", "klingon")}, "languages holds klingon, expected some of catalan, "),
         ({"part": "train"}, "part is for the words of languages"),
+        ({"characters": "ab\u0915\u093f"}, r"U\+093F.*vowel signs that change place"),
         ({"characters": "ab\u05d0\u0633"}, r"U\+05D0.*U\+0633.*run from right to left"),
     ],
 )
@@ -173,18 +174,27 @@ def test_a_text_is_in_one_language():
     assert sum(bool(text & polish) and bool(text & turkish) for text in texts) < 12  # strings of any characters
 
 
+def test_a_letter_and_its_mark_are_one_character(tmp_path):
+    file = tmp_path / "words.txt"
+    file.write_text("x\u030cx\n", encoding="utf-8")
+    plain = {"sign_share": 0, "invented_share": 0, "number_share": 0, "case": "lower", "min_length": 2, "max_length": 2}
+    words = draw(WordConfig(file=str(file), characters="x\u030c", **plain))
+    assert set(words) == {"x\u030cx", "xx"}, "strings of any characters hold no mark that stands on nothing"
+
+
 def test_held_out_words_are_never_trained_on():
     def list_words(part: str) -> set[str]:
-        return set(WordSource(WordConfig(languages=("czech",), part=part, characters="latin"))._lists[0].listed)
+        config = WordConfig(languages=("czech",), part=part, characters="latin", min_length=12)
+        return set(WordSource(config)._lists[0].listed)
 
     train, held_out = list_words("train"), list_words("held_out")
     assert train.isdisjoint(held_out)
     assert train | held_out == list_words("all")
-    assert 0.08 < len(held_out) / len(train | held_out) < 0.12
+    assert 0.05 < len(held_out) / len(train | held_out) < 0.15
 
 
-@pytest.mark.parametrize("name", list_languages())
-def test_each_language_can_be_written_in_latin(name):
-    """Hardly a word is left out but English ones, whose list holds rarer accents, and long ones."""
-    words = WordSource(WordConfig(languages=(name,), characters="latin", max_length=40))._lists[0].listed
-    assert len(words) >= 0.999 * len(read_words(name))
+def test_the_words_of_all_languages_can_be_written_in_latin():
+    """Of the English list, which holds rarer accents, nearly all."""
+    for name in list_languages():
+        known = [word for word in read_words(name) if set(LATIN).issuperset(word)]
+        assert len(known) >= 0.999 * len(read_words(name)), name

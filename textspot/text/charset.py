@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from textspot.text.scripts import refuse_right_to_left
+from textspot.text.scripts import JOINERS, refuse_right_to_left
 
 PRINTABLE_ASCII = string.digits + string.ascii_letters + string.punctuation  # the usual 94 of scene text
 # All accented letters in ten words or more of one of the languages that ship, and those of Maltese and Welsh.
@@ -69,13 +69,9 @@ def _shown(character: str) -> str:
     return "" if is_invisible(character) else character
 
 
-# Invisible and yet letters of words in many scripts: zero width joiner and non-joiner.
-_JOINERS = "\u200c\u200d"
-
-
 def is_invisible(character: str) -> bool:
     """Whether a character leaves no mark where it stands: controls, zero width, byte order marks."""
-    return unicodedata.category(character) in ("Cc", "Cf") and character not in _JOINERS
+    return unicodedata.category(character) in ("Cc", "Cf") and character not in JOINERS
 
 
 class Charset:

@@ -15,7 +15,7 @@ from textspot.ranges import Share, check_ranges
 from textspot.regular_file import refuse_other_kinds
 from textspot.text.charset import PRINTABLE_ASCII, find_characters
 from textspot.text.language import list_languages, read_words
-from textspot.text.scripts import refuse_right_to_left
+from textspot.text.scripts import needs_shaping, refuse_right_to_left, refuse_spacing_marks, split_graphemes
 from textspot.text.spelling import UNICODE, Spelling, spelling_of
 
 ONSETS = ("", *"bcdfghjklmnprstvwyz", "br", "ch", "cl", "cr", "dr", "fl", "gr", "pl", "qu", "sh", "st", "th", "tr")
@@ -85,7 +85,7 @@ class WordConfig:
         case: case of the words; `mixed` is lower, Title or UPPER, for each word anew.
         characters: characters that the words may contain, or a charset by its name, `ascii` or `latin`; other words are
             left out.
-        min_length: minimum number of characters of a word.
+        min_length: minimum number of characters of a word; a letter and its marks are one.
         max_length: maximum number of characters of a word.
     """
 
@@ -113,7 +113,7 @@ class WordConfig:
             complaints.append(f"min_length {self.min_length}, max_length {self.max_length}: expected 1 <= min <= max")
         if any(character.isspace() for character in self.characters):
             complaints.append(f"characters {self.characters!r} holds blanks, which part words and are never in one")
-        if complaint := refuse_right_to_left(self.characters):
+        for complaint in filter(None, (refuse_right_to_left(self.characters), refuse_spacing_marks(self.characters))):
             complaints.append(f"characters {complaint}")
         if not self.characters:
             complaints.append("characters is empty: nothing could be written")
@@ -132,7 +132,8 @@ class WordSource:
         self._wanted = frozenset(config.characters)
         cases = CASES[config.case]
         self._cases = [case for case in cases if any(case(UNICODE, c) in self._wanted for c in self._wanted)]
-        self._characters = [c for c in config.characters if any(case(UNICODE, c) == c for case in self._cases)]
+        alone = [c for c in config.characters if not needs_shaping(c)]  # marks belong to letters of their own
+        self._characters = [c for c in alone if any(case(UNICODE, c) == c for case in self._cases)]
         if not self._characters:
             raise ValueError(f"words: case {config.case} leaves nothing to write of characters {config.characters!r}")
         self._lists = self._read_lists()
@@ -141,7 +142,8 @@ class WordSource:
 
     def allows(self, word: str) -> bool:
         """Whether the word has a wanted length and only wanted characters."""
-        return self._config.min_length <= len(word) <= self._config.max_length and self._wanted.issuperset(word)
+        length = len(word) if word.isascii() else len(split_graphemes(word))
+        return self._config.min_length <= length <= self._config.max_length and self._wanted.issuperset(word)
 
     def draw_case(self, rng: np.random.Generator) -> CaseRule:
         """One of the wanted ways to case a word."""
