@@ -1,9 +1,8 @@
-# The service on a CPU. PyTorch's default build brings gigabytes of CUDA: name the index of its CPU builds (pytorch.org).
-#   docker build --build-arg PIP_EXTRA_INDEX_URL=INDEX -t textspot .
+# The service on a CPU, in ONNX Runtime, without PyTorch.
+#   docker build -t textspot .
 #   docker run --rm -p 127.0.0.1:8000:8000 textspot --limits.queue 32
 FROM python:3.12-slim
 
-ARG PIP_EXTRA_INDEX_URL=""
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1 HOME=/tmp
 
 WORKDIR /build
@@ -12,7 +11,7 @@ COPY configs configs
 COPY datasets datasets
 COPY textspot textspot
 # hadolint ignore=DL3013
-RUN pip install ".[torch,serve,pdf]" && rm -rf /build/*
+RUN pip install ".[serve,pdf]" && rm -rf /build/*
 
 WORKDIR /tmp
 USER 10001:10001

@@ -1,6 +1,7 @@
 """Files that hold several images: every page, with its number."""
 
 import io
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -184,6 +185,13 @@ def test_frames_of_a_video(video, every, numbers):
     assert [frame.number for frame in frames] == numbers
     assert [frame.time_s for frame in frames] == pytest.approx([(number - 1) / 10 for number in numbers])
     assert [frame.image.mean() for frame in frames] == pytest.approx([20 * (number - 1) for number in numbers], abs=3)
+
+
+def test_the_path_of_a_video_begins_at_the_folder_of_now(video, monkeypatch):
+    """What decodes them is one process, which other folders were worked in before."""
+    for folder in (video.parents[1], video.parent):
+        monkeypatch.chdir(folder)
+        assert len(list(read_frames(os.path.relpath(video), 0.5))) == 3
 
 
 def test_a_video_wants_to_know_how_often(video):

@@ -17,7 +17,11 @@ REQUIREMENTS = {requirement.name: requirement for requirement in map(Requirement
 EXTRAS = [Requirement(text) for texts in PROJECT["optional-dependencies"].values() for text in texts]
 TOO_LARGE_TO_LOAD = {"torch", "torchvision", "albumentations", "lmdb", "tensorboard", "safetensors", "onnx"}
 PACKAGE_OF = {"fpdf": "fpdf2", "fontTools": "fonttools"}  # modules that bear another name
-PACKAGE_OF |= {"fastapi_offline": "fastapi-offline", "prometheus_client": "prometheus-client"}
+PACKAGE_OF |= {
+    "fastapi_offline": "fastapi-offline",
+    "prometheus_client": "prometheus-client",
+    "huggingface_hub": "huggingface-hub",
+}
 
 
 def test_the_last_line_installs_the_package_itself():

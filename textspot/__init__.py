@@ -29,8 +29,9 @@ def load(
     threshold: float | None = None,
     language: str | None = None,
 ) -> "Spotter":
-    """The spotter of shipped weights (`spotter-s`), a `model.safetensors`, a run's folder, or an `.onnx` file; see
-    `textspot.inference.spotter.load`, and `textspot.runtime.build.RuntimeConfig` for the options.
+    """The spotter of shipped weights (`spotter-s`), a `model.safetensors`, a run's folder, an `.onnx` file, or a
+    repository of the Hugging Face hub (`hf://owner/name`); see `textspot.inference.spotter.load`, and
+    `textspot.runtime.build.RuntimeConfig` for the options.
 
     `quality` is `fast`, `default` or `best`: see `textspot.inference.views.Looks`. Of an image at most `max_regions`
     are read; None takes as many as the weights say. `threshold` and `language` (`english`, `auto`, a file of words,

@@ -31,6 +31,10 @@ EXTRAS = {
     "uvicorn": "serve",
     "prometheus_client": "serve",
     "gradio": "demo",
+    "huggingface_hub": "hub",
+    "mlflow": "mlflow",
+    "trackio": "trackio",
+    "wandb": "wandb",
 }
 
 

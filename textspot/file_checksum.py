@@ -8,8 +8,10 @@ were any, and is not checked.
 import hashlib
 import mmap
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
+CHECKSUMS = "SHA256SUMS"  # name of a file of the checksums of those beside it
 MARK = "textspot-sha256:"
 BLANK = MARK + 64 * "0"  # what `seal` fills in
 
@@ -66,6 +68,16 @@ def hash_file(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def parse_checksums(text: str) -> dict[str, str]:
+    """The SHA-256 of each file in the lines that `sha256sum` writes, by the file's name."""
+    return {name: digest for digest, name in (line.split(maxsplit=1) for line in text.splitlines())}
+
+
+def format_checksums(checksums: Mapping[str, str]) -> str:
+    """The lines that `sha256sum` writes and checks."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(checksums.items()))
 
 
 def _find(path: Path) -> int | None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -13,6 +14,8 @@ from textspot.image_files import decode_image, read_file
 from textspot.image_process import decode_in_process
 from textspot.pdf_process import count_pdf_pages, draw_pdf_page, is_pdf
 from textspot.video_process import frames_of_video
+
+Item = TypeVar("Item")
 
 PDF_SUFFIXES = {".pdf"}
 VIDEO_SUFFIXES = {".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"}
@@ -36,7 +39,8 @@ def read_pages(data: bytes, name: str) -> Iterator[Page]:
     """The pages or frames of an encoded image or PDF, one after the other.
 
     What cannot be decoded, has a password or holds more than `MAX_PAGES` is an `ImageError`. One that is raised while
-    the pages are gone through is of that page alone: `next` gives the one after it. A PDF needs the extra `pdf`.
+    the pages are gone through is of that page alone: `next` gives the one after it, as `each_page` does. A PDF needs
+    the extra `pdf`.
     """
     count = count_frames(data, name)
     if count == 1 and not is_pdf(data):
@@ -50,6 +54,18 @@ def read_pages(data: bytes, name: str) -> Iterator[Page]:
         return Page(decode_in_process(data, f"{name}, page {number}", number), number)
 
     return map(read_page, range(1, count + 1))  # no generator, which would end at the first error
+
+
+def each_page(pages: Iterator[Item], failures: tuple[type[Exception], ...]) -> Iterator[Item | Exception]:
+    """The pages, or what is made of each; in the place of one that fails, its error, if it is one of `failures`."""
+    while True:
+        try:
+            page: Item | Exception = next(pages)
+        except StopIteration:
+            return
+        except failures as error:
+            page = error
+        yield page
 
 
 def count_frames(data: bytes, name: str) -> int:
@@ -86,10 +102,15 @@ def read_frames(path: str | os.PathLike, every_s: float) -> Iterator[Page]:
         yield Page(image, index + 1, time_s)
 
 
+def is_video(path: str | os.PathLike) -> bool:
+    """Whether a file is a video by its suffix."""
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+
+
 def pages_of_file(path: str | os.PathLike, every_s: float | None = None) -> Iterator[Page]:
     """The pages or frames of a file, see `read_pages`. A video wants `every_s`, the seconds between two frames; else
     an `ImageError` says so."""
-    if Path(path).suffix.lower() not in VIDEO_SUFFIXES:
+    if not is_video(path):
         return read_pages(read_file(path), os.fspath(path))
     if every_s is None:
         raise ImageError(f"{os.fspath(path)}: a video: say how often a frame is read, such as --every 0.5s")

@@ -5,6 +5,7 @@
 - Ray reports the use of a cluster.
 - albumentations asks the package index for a newer version whenever it is imported.
 - Gradio reports that a page is started, and how it is used.
+- The library of the Hugging Face hub, which Gradio brings too, tells it with each request what is installed here.
 
 Whoever wants any of these imports the library before `textspot`, or sets its variable to another value.
 """
@@ -19,6 +20,7 @@ VARIABLES = {
     "NO_ALBUMENTATIONS_UPDATE": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
 }
 OPENVINO = "openvino_telemetry"  # the package by which OpenVINO and NNCF send
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,7 +44,8 @@ def frames_of_video(path: str, every_s: float) -> Iterator[tuple[int, float, np.
 
 
 def _ask(path: str, key: int, index: int | None = None, close: bool = False) -> tuple[dict[str, Any], memoryview]:
-    question = {"path": path, "key": key, "index": index, "close": close}
+    place = os.path.abspath(path)  # the process stays in the folder in which it was started
+    question = {"path": place, "key": key, "index": index, "close": close}
     try:
         header, payload = _process.ask(json.dumps(question).encode())
     except ProcessError as error:

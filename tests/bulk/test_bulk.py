@@ -28,7 +28,7 @@ from textspot.bulk.run import (
     describe_seconds,
     start_ray,
 )
-from textspot.bulk.settings import ReadingSettings
+from textspot.bulk.settings import BulkSettings
 from textspot.cli.bulk import BulkOptions
 from textspot.downloads import DownloadLimits
 from textspot.stores import StoreError
@@ -159,12 +159,12 @@ def test_a_store_that_fails_ends_the_part(photos, spotter, monkeypatch):
 @pytest.fixture
 def run(photos, weights, tmp_path):
     """A run of three parts that has begun."""
-    settings = ReadingSettings(str(weights)).identify()
+    settings = BulkSettings(weights=str(weights)).identify()
     return begin_run(str(tmp_path / "out"), settings, build_manifest(Source(str(photos), "url").entries(), 2), 2)
 
 
 def test_a_run_goes_on_with_what_is_missing(run, weights):
-    reader = PartReader(run, ReadingSettings(str(weights)))
+    reader = PartReader(run, BulkSettings(weights=str(weights)))
     assert look_at_parts(run).missing == [0, 1, 2]
     reader({"part": np.array([2])})
     assert (look_at_parts(run).missing, look_at_parts(run).num_errors) == ([0, 1], 1)
@@ -175,7 +175,7 @@ def test_a_run_goes_on_with_what_is_missing(run, weights):
 
 
 def test_a_part_that_is_cut_short_is_read_again(run, weights, tmp_path):
-    reader = PartReader(run, ReadingSettings(str(weights)))
+    reader = PartReader(run, BulkSettings(weights=str(weights)))
     reader({"part": np.array([0, 1])})
     part = tmp_path / "out/part-000001.parquet"
     part.write_bytes(part.read_bytes()[:-9])
@@ -184,22 +184,26 @@ def test_a_part_that_is_cut_short_is_read_again(run, weights, tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "named"),
-    [({"threshold": 0.5}, "threshold was None, is 0.5"), ({"batch_size": 4}, "batch_size was 1, is 4")],
+    [
+        ({"threshold": 0.5}, "threshold was None, is 0.5"),
+        ({"batch_size": 4}, "batch_size was 1, is 4"),
+        ({"quality": "best"}, "quality was default, is best"),
+    ],
 )
 def test_other_settings_are_refused(run, weights, changes, named):
     with pytest.raises(OtherRunError, match=rf"begun with other settings: {named}\. Use those, or"):
-        refuse_other(run, ReadingSettings(str(weights), **changes).identify(), 2)
-    refuse_other(run, ReadingSettings(str(weights)).identify(), 2)
+        refuse_other(run, BulkSettings(weights=str(weights), **changes).identify(), 2)
+    refuse_other(run, BulkSettings(weights=str(weights)).identify(), 2)
     with pytest.raises(OtherRunError, match="images_per_part was 2, is 3"):
-        refuse_other(run, ReadingSettings(str(weights)).identify(), 3)
+        refuse_other(run, BulkSettings(weights=str(weights)).identify(), 3)
 
 
 def test_other_weights_are_refused_on_every_machine(run, tmp_path):
     other = save_tiny_spotter(tmp_path / "other.safetensors", threshold=0.7)
     with pytest.raises(OtherRunError, match=r"weights was model\.safetensors, SHA-256 .*, is other\.safetensors"):
-        refuse_other(run, ReadingSettings(str(other)).identify(), 2)
+        refuse_other(run, BulkSettings(weights=str(other)).identify(), 2)
     with pytest.raises(OtherRunError, match="this machine would read otherwise"):
-        PartReader(run, ReadingSettings(str(other)))
+        PartReader(run, BulkSettings(weights=str(other)))
 
 
 def test_a_part_of_another_run_is_refused(run, tmp_path):
@@ -227,7 +231,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 def test_files_of_the_settings_count_by_their_content(weights, tmp_path):
     words = tmp_path / "words.txt"
     words.write_text("ABC\n")
-    settings = ReadingSettings(str(weights), lexicon=str(words))
+    settings = BulkSettings(weights=str(weights), lexicon=str(words))
     before = settings.identify()
     words.write_text("ABD\n")
     after = settings.identify()
@@ -237,13 +241,22 @@ def test_files_of_the_settings_count_by_their_content(weights, tmp_path):
 def test_the_settings_reach_the_spotter(weights, tmp_path, monkeypatch):
     monkeypatch.chdir(weights.parent)
     (tmp_path / "words.txt").write_text("ABC\n")
-    settings = ReadingSettings(
-        weights.name, 0.7, "none", str(tmp_path / "words.txt"), tiling=False, max_regions=5
-    ).with_absolute_paths()
+    choices = {"threshold": 0.7, "language": "none", "lexicon": str(tmp_path / "words.txt")}
+    choices |= {"tiling": False, "max_regions": 5, "quality": "best"}
+    settings = BulkSettings(weights=weights.name, **choices).with_absolute_paths()
     spotter = settings.load()
     assert settings.weights == str(weights)
     assert (spotter.threshold, spotter.language, spotter.tiling, spotter.max_regions) == (0.7, None, False, 5)
-    assert spotter.lexicon is not None
+    assert (spotter.lexicon is not None, spotter.quality) == (True, "best")
+
+
+def test_a_lexicon_raises_words_as_it_does_elsewhere(photos, weights, tmp_path):
+    """It may raise what the detector doubts, so such regions are read too."""
+    (tmp_path / "words.txt").write_text("ABBA\nEBBE\n")
+    spotter = BulkSettings(weights=str(weights), threshold=0.6, lexicon=str(tmp_path / "words.txt")).load()
+    (row,) = read_part(spotter, entries_of(photos)[:1], 1, LIMITS)
+    prediction = spotter(photos / "0.png")
+    assert [(one["text"], one["score"]) for one in row.instances] == [(one.text, one.score) for one in prediction]
 
 
 def test_a_cluster_that_cannot_be_joined_is_named(monkeypatch):
@@ -275,13 +288,13 @@ def test_a_cluster_that_cannot_be_joined_is_named(monkeypatch):
 def test_actors_fill_the_machines(monkeypatch, cluster, num_threads, expected):
     ray = pytest.importorskip("ray")
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 2.0})
-    assert count_actors(cluster, ReadingSettings(num_threads=num_threads)) == expected
+    assert count_actors(cluster, BulkSettings(num_threads=num_threads)) == expected
 
 
 @pytest.mark.parametrize("options", [{"num_gpus": 1.0}, {"device": "cuda"}, {"num_gpus": -1.0}])
 def test_gpus_and_their_number_go_together(options):
     with pytest.raises(ValueError, match="--device cuda and --num_gpus above 0 go together"):
-        BulkOptions("photos", "read", **options)
+        BulkOptions(source="photos", out="read", **options)
 
 
 def test_progress_counts_from_the_first_part():

@@ -13,7 +13,7 @@ from tiny_spotter import save_tiny_spotter
 
 from textspot.bulk.folder import read_rows
 from textspot.bulk.run import PartReader
-from textspot.bulk.settings import ReadingSettings
+from textspot.bulk.settings import BulkSettings
 from textspot.cli import bulk
 from textspot.cli.bulk import BulkOptions, open_run
 from textspot.data.synthetic.renderer import RendererConfig
@@ -33,7 +33,7 @@ def test_a_killed_driver_and_a_killed_worker_change_no_row(tmp_path, capsys):
         source, out, whole = (f"{bucket}/{name}" for name in ("photos", "killed", "whole"))
         fill(source, 101, SMALL)
         run_with_kills(setting.command(source, out, actors=1), out, num_parts=51)
-        read_undisturbed(BulkOptions(source, whole, weights=weights, images_per_part=2))
+        read_undisturbed(BulkOptions(source=source, out=whole, weights=weights, images_per_part=2))
         assert list(read_rows(out)) == list(read_rows(whole))
         assert [row["id"] for row in read_rows(out)] == [f"{number:08d}.jpg" for number in range(101)]
 
@@ -66,6 +66,6 @@ def test_a_store_that_refuses_or_does_not_answer_is_named(tmp_path, monkeypatch,
 
 def read_undisturbed(options: BulkOptions) -> None:
     """All parts one after the other, without Ray."""
-    settings = ReadingSettings(options.weights)
+    settings = BulkSettings(weights=options.weights)
     run = open_run(options, settings)
     PartReader(run, settings)({"part": np.arange(run.num_parts)})

@@ -59,14 +59,15 @@ def served(monkeypatch):
 def test_serve(weights, loaded, served, tmp_path):
     (tmp_path / "words").write_text("ABBA\n")
     options = ["--weights", weights, "--device", "cuda:3", "--runtime", "pytorch", "--precision", "bf16"]
-    options += ["--num_threads", 3, "--max_regions", 7, "--threshold", 0.7, "--language", tmp_path / "words"]
+    options += ["--num_threads", 3, "--max_regions", 7, "--quality", "fast"]
+    options += ["--threshold", 0.7, "--language", tmp_path / "words"]
     options += ["--host", "0.0.0.0", "--port", 81, "--limits.max_bytes", 1, "--limits.max_pixels", 2]
     options += ["--limits.max_pages", 3, "--limits.concurrency", 4, "--limits.queue", 5, "--limits.timeout_s", 6]
     options += ["--limits.urls", "true", "--limits.private_urls", "true", "--limits.url_timeout_s", 7.5]
     assert serve.main(list(map(str, options))) == 0
-    how = {"runtime": "pytorch", "precision": "bf16", "num_threads": 3, "max_regions": 7}
-    chosen = {"threshold": 0.7, "language": str(tmp_path / "words")}
-    assert loaded == [{"path": weights, "device": "cuda:3", **how, **chosen}]
+    how = {"runtime": "pytorch", "precision": "bf16", "compile": False, "num_threads": 3, "max_regions": 7}
+    chosen = {"quality": "fast", "threshold": 0.7, "language": str(tmp_path / "words")}
+    assert loaded == [{"path": str(weights), "device": "cuda:3", **how, **chosen}]
     assert (served["spotter"].threshold, served["spotter"].language.words) == (0.7, {"abba"})
     assert served["limits"] == ServiceLimits(1, 2, 3, 4, 5, 6.0, True, True, 7.5)
     config = served["config"]
@@ -114,8 +115,10 @@ def test_demo(weights, loaded, monkeypatch):
     )
     monkeypatch.setitem(sys.modules, "textspot.demo.page", page)
     options = ["--weights", weights, "--device", "cpu", "--runtime", "pytorch", "--host", "0.0.0.0", "--port", 81]
+    options += ["--threshold", 0.7, "--language", "none"]
     assert demo.main(list(map(str, options))) == 0
     assert demo.main(["--weights", str(weights)]) == 0
-    assert loaded[0] == {"path": weights, "device": "cpu", "runtime": "pytorch"}
+    named = ("path", "device", "runtime", "threshold", "language")
+    assert [loaded[0][name] for name in named] == [str(weights), "cpu", "pytorch", 0.7, "none"]
     assert served == [("page", "0.0.0.0", 81, True), ("page", "127.0.0.1", 7860, True)]
     assert not any(folder.exists() for folder in folders)

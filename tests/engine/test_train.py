@@ -144,7 +144,7 @@ def test_missing_and_empty_data_are_named(tiny_recipe: Recipe, tmp_path: Path) -
 
 def test_drawn_data_that_no_longer_fits_the_recipe_is_refused(tiny_recipe: Recipe) -> None:
     data = replace(tiny_recipe.data, validation=SourceConfig(tiny_recipe.data.validation.path, draw=drawing(2, seed=9)))
-    with pytest.raises(ValueError, match="validation: exists, and was not drawn as the recipe says"):
+    with pytest.raises(ValueError, match="validation: exists, and was not rendered as the recipe says"):
         train(replace(tiny_recipe, data=data))
 
 

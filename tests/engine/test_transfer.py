@@ -18,7 +18,7 @@ from textspot.checkpoint import load_model, save_model
 from textspot.data.lmdb_records import Reader
 from textspot.data.synthetic.draw import draw_dataset
 from textspot.data.synthetic.renderer import Renderer, RendererConfig
-from textspot.engine.evaluate import judge_further, validate
+from textspot.engine.evaluate import evaluate_further, validate
 from textspot.engine.state import TrainerState
 from textspot.engine.train import train
 from textspot.engine.transfer import NATS_BEHIND, take_over
@@ -241,7 +241,7 @@ def test_figures_of_the_given_weights_and_of_the_old_data_stand_beside_the_new(t
     spotter = load(given)
     expected = validate(spotter, Reader(recipe.data.validation.path))
     spotter.threshold = expected.threshold
-    before = expected.figures | judge_further(spotter, {"old": Reader(old)})
+    before = expected.figures | evaluate_further(spotter, {"old": Reader(old)})
     assert {"old/icdar2015/end_to_end/hmean", "icdar2015/end_to_end/hmean"} <= before.keys() == result.figures.keys()
     assert {name: evaluations[0][name] for name in before} == before
     (told,) = events(recipe, "init_from")

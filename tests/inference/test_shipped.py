@@ -4,19 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from textspot.inference.shipped import Machine, choose_fastest
+from textspot.inference.shipped import Machine, choose_fastest, files_of
 from textspot.runtime.build import RuntimeConfig
 
 ALL = frozenset({"torch", "onnxruntime", "openvino"})
 LIGHT = frozenset({"onnxruntime"})
-WEIGHTS, FLOAT, INT8 = "s.safetensors", "s.onnx", "s-int8.onnx"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for name in (WEIGHTS, FLOAT, INT8):
-        (tmp_path / name).touch()
-    return tmp_path
+WEIGHTS, FLOAT, INT8 = map(Path, ("s.safetensors", "s.onnx", "s-int8.onnx"))
+FILES = [INT8, WEIGHTS, FLOAT]
 
 
 @pytest.mark.parametrize(
@@ -34,18 +28,37 @@ def folder(tmp_path: Path) -> Path:
         (RuntimeConfig(device="cpu"), Machine(ALL, True, True), INT8, "onnxruntime"),
         (RuntimeConfig(compile=True), Machine(ALL, False, True), WEIGHTS, "pytorch"),
         (RuntimeConfig("openvino"), Machine(ALL, False, False), FLOAT, "openvino"),
+        (RuntimeConfig("pytorch"), Machine(ALL, False, True), WEIGHTS, "pytorch"),
     ],
 )
-def test_the_fastest(folder: Path, config: RuntimeConfig, machine: Machine, file: str, runtime: str) -> None:
-    chosen, how = choose_fastest("s", folder, config, machine)
-    assert (chosen.name, how.runtime) == (file, runtime)
+def test_the_fastest(config: RuntimeConfig, machine: Machine, file: Path, runtime: str) -> None:
+    chosen, how = choose_fastest(FILES, config, machine)
+    assert (chosen, how.runtime) == (file, runtime)
     assert (how.device, how.precision) == (config.device, config.precision)
 
 
-def test_without_graphs_the_weights(tmp_path: Path) -> None:
-    (tmp_path / WEIGHTS).touch()
-    chosen, how = choose_fastest("s", tmp_path, RuntimeConfig(), Machine(ALL, False, True))
-    assert (chosen.name, how.runtime) == (WEIGHTS, "pytorch")
+@pytest.mark.parametrize(
+    ("files", "config", "machine", "file", "runtime"),
+    [
+        ([WEIGHTS], RuntimeConfig(), Machine(ALL, False, True), WEIGHTS, "pytorch"),
+        ([FLOAT], RuntimeConfig(), Machine(ALL, True, True), FLOAT, "onnxruntime"),
+        ([INT8], RuntimeConfig(), Machine(ALL, False, False), INT8, "onnxruntime"),
+        ([FLOAT], RuntimeConfig("pytorch"), Machine(ALL, False, True), FLOAT, "pytorch"),
+    ],
+)
+def test_not_all_kinds_of_files(files, config: RuntimeConfig, machine: Machine, file: Path, runtime: str) -> None:
+    chosen, how = choose_fastest(files, config, machine)
+    assert (chosen, how.runtime) == (file, runtime)
+
+
+def test_no_file_at_all() -> None:
+    with pytest.raises(ValueError, match="no weights"):
+        choose_fastest([Path("README.md")], RuntimeConfig(), Machine.here())
+
+
+def test_what_ships_under_a_name() -> None:
+    assert {file.name for file in files_of("spotter-s")} >= {"spotter-s.safetensors", "spotter-s.onnx"}
+    assert files_of("another") == []
 
 
 def test_this_machine_is_described() -> None:

@@ -1,6 +1,7 @@
 """What uploads get: what was read in them, or a status and one sentence."""
 
 import io
+import json
 import os
 import re
 import sys
@@ -18,7 +19,7 @@ from textspot.image_pages import read_pages
 from textspot.outputs import FORMATS
 from textspot.service.app import build_app
 from textspot.service.limits import ServiceLimits
-from textspot.service.reading import MEDIA_TYPES
+from textspot.service.reading import MEDIA_TYPES, PAGE_ERRORS
 
 LIMITS = ServiceLimits(max_bytes=200_000, max_pixels=50_000, max_pages=3, url_timeout_s=0.5, urls=True)
 
@@ -98,6 +99,37 @@ def test_every_page_is_answered(serve, spotter, kind):
     answer = serve().post("/read", content=data).json()
     assert [page["page"] for page in answer["pages"]] == [1, 2, 3]
     assert without_lines(answer) == expected(spotter, data, "image")
+
+
+def damaged_tiff():
+    """Three pages; the pixels of the second are compressed, and were overwritten."""
+    data = encode("TIFF", [(64, 96)] * 3, compression="tiff_deflate")
+    with Image.open(io.BytesIO(data)) as image:
+        image.seek(1)
+        start, length = image.tag_v2[273][0], image.tag_v2[279][0]
+    return data[:start] + b"\xff" * length + data[start + length :]
+
+
+def test_a_damaged_page_costs_the_others_nothing(serve, spotter):
+    data = damaged_tiff()
+    pages = serve().post("/read", content=data).json()["pages"]
+    whole = expected(spotter, encode("TIFF", [(64, 96)] * 3), "image")
+    assert without_lines({"pages": [pages[0], pages[2]]}) == [whole[0], whole[2]]
+    assert (pages[1]["image"], pages[1]["page"]) == ("image", 2)
+    assert pages[1]["error"].startswith("image, page 2: ")
+    answer = serve().post("/read?format=csv", content=data)
+    (error,) = json.loads(answer.headers[PAGE_ERRORS])
+    assert error == pages[1]["error"]
+    assert len(answer.text.splitlines()) == 1 + len(pages[0]["instances"]) + len(pages[2]["instances"])
+
+
+@pytest.mark.parametrize("sizes", [[(64, 96), (300, 300)], [(300, 300), (64, 96)]])
+def test_a_page_too_large_costs_the_others_nothing(serve, sizes):
+    limits = ServiceLimits(max_pixels=50_000)
+    pages = serve(limits).post("/read", content=encode("TIFF", sizes)).json()["pages"]
+    number = 1 + sizes.index((300, 300))
+    assert pages[2 - number]["instances"]
+    assert pages[number - 1]["error"] == f"image, page {number}: 300 x 300 pixels, at most 50000 are read"
 
 
 def test_the_threshold_is_that_of_the_request_alone(serve, spotter):

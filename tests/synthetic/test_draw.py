@@ -50,7 +50,7 @@ def test_progress_is_shown_image_by_image(tmp_path):
             yield item
 
     draw_dataset(tmp_path / "drawn", CONFIG, track=track)
-    assert seen == [(index, f"drawing {tmp_path / 'drawn'}") for index in range(5)]
+    assert seen == [(index, f"rendering {tmp_path / 'drawn'}") for index in range(5)]
 
 
 def test_no_image_is_a_set_without_images(tmp_path):

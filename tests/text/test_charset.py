@@ -118,5 +118,5 @@ def test_a_charset_by_its_name():
 
 
 def test_scripts_from_right_to_left_are_refused():
-    with pytest.raises(ValueError, match=r"text.characters holds 'א' \(U\+05D0\), which run from right to left"):
+    with pytest.raises(ValueError, match=r"text.characters holds 'א' \(U\+05D0\), which run right to left"):
         TextConfig("abא")

@@ -60,7 +60,7 @@ def read_part(spotter: Spotter, entries: Sequence[Entry], batch_size: int, limit
     owners: list[Opened] = []  # of the views, by the number under which they are batched
     for batch in batch_by_size(_number_views(spotter, entries, limits, opened, owners), batch_size):
         pixels = np.stack([view.pixels for _, view in batch])
-        for (number, view), regions in zip(batch, spotter.runtime.spot(pixels, *_limits(spotter)), strict=True):
+        for (number, view), regions in zip(batch, spotter.spot(pixels), strict=True):
             _note(spotter, owners[number], regions, view)
     return [one.row for one in opened if one.row]
 
@@ -75,18 +75,13 @@ def _number_views(
             yield len(owners) - 1, view
 
 
-def _limits(spotter: Spotter) -> tuple[float, int]:
-    return spotter.threshold, spotter.max_regions
-
-
 def _note(spotter: Spotter, one: Opened, regions: Regions, view: View) -> None:
     """Keep what was found in a view; after the last one the image becomes its row, and its pixels are let go."""
     one.found.append((regions, view))
     if len(one.found) < len(one.views):
         return
     found, views = zip(*one.found, strict=True)
-    threshold, max_regions = _limits(spotter)
-    limited = any(int(np.count_nonzero(each.scores >= threshold)) >= max_regions for each in found)
+    limited = any(map(spotter.reaches_limit, found))
     one.row = row_of(one.entry.id, one.sha256, spotter.finish(found, views), limited)
     one.views, one.found = [], []
 

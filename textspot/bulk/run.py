@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from jsonargparse.typing import NonNegativeInt
+
 from textspot.bulk.folder import MANIFEST, OtherRunError, Run
 from textspot.bulk.manifest import read_part_entries
 from textspot.bulk.reading import read_part
 from textspot.bulk.rows import count_errors, encode_part
-from textspot.bulk.settings import ReadingSettings
+from textspot.bulk.settings import BulkSettings
 from textspot.downloads import DownloadLimits
 from textspot.runtime.protocol import count_cpus
 from textspot.stores import join, open_file, write_file
@@ -31,7 +33,7 @@ class ClusterConfig:
     """
 
     address: str | None = None
-    actors: int = 0
+    actors: NonNegativeInt = 0
     num_gpus: float = 0.0
 
 
@@ -48,7 +50,7 @@ class PartDone:
 class PartReader:
     """The actor: reads parts by their numbers and writes them. Ray starts a new one where one was killed."""
 
-    def __init__(self, run: Run, settings: ReadingSettings):
+    def __init__(self, run: Run, settings: BulkSettings):
         os.environ["OMP_NUM_THREADS"] = str(settings.num_threads)  # of libraries that would count those of the machine
         identity = settings.identify()
         if others := sorted(name for name in identity if identity[name] != run.settings.get(name)):
@@ -75,7 +77,7 @@ class PartReader:
         return PartDone(number, len(rows), count_errors(rows), time.perf_counter() - started)
 
 
-def read_parts(run: Run, missing: list[int], settings: ReadingSettings, cluster: ClusterConfig) -> Iterator[PartDone]:
+def read_parts(run: Run, missing: list[int], settings: BulkSettings, cluster: ClusterConfig) -> Iterator[PartDone]:
     """Read the missing parts on the cluster; each comes when it is written, in any order.
 
     What is wrong with the store or the settings is raised as it was there; a part that an actor was killed over is read
@@ -141,7 +143,7 @@ def _init_ray(cluster: ClusterConfig, num_threads: int) -> None:
     init("local", num_cpus=num_cpus, object_store_memory=OBJECT_STORE_BYTES, include_dashboard=False)
 
 
-def count_actors(cluster: ClusterConfig, settings: ReadingSettings) -> int:
+def count_actors(cluster: ClusterConfig, settings: BulkSettings) -> int:
     """As many as asked for, else as many as the cluster's GPUs or CPUs have room for."""
     import ray
 

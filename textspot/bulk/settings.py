@@ -5,49 +5,48 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from jsonargparse.typing import PositiveInt
+
 import textspot
 from textspot.file_checksum import hash_file
+from textspot.inference.settings import ReadingSettings
 from textspot.inference.spotter import Spotter, choose_file
-from textspot.runtime.build import RuntimeConfig, RuntimeName
-from textspot.runtime.protocol import Precision
+from textspot.runtime.build import RuntimeConfig
 from textspot.text.lexicon import load_lexicon
 
 
-@dataclass(frozen=True)
-class ReadingSettings:
-    """What decides which rows come out; the fields mean what those of `textspot infer` mean."""
+@dataclass(frozen=True, kw_only=True)
+class BulkSettings(ReadingSettings):
+    """What decides which rows come out.
 
-    weights: str = "spotter-s"
-    threshold: float | None = None
-    language: str | None = None
-    lexicon: str | None = None
-    runtime: RuntimeName = "auto"
+    Args:
+        weights: name of bundled weights, a model.safetensors, a run's folder, or an .onnx file; every machine of the
+            cluster needs it at the same path.
+        device: device of the network: cpu, or cuda with --num_gpus.
+        num_threads: number of CPU threads of each actor; 1 gives the highest throughput.
+        max_regions: maximum number of words to read per image or tile; the column `limited` says where it is reached.
+        lexicon: file of words, one per line; a text becomes one of them where the image makes that more probable.
+        tiling: read an image in tiles if it would be shrunk to less than half.
+        batch_size: images of one padded size that share a pass of the network; more than 1 pays on a GPU.
+        private_urls: allow URLs of addresses that are not public, such as localhost.
+    """
+
     device: str = "cpu"
-    precision: Precision = "float32"
-    num_threads: int = 1
+    num_threads: PositiveInt = 1
+    lexicon: str | None = None
     tiling: bool = True
-    max_regions: int = 1000
-    batch_size: int = 1
+    batch_size: PositiveInt = 1
     private_urls: bool = False
 
-    def with_absolute_paths(self) -> "ReadingSettings":
+    def with_absolute_paths(self) -> "BulkSettings":
         """The same with files that every process of this machine finds."""
         names = ("weights", "language", "lexicon")
         files = {name: path for name in names if (path := getattr(self, name)) and os.path.exists(path)}
         return replace(self, **{name: os.path.abspath(path) for name, path in files.items()})
 
-    def load(self) -> Spotter:
+    def load(self, compile: bool = False) -> Spotter:
         """The spotter of these settings."""
-        spotter = textspot.load(
-            self.weights,
-            self.device,
-            runtime=self.runtime,
-            precision=self.precision,
-            num_threads=self.num_threads,
-            max_regions=self.max_regions,
-            threshold=self.threshold,
-            language=self.language,
-        )
+        spotter = super().load(compile)
         spotter.tiling = self.tiling
         if self.lexicon is not None:
             spotter.lexicon = load_lexicon(Path(self.lexicon), Path(self.lexicon).stem)

@@ -19,67 +19,33 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse.typing import PositiveFloat, PositiveInt
 
 from textspot.bulk.folder import Run, begin_run, find_run, look_at_parts, refuse_other
 from textspot.bulk.manifest import Source, build_manifest
 from textspot.bulk.run import ClusterConfig, Progress, read_parts
-from textspot.bulk.settings import ReadingSettings
+from textspot.bulk.settings import BulkSettings
 from textspot.cli.command import run_command, say
 from textspot.cli.options import Verb
-from textspot.runtime.build import RuntimeName
-from textspot.runtime.protocol import Precision
 from textspot.stores import is_remote
 
 
-@dataclass(frozen=True)
-class BulkOptions:
+@dataclass(frozen=True, kw_only=True)
+class BulkOptions(BulkSettings, ClusterConfig):
     """What is read, how, where, and where the rows go.
 
     Args:
         source: folder, prefix in S3 or another store, or Parquet file with a column of URLs.
         out: folder, or prefix in a store, that receives the Parquet files.
         column: column of the URLs, if the source is a Parquet file.
-        weights: name of bundled weights, a model.safetensors, a run's folder, or an .onnx file;
-            every machine of the cluster needs it at the same path.
-        threshold: minimum score of a word; the default is the threshold stored in the weights.
-        language: language model, whose words are preferred where the recogniser is unsure: english, none, or a file
-            with one word per line. The default is the one stored in the weights.
-        lexicon: file of words, one per line; a text becomes one of them where the image makes that more probable.
-        runtime: program that runs the network: pytorch, onnxruntime, openvino, or auto.
-        device: device of the network: cpu, or cuda with --num_gpus.
-        precision: precision of the convolutions: float32, bf16 or float16.
-        num_threads: number of CPU threads of each actor; 1 gives the highest throughput.
-        tiling: read an image in tiles if it would be shrunk to less than half.
-        max_regions: maximum number of words to read per image or tile; the column `limited` says where it is reached.
-        batch_size: images of one padded size that share a pass of the network; more than 1 pays on a GPU.
         images_per_part: images of one Parquet file; an actor that is killed loses at most so many.
-        address: address of a Ray cluster, such as auto; without it, Ray starts on this machine.
-        actors: number of actors, each with one spotter; 0 takes as many as the CPUs or GPUs have room for.
-        num_gpus: GPUs that one actor takes; 0.25 puts four actors on a GPU.
-        private_urls: allow URLs of addresses that are not public, such as localhost.
         progress_s: seconds between two lines of progress.
     """
 
     source: str
     out: str
     column: str = "url"
-    weights: str = "spotter-s"
-    threshold: ClosedUnitInterval | None = None
-    language: str | None = None
-    lexicon: str | None = None
-    runtime: RuntimeName = "auto"
-    device: str = "cpu"
-    precision: Precision = "float32"
-    num_threads: PositiveInt = 1
-    tiling: bool = True
-    max_regions: PositiveInt = 1000
-    batch_size: PositiveInt = 1
     images_per_part: PositiveInt = 256
-    address: str | None = None
-    actors: NonNegativeInt = 0
-    num_gpus: float = 0.0
-    private_urls: bool = False
     progress_s: PositiveFloat = 10.0
 
     def __post_init__(self) -> None:
@@ -87,12 +53,14 @@ class BulkOptions:
             raise ValueError("--device cuda and --num_gpus above 0 go together: give both, or neither")
 
 
-VERB = Verb("bulk", BulkOptions, __doc__)
+PARTS = {"how images are read": BulkSettings, "where they are read": ClusterConfig}
+GROUPS = {title: [one.name for one in fields(part)] for title, part in PARTS.items()}
+VERB = Verb("bulk", BulkOptions, __doc__, groups=GROUPS)
 
 
 def bulk(options: BulkOptions) -> int:
     """Begin the run or go on with it; the exit status says whether every image was read."""
-    settings = choose(ReadingSettings, options).with_absolute_paths()
+    settings = choose(BulkSettings, options).with_absolute_paths()
     run = open_run(options, settings)
     done = look_at_parts(run)
     before = run.num_images - sum(run.size_of(number) for number in done.missing)
@@ -114,7 +82,7 @@ def choose(config, options: BulkOptions):
     return config(**{one.name: getattr(options, one.name) for one in fields(config)})
 
 
-def open_run(options: BulkOptions, settings: ReadingSettings) -> Run:
+def open_run(options: BulkOptions, settings: BulkSettings) -> Run:
     """The run in --out, if it is the one that the options say; a new one if there is none."""
     out, source = absolute(options.out), absolute(options.source)
     identity = settings.identify() | {"source": source}

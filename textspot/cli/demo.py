@@ -13,33 +13,29 @@ from pathlib import Path
 
 from jsonargparse.typing import NonNegativeInt
 
-import textspot
 from textspot.cli.command import run_command
 from textspot.cli.options import Verb
 from textspot.extras import name_extras
-from textspot.runtime.build import RuntimeName
+from textspot.inference.settings import READING, ReadingSettings
 
 
-@dataclass(frozen=True)
-class DemoOptions:
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions(ReadingSettings):
     """What is tried, and where.
 
     Args:
         host: address that the page is served on.
         port: port that the page is served on.
-        weights: name of bundled weights, a model.safetensors, a run's folder, or an .onnx file.
-        runtime: program that runs the network: pytorch, onnxruntime, openvino, or auto.
-        device: device of the network: auto (a GPU if there is one), cpu, or cuda:0.
+        threshold: where the slider of the minimum score begins; the default is the threshold stored in the weights.
+        language: language that the page begins with: english, none, or a file with one word per line. The default is
+            the one stored in the weights.
     """
 
     host: str = "127.0.0.1"
     port: NonNegativeInt = 7860
-    weights: Path = Path("spotter-s")
-    runtime: RuntimeName = "auto"
-    device: str = "auto"
 
 
-VERB = Verb("demo", DemoOptions, __doc__)
+VERB = Verb("demo", DemoOptions, __doc__, groups=READING)
 
 
 def demo(options: DemoOptions) -> int:
@@ -49,8 +45,7 @@ def demo(options: DemoOptions) -> int:
         os.environ["GRADIO_TEMP_DIR"] = folder
         with name_extras():
             from textspot.demo.page import build_page, launch
-        spotter = textspot.load(options.weights, options.device, runtime=options.runtime)
-        launch(build_page(spotter, Path(folder)), options.host, options.port)
+        launch(build_page(options.load(), Path(folder)), options.host, options.port)
     return 0
 
 

@@ -4,7 +4,8 @@
 
 The suffix of --out chooses the format. `.onnx` runs in ONNX Runtime and OpenVINO; textspot runs it without PyTorch.
 `.pt2` holds an ExportedProgram for torch.export.load. `.safetensors` holds the weights, without training state.
-The mean of several --weights is exported. Use this for runs that each continued from the previous one.
+The mean of several --weights is exported. Use this for runs that each continued from the previous one. --push uploads
+the file to the Hugging Face hub, from where --weights hf://owner/name loads it.
 """
 
 from collections.abc import Sequence
@@ -36,6 +37,10 @@ class ExportOptions:
         threshold: score threshold to store; the default is the one in the weights.
         thresholds: score thresholds for other settings, as {name: value}. Names are fast, default and best, alone or
             followed by ", lexicon" or ", complete lexicon", as in {"best, lexicon": 0.4}.
+        push: repository of the Hugging Face hub, as owner/name, that receives the file and its checksum. It is created
+            if needed, with a page that says how to use the file. The access token is HF_TOKEN, or that of `hf auth
+            login`.
+        private: create the repository as a private one.
     """
 
     weights: tuple[Path, ...]
@@ -43,6 +48,8 @@ class ExportOptions:
     half: bool = False
     threshold: ClosedUnitInterval | None = None
     thresholds: dict[str, ClosedUnitInterval] | None = None
+    push: str | None = None
+    private: bool = False
 
     def __post_init__(self) -> None:
         if self.out.suffix not in SUFFIXES:
@@ -51,10 +58,12 @@ class ExportOptions:
             raise ValueError(f"--thresholds names {', '.join(map(repr, unknown))}, expected some of: {'; '.join(WAYS)}")
         if self.half and self.out.suffix == ".pt2":
             raise ValueError(f"--half is for a .safetensors or an .onnx, --out is {self.out}")
+        if self.push and self.out.suffix == ".pt2":
+            raise ValueError(f"--push is for a .safetensors or an .onnx, which textspot loads, --out is {self.out}")
 
 
 WAYS = [way for quality in QUALITIES for way in (quality, f"{quality}, {PARTIAL}", f"{quality}, {COMPLETE}")]
-VERB = Verb("export", ExportOptions, __doc__)
+VERB = Verb("export", ExportOptions, __doc__, only_with={"private": ("push",)})
 
 
 def export(options: ExportOptions) -> int:
@@ -78,6 +87,11 @@ def export(options: ExportOptions) -> int:
     print(f"{out}: {out.stat().st_size / 2**20:.1f} MiB")
     if out.suffix != ".pt2":
         print(f"read a photograph with it:\n{how_to_read(out)}")
+    if options.push:
+        from textspot.hub.transfer import push
+
+        url = push(out, card, options.push, options.private)
+        print(f"{url} has it:\n{how_to_read(f'hf://{options.push}')}")
     return 0
 
 

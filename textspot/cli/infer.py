@@ -33,24 +33,22 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
-from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
+from jsonargparse.typing import PositiveInt
 from rich.console import Console
 from rich.progress import track
 
-import textspot
 from textspot.cli.command import printable, run_command, say
 from textspot.cli.options import Verb
 from textspot.downloads import DownloadLimits, download, is_url
 from textspot.extras import MissingExtraError
 from textspot.image_files import MAX_FILE_BYTES, ImageError
 from textspot.image_folders import Places, find_images, place_outputs, refuse_overwriting
-from textspot.image_pages import Page, pages_of_file, read_pages
+from textspot.image_pages import Page, each_page, is_video, pages_of_file, read_pages
 from textspot.inference.prefetch import prefetch
-from textspot.inference.views import ALL_TURNS, QualityName
+from textspot.inference.settings import READING, ReadingSettings
+from textspot.inference.views import ALL_TURNS
 from textspot.metrics import write_result
 from textspot.outputs import FORMATS, DocumentFormat, DocumentName, ReadPage, encode_jpeg
-from textspot.runtime.build import RuntimeName
-from textspot.runtime.protocol import Precision
 from textspot.structures import Prediction
 from textspot.text.beam import BeamConfig
 from textspot.text.lexicon import load_lexicon
@@ -65,30 +63,17 @@ FAILURES = (ImageError, OSError, MissingExtraError)  # cost an image or a page
 SECONDS = re.compile(r"(\d+(?:\.\d*)?|\.\d+)s?")
 
 
-@dataclass(frozen=True)
-class InferOptions:
+@dataclass(frozen=True, kw_only=True)
+class InferOptions(ReadingSettings):
     """What is read, how, and where the results go.
 
     Args:
         images: files, folders (at any depth), patterns in quotes, URLs, or - for standard input.
-        weights: name of bundled weights, a model.safetensors, a run's folder (then its last weights), or an .onnx file
-            that textspot export wrote.
         out: folder that receives the results; images in it are never read.
-        threshold: minimum score of a word; the default is the threshold stored in the weights.
-        language: language, whose words are preferred where the recogniser is unsure: one that ships, such as german;
-            auto, which finds the language of each image; none; or a file with one word per line. The default is the
-            one stored in the weights.
         beam: settings of the language model.
         lexicon: file of words, one per line. A listed word replaces the text that was read if it is more probable,
             given the image.
-        runtime: program that runs the network: pytorch for weights, onnxruntime or openvino for an .onnx file. auto:
-            pytorch for weights and onnxruntime for an .onnx file; for bundled weights, the fastest installed one.
-        device: device of the network: auto (a GPU if there is one), cpu, or cuda:0.
-        precision: precision of the convolutions: float32; bf16 in PyTorch and OpenVINO; float16 in PyTorch on a GPU.
         compile: compile the network with torch.compile at the first image, in PyTorch only.
-        num_threads: number of CPU threads; 0 takes the CPUs that this process may use.
-        quality: size at which an image is read. fast: 0.75 of the usual size. best: the usual size and 1.5 times the
-            usual size, with the results merged.
         turned: also read copies of the image turned by 90, 180 and 270 degrees, for text in all directions; this takes
             four times as long.
         tiling: read an image in tiles if it would be shrunk to less than half; a message says so.
@@ -96,30 +81,20 @@ class InferOptions:
         format: files that are written, one or more: json, rrc (the result file of the competition), text, markdown,
             hocr, alto, csv, coco_text, pdf.
         pictures: draw what was found into a picture of each image.
-        max_regions: maximum number of words to read per image or tile; a warning says if it is reached.
         every: time between the frames of a video that are read, such as 0.5s; required for a video.
         private_urls: allow URLs of addresses that are not public, such as localhost.
     """
 
     images: tuple[str, ...]
-    weights: Path = Path("spotter-s")
     out: Path = Path("predictions")
-    threshold: ClosedUnitInterval | None = None
-    language: str | None = None
     beam: BeamConfig = field(default_factory=BeamConfig)
     lexicon: Path | None = None
-    runtime: RuntimeName = "auto"
-    device: str = "auto"
-    precision: Precision = "float32"
     compile: bool = False
-    num_threads: NonNegativeInt = 0
-    quality: QualityName = "default"
     turned: bool = False
     tiling: bool = True
     batch_size: PositiveInt = 1
     format: tuple[FormatName, ...] = ("json", "rrc")
     pictures: bool = True
-    max_regions: PositiveInt = 1000
     every: str | None = None
     private_urls: bool = False
 
@@ -139,7 +114,7 @@ class InferOptions:
         return float(found[1]) if found else None
 
 
-VERB = Verb("infer", InferOptions, __doc__, positional=("images",))
+VERB = Verb("infer", InferOptions, __doc__, positional=("images",), groups=READING, no_use={"language=none": ("beam",)})
 
 
 def infer(options: InferOptions) -> int:
@@ -148,6 +123,8 @@ def infer(options: InferOptions) -> int:
     sources, complaints, remark = find_sources(options, places)
     if not sources:
         raise ValueError("\n".join(complaints))
+    if options.every and not any(source.file and is_video(source.file) for source in sources):
+        raise ValueError("--every says how often a frame of a video is read, and there is no video: leave it out")
     for words in filter(None, [*complaints, remark]):
         say(words)
     inputs = [source.file for source in sources if source.file] + named_files(options)
@@ -203,7 +180,7 @@ def find_sources(options: InferOptions, places: Places) -> tuple[list[Source], l
 def named_files(options: InferOptions) -> list[Path]:
     """Files that are read besides the images."""
     language = Path(options.language) if options.language else None
-    return [options.weights, *filter(None, [options.lexicon, language])]
+    return [Path(options.weights), *filter(None, [options.lexicon, language])]
 
 
 class Work:
@@ -228,13 +205,9 @@ class Work:
         except FAILURES as error:
             self._fail(error)
             return
-        while True:
-            try:
-                page = next(pages)
-            except StopIteration:
-                return
-            except FAILURES as error:
-                self._fail(error)
+        for page in each_page(pages, FAILURES):
+            if isinstance(page, Exception):
+                self._fail(page)
             else:
                 yield source, page
 
@@ -291,20 +264,10 @@ def describe_page(name: str, page: Page) -> str:
 
 def load_spotter(options: InferOptions) -> "Spotter":
     """The spotter of the options."""
-    spotter = textspot.load(
-        options.weights,
-        options.device,
-        runtime=options.runtime,
-        precision=options.precision,
-        compile=options.compile,
-        num_threads=options.num_threads,
-        max_regions=options.max_regions,
-        quality=options.quality,
-        threshold=options.threshold,
-    )
+    spotter = options.load(options.compile)
     spotter.tiling = options.tiling
     spotter.turns = ALL_TURNS if options.turned else (0,)
-    spotter.lean_to(options.language, options.beam)
+    spotter.lean_to(None, options.beam)
     if options.lexicon is not None:
         spotter.lexicon = load_lexicon(options.lexicon, options.lexicon.stem)
     return spotter

@@ -12,40 +12,32 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jsonargparse.typing import ClosedUnitInterval
-
-import textspot
 from textspot.cli.command import run_command, say
 from textspot.cli.options import Verb
 from textspot.image_decoding import ImageError
 from textspot.image_files import read_image
 from textspot.image_folders import find_images
+from textspot.inference.settings import READING, ReadingSettings
 from textspot.prelabel import TOOLS, ToolName
 from textspot.structures import Prediction
 
 
-@dataclass(frozen=True)
-class PrelabelOptions:
+@dataclass(frozen=True, kw_only=True)
+class PrelabelOptions(ReadingSettings):
     """What is read, and for which tool.
 
     Args:
         folder: folder of the images, at any depth.
         format: tool: label_studio, labelme, cvat, ppocrlabel, or jsonl, textspot's own format.
         out: output folder; for labelme and PPOCRLabel, give the folder of the images.
-        weights: name of bundled weights, a model.safetensors, a run's folder, or an .onnx file.
-        threshold: minimum score of a word; the default is the threshold stored in the weights.
-        device: device of the network: auto, cpu, or cuda:0.
     """
 
     folder: Path
     format: ToolName
     out: Path = Path("labels")
-    weights: Path = Path("spotter-s")
-    threshold: ClosedUnitInterval | None = None
-    device: str = "auto"
 
 
-VERB = Verb("prelabel", PrelabelOptions, __doc__, positional=("folder",))
+VERB = Verb("prelabel", PrelabelOptions, __doc__, positional=("folder",), groups=READING)
 
 
 def prelabel(options: PrelabelOptions) -> int:
@@ -65,7 +57,7 @@ def prelabel(options: PrelabelOptions) -> int:
 
 def read_all(options: PrelabelOptions, images: Sequence[Path]) -> Iterator[Prediction]:
     """The predictions of the images that can be read, named as the tool looks for them."""
-    spotter = textspot.load(options.weights, options.device, threshold=options.threshold)
+    spotter = options.load()
     top = options.folder.resolve()
     for image in images:
         try:

@@ -1,4 +1,4 @@
-"""What a run tells: a progress bar or plain lines, TensorBoard, and one JSON line per event."""
+"""What a run tells: a progress bar or plain lines, TensorBoard, one JSON line per event, and experiment trackers."""
 
 import json
 import time
@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch.utils.tensorboard import SummaryWriter
 
 from textspot.atomic_file import write_text
+from textspot.trackers.tracked_run import TrackedRun
 
 LOG_FILE = "log.jsonl"
 SECONDS_BETWEEN_LINES = 15.0
@@ -24,10 +25,13 @@ class RunLog:
     A resumed run forgets what an earlier one wrote after the step it resumes from.
     """
 
-    def __init__(self, folder: Path, first_step: int, steps: int, quiet: bool = False):
+    def __init__(
+        self, folder: Path, first_step: int, steps: int, quiet: bool = False, tracked: TrackedRun | None = None
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         self.console = Console(quiet=quiet)
         self.steps = steps
+        self._tracked = tracked
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
         self._file = _reopen(folder / LOG_FILE, first_step)
         self._last_line = 0.0
@@ -46,20 +50,27 @@ class RunLog:
     @contextmanager
     def open(self) -> Iterator["RunLog"]:
         """Show the progress bar; at the end everything is on the disk."""
+        ended_well = False
         with self._progress:
             try:
                 yield self
+                ended_well = True
             finally:
                 self._file.close()
                 self._board.close()
+                if self._tracked:
+                    self._tracked.close(ended_well)
 
     def event(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
-        """One JSON line; numbers also go to TensorBoard under their names."""
+        """One JSON line; numbers also go to TensorBoard, and to the trackers, under their names."""
         self._file.write(json.dumps({"event": kind, "step": step, **values}) + "\n")
         self._file.flush()
-        for name, value in values.items():
-            if isinstance(value, int | float):
-                self._board.add_scalar(name, value, step)
+        numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
+        for name, value in numbers.items():
+            self._board.add_scalar(name, value, step)
+        if self._tracked and numbers:
+            for complaint in self._tracked.log(kind, step, numbers):
+                self.say(complaint)
 
     def training(self, step: int, values: Mapping[str, float]) -> None:
         """The mean loss terms since the last call, and times."""

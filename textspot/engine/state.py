@@ -192,6 +192,7 @@ RESUMABLE_CHANGES = frozenset(
         "train.save_every",
         "train.picture_every",
         "train.doctor_every",
+        "train.trackers",
         "data.num_workers",
         # Which images a step shows is a function of these, so that some come twice or not at all.
         "train.batch_size",

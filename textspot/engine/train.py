@@ -22,7 +22,7 @@ from textspot.data.lmdb_records import Reader
 from textspot.data.loader import build_loader
 from textspot.engine.distributed import World, join_world
 from textspot.engine.doctor import diagnose, measure_gradients, read_lengths
-from textspot.engine.evaluate import THRESHOLD_PROTOCOL, judge_further, validate
+from textspot.engine.evaluate import THRESHOLD_PROTOCOL, evaluate_further, validate
 from textspot.engine.log import RunLog
 from textspot.engine.schedule import learning_rate_at
 from textspot.engine.sources import OpenSource, check_charset, identify, open_further, open_sources
@@ -34,6 +34,7 @@ from textspot.models.spotting_network import TrainingOutput
 from textspot.recipe import Recipe, TrainConfig, build_charset, build_training_stream
 from textspot.runtime.torch_runtime import TorchRuntime
 from textspot.text.ctc import decode_best_path
+from textspot.trackers.tracked_run import TrackedRun
 from textspot.visualize import draw_prediction, draw_regions
 
 STATE_FILE = "trainer.pt"
@@ -54,8 +55,8 @@ def train(recipe: Recipe) -> TrainingResult:
     """Train the recipe's network in its run folder; a run that was stopped or killed resumes from its
     last checkpoint.
 
-    Draws the data sets that the recipe says how to draw and that do not exist. Errors in data, recipe or checkpoint are
-    ValueErrors or OSErrors whose message names file and remedy.
+    Renders the data sets that the recipe says how to render and that do not exist. Errors in data, recipe or
+    checkpoint are ValueErrors or OSErrors whose message names file and remedy.
     """
     with join_world(recipe.train.device) as world:
         if recipe.train.num_threads:
@@ -286,7 +287,7 @@ class Trainer:
             spotter = Spotter(TorchRuntime(state.averaged_network, self.world.device), self._card())
             evaluation = validate(spotter, self.validation)
             spotter.threshold = state.threshold = evaluation.threshold
-            state.figures = evaluation.figures | judge_further(spotter, self.further)
+            state.figures = evaluation.figures | evaluate_further(spotter, self.further)
             log.event("evaluate", state.step, {**state.figures, "threshold": state.threshold})
             log.say(
                 f"step {state.step}: "
@@ -342,7 +343,9 @@ class Trainer:
     @contextmanager
     def _log(self) -> Iterator[RunLog]:
         folder = self.folder if self.world.is_first else self.folder / "logs" / f"process_{self.world.rank}"
-        log = RunLog(folder, self.state.step, self.config.steps, quiet=not self.world.is_first)
+        trackers = self.config.trackers if self.world.is_first else ()
+        tracked = TrackedRun(trackers, self.folder, self.recipe.to_dict(), self.state.step)
+        log = RunLog(folder, self.state.step, self.config.steps, not self.world.is_first, tracked)
         with log.open():
             yield log
 

@@ -2,16 +2,18 @@
 
 import importlib.util
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from textspot import file_checksum
+from textspot.file_checksum import CHECKSUMS, parse_checksums
 from textspot.model_card import CheckpointError
 from textspot.runtime.build import RuntimeConfig, RuntimeName
 from textspot.runtime.protocol import Precision
 
 SHIPPED = Path(__file__).parents[1] / "weights"
-CHECKSUMS = "SHA256SUMS"  # of the files beside it, as sha256sum writes and checks them
+INT8 = "-int8"  # ends the names of graphs in 8 bits
 RUNTIME_NAMES = {"pytorch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 CPU_FLAGS = Path("/proc/cpuinfo")
 NVIDIA = Path("/proc/driver/nvidia/version")  # there with the driver of a GPU; torch would take seconds to say so
@@ -41,39 +43,45 @@ class Machine:
         return cls(found, NVIDIA.exists(), _has_int8())
 
 
-def choose_fastest(name: str, folder: Path, config: RuntimeConfig, machine: Machine) -> tuple[Path, RuntimeConfig]:
-    """The file of the weights `name` in `folder`, and the runtime that runs it, by what docs/benchmark.md measured.
+def choose_fastest(files: Sequence[Path], config: RuntimeConfig, machine: Machine) -> tuple[Path, RuntimeConfig]:
+    """Of the files of a network, and of the runtimes, those that are fastest, by what docs/benchmark.md measured.
 
     On a GPU, with torch.compile and in float16, PyTorch. On a CPU the int8 graph where there are instructions for it,
-    else the float graph: in float32 by ONNX Runtime, in bf16 by OpenVINO. What is not installed, or does not ship, is
-    passed over; a runtime that `config` names is taken.
+    else the float graph: in float32 by ONNX Runtime, in bf16 by OpenVINO. What is not installed, or not among the
+    files, is passed over; a runtime that `config` names is taken. No file at all is a ValueError.
     """
-    weights, graphs = folder / f"{name}.safetensors", _graphs(name, folder, machine)
+    weights, graphs = [file for file in files if file.suffix == ".safetensors"], _graphs(files, machine)
     wants_gpu = config.device.startswith("cuda") or (config.device == "auto" and machine.has_gpu)
     wants_torch = wants_gpu or config.compile or config.precision == "float16"
     runtime = FASTEST.get(config.precision, "pytorch")
+    if not weights + graphs:
+        raise ValueError("no weights (.safetensors) and no graph (.onnx)")
     if config.runtime in ("onnxruntime", "openvino"):
-        return (graphs or [weights])[0], config
-    if wants_torch and "torch" in machine.packages:
-        return weights, replace(config, runtime="pytorch")
-    if graphs and runtime in machine.packages:
+        return (graphs + weights)[0], config
+    if weights and wants_torch and "torch" in machine.packages:
+        return weights[0], replace(config, runtime="pytorch")
+    if graphs and runtime in machine.packages and config.runtime != "pytorch":
         return graphs[0], replace(config, runtime=runtime)
-    return weights, replace(config, runtime="pytorch")
+    return (weights[0], replace(config, runtime="pytorch")) if weights else (graphs[0], config)
+
+
+def files_of(name: str) -> list[Path]:
+    """The files that ship under a name."""
+    return [file for file in sorted(SHIPPED.iterdir()) if file.stem.removesuffix(INT8) == name]
 
 
 def check_shipped(file: Path) -> Path:
     """The file, if its bytes are those of which `CHECKSUMS` beside it holds the SHA-256; else a `CheckpointError`."""
-    lines = (file.parent / CHECKSUMS).read_text(encoding="ascii").splitlines()
-    expected = {name: digest for digest, name in map(str.split, lines)}
+    expected = parse_checksums((file.parent / CHECKSUMS).read_text(encoding="utf-8"))
     if file_checksum.hash_file(file) != expected.get(file.name):
         raise CheckpointError(f"{file}: not the file that was shipped, says {CHECKSUMS}: install it again")
     return file
 
 
-def _graphs(name: str, folder: Path, machine: Machine) -> list[Path]:
-    """The graphs that ship, fastest first."""
-    files = [folder / f"{name}-int8.onnx"] if machine.has_int8 else []
-    return [file for file in [*files, folder / f"{name}.onnx"] if file.is_file()]
+def _graphs(files: Sequence[Path], machine: Machine) -> list[Path]:
+    """The graphs that this machine runs well, fastest first; those in int8 last where it does not."""
+    graphs = [file for file in files if file.suffix == ".onnx"]
+    return sorted(graphs, key=lambda file: file.stem.endswith(INT8) != machine.has_int8)
 
 
 def _has_int8() -> bool:

@@ -13,10 +13,12 @@ from typing import cast, overload
 import numpy as np
 
 from textspot.geometry import polygon_to_ribbon
+from textspot.hub.address import HubAddress, parse_address
+from textspot.hub.transfer import fetch_file, list_files
 from textspot.image_pages import pages_of_file
 from textspot.inference.image_input import ImageLike, is_one_image, name_of, to_array
 from textspot.inference.prefetch import prefetch
-from textspot.inference.shipped import RUNTIME_NAMES, SHIPPED, Machine, check_shipped, choose_fastest
+from textspot.inference.shipped import RUNTIME_NAMES, SHIPPED, Machine, check_shipped, choose_fastest, files_of
 from textspot.inference.views import (
     COMPLETE,
     PARTIAL,
@@ -47,8 +49,8 @@ MOST_WAITING = 32  # prepared images in memory at a time, however long the list
 
 
 def load(path: str | os.PathLike, config: RuntimeConfig | None = None) -> "Spotter":
-    """The spotter of a `model.safetensors`, of a run's folder (then its last weights), of an `.onnx` file, or of
-    shipped weights by their name, such as `spotter-s`.
+    """The spotter of a `model.safetensors`, of a run's folder (then its last weights), of an `.onnx` file, of shipped
+    weights by their name, such as `spotter-s`, or of a repository of the Hugging Face hub, such as `hf://owner/name`.
 
     A file that is missing, cut short or something else is a `CheckpointError`; a device or an option that the runtime
     does not have is a ValueError.
@@ -61,16 +63,31 @@ def load(path: str | os.PathLike, config: RuntimeConfig | None = None) -> "Spott
 
 
 def choose_file(path: Path, config: RuntimeConfig) -> tuple[Path, RuntimeConfig]:
-    """The file to run, and how: of weights that ship, by their name, what is fastest here; else as `config` says."""
+    """The file to run, and how: of weights that ship, by their name, and of a repository of the hub what is fastest
+    here; else as `config` says."""
+    if address := parse_address(path):
+        return _choose_on_hub(address, config)
     if not path.exists() and config.runtime != "pytorch" and str(path) in {file.stem for file in _shipped_files()}:
-        file, config = choose_fastest(str(path), SHIPPED, config, Machine.here())
+        file, config = choose_fastest(files_of(str(path)), config, Machine.here())
         return check_shipped(file), config
     return find_weights(path), config
 
 
+def _choose_on_hub(address: HubAddress, config: RuntimeConfig) -> tuple[Path, RuntimeConfig]:
+    checksums = list_files(address)
+    names = [Path(name) for name in checksums if address.file in (None, name)]
+    try:
+        file, config = choose_fastest(names, config, Machine.here())
+    except ValueError as error:
+        raise CheckpointError(f"{address}: {error} among its files: {', '.join(checksums)}") from error
+    return fetch_file(address, str(file), checksums[str(file)]), config
+
+
 def find_weights(path: Path) -> Path:
-    """The file at `path`: itself, the weights that a folder of a run holds, or what ships under that name: weights as
-    `spotter-s`, any file as `spotter-s.onnx`."""
+    """The file at `path`: itself, the weights that a folder of a run or a repository of the hub holds, or what ships
+    under that name: weights as `spotter-s`, any file as `spotter-s.onnx`."""
+    if address := parse_address(path):
+        return _choose_on_hub(address, RuntimeConfig("pytorch"))[0]
     graphs = {file.name: file for file in sorted(SHIPPED.glob("*.onnx"))}
     shipped = {file.stem: file for file in _shipped_files()} | graphs
     if not path.exists() and str(path) in shipped:
@@ -182,8 +199,7 @@ class Spotter:
         found: dict[int, list[tuple[View, list[TextInstance]]]] = defaultdict(list)
         for batch in batch_by_size(self._open_all(images, called), batch_size):
             pixels = np.stack([view.pixels for _, view in batch])
-            outputs = self.runtime.spot(pixels, self.least_found, self.max_regions)
-            for (number, view), regions in zip(batch, outputs, strict=True):
+            for (number, view), regions in zip(batch, self.spot(pixels), strict=True):
                 self._warn_of_limit(regions, called[number])
                 found[number].append((view, self._decode(regions, view, lexicons[number])))
         return [replace(self._merge(found[number]), name=name) for number, name in enumerate(names)]
@@ -213,6 +229,14 @@ class Spotter:
         `quality`, `turns` and `tiling`. An array of another shape or type is a ValueError."""
         _check_image(image)
         return look_at(image, self.card.preprocess, Looks(self.quality, self.turns, self.tiling))
+
+    def spot(self, pixels: np.ndarray) -> list[Regions]:
+        """What the network finds in a batch (B, H, W, 3) uint8 of views of one size."""
+        return self.runtime.spot(pixels, self.least_found, self.max_regions)
+
+    def reaches_limit(self, regions: Regions) -> bool:
+        """Whether as many regions of a view count as are read at most."""
+        return int(np.count_nonzero(regions.scores >= self.threshold)) >= self.max_regions
 
     def finish(self, regions: Sequence[Regions], views: Sequence[View]) -> Prediction:
         """The prediction of an image of the regions that the runtime found in each of its views."""
@@ -273,7 +297,7 @@ class Spotter:
         return self.prepare(to_array(image))
 
     def _warn_of_limit(self, regions: Regions, name: str) -> None:
-        if np.count_nonzero(regions.scores >= self.threshold) >= self.max_regions:
+        if self.reaches_limit(regions):
             remedy = "the best ones; raise max_regions to read more"
             warnings.warn(f"{name}: {self.max_regions} regions are read, {remedy}", RegionLimitWarning, stacklevel=4)
 

@@ -26,11 +26,15 @@ def write(predictions: Sequence[Prediction]) -> dict[str, bytes]:
 
 
 def _task(prediction: Prediction, number: int) -> dict[str, Any]:
-    results = [
-        part for place, word in enumerate(words_of(prediction)) for part in _region(word, place, prediction.size)
-    ]
     address = f"/data/local-files/?d={quote(prediction.name)}"
-    return {"id": number, "data": {"ocr": address}, "annotations": [{"was_cancelled": False, "result": results}]}
+    annotation = {"was_cancelled": False, "result": results_of(prediction)}
+    return {"id": number, "data": {"ocr": address}, "annotations": [annotation]}
+
+
+def results_of(prediction: Prediction) -> list[dict[str, Any]]:
+    """The regions of an image as an annotation, or a prediction, of a task holds them."""
+    words = enumerate(words_of(prediction))
+    return [part for place, word in words for part in _region(word, place, prediction.size)]
 
 
 def _region(word: TextInstance, number: int, size: tuple[int, int]) -> list[dict[str, Any]]:

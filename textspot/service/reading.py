@@ -12,13 +12,13 @@ from typing_extensions import TypedDict  # of Python 3.11, pydantic takes no oth
 
 from textspot.extras import MissingExtraError
 from textspot.image_decoding import ImageError, ImageTooLargeError, upright_size
-from textspot.image_pages import count_frames, read_pages
+from textspot.image_pages import Page, count_frames, each_page, read_pages
 from textspot.inference.spotter import Spotter
 from textspot.outputs import FORMATS, DocumentName, ReadPage, encode_jpeg
 from textspot.pdf_process import is_pdf
 from textspot.service.limits import ServiceLimits
-from textspot.structures import Prediction
 
+PAGE_ERRORS = "Textspot-Page-Errors"  # a JSON list of sentences
 MEDIA_TYPES = {
     "json": "application/json",
     "text": "text/plain",
@@ -68,74 +68,96 @@ class PageAnswer(TypedDict):
     instances: list[WordAnswer]
 
 
+class FailedPage(TypedDict):
+    """A page that could not be read, and why; the others were."""
+
+    image: str
+    page: int
+    error: str
+
+
 class Answer(TypedDict):
     """What was read, page by page."""
 
-    pages: list[PageAnswer]
+    pages: list[PageAnswer | FailedPage]
 
 
 def read_file(spotter: Spotter, data: bytes, name: str, wanted: Wanted, limits: ServiceLimits, stop: Event) -> Response:
-    """The answer to an upload; between two pages the work ends once `stop` is set."""
+    """The answer to an upload; between two pages the work ends once `stop` is set.
+
+    A page that cannot be read costs the others nothing: it is named in its place, or in the header `PAGE_ERRORS` of a
+    format that has no place for it. If no page can be read, the first error is the answer.
+    """
     spotter = copy.copy(spotter)  # the network is shared, the threshold is not
     if wanted.threshold is not None:
         spotter.threshold = wanted.threshold
     try:
         check_file(data, name, limits)
         pages = list(_read_pages(spotter, data, name, wanted, limits, stop))
-        return Response(encode(pages, wanted), media_type=MEDIA_TYPES[wanted.format])
-    except ImageTooLargeError as error:
-        raise HTTPException(413, str(error)) from error
+        errors = [page for page in pages if isinstance(page, Exception)]
+        if errors and len(errors) == len(pages):
+            raise errors[0]
+        headers = {PAGE_ERRORS: json.dumps(list(map(str, errors)))} if errors and wanted.format != "json" else {}
+        return Response(encode(pages, name, wanted), headers=headers, media_type=MEDIA_TYPES[wanted.format])
     except ImageError as error:
-        raise HTTPException(422, str(error)) from error
+        raise HTTPException(413 if isinstance(error, ImageTooLargeError) else 422, str(error)) from error
     except MissingExtraError as error:
         raise HTTPException(501, str(error)) from error
 
 
 def check_file(data: bytes, name: str, limits: ServiceLimits) -> None:
-    """Refuse, by its header, what is no image (415) or too large (413)."""
+    """Refuse, by its header, what is no image (415) or too large (an `ImageTooLargeError`)."""
     if not data:
         raise HTTPException(422, f"{name}: the file is empty")
     try:
         count = count_frames(data, name)
-        height, width = (0, 0) if is_pdf(data) else upright_size(data, name)
+        height, width = upright_size(data, name) if count == 1 and not is_pdf(data) else (0, 0)
     except ImageTooLargeError:
         raise
     except ImageError as error:
         raise HTTPException(422 if is_pdf(data) else 415, str(error)) from error
     if count > limits.max_pages:
-        raise HTTPException(413, f"{name}: has more than {limits.max_pages} pages")
+        raise ImageTooLargeError(f"{name}: has more than {limits.max_pages} pages")
     check_size(height, width, name, limits)
 
 
 def check_size(height: int, width: int, name: str, limits: ServiceLimits) -> None:
     """Refuse an image of too many pixels."""
     if height * width > limits.max_pixels:
-        raise HTTPException(413, f"{name}: {width} x {height} pixels, at most {limits.max_pixels} are read")
+        raise ImageTooLargeError(f"{name}: {width} x {height} pixels, at most {limits.max_pixels} are read")
 
 
 def _read_pages(
     spotter: Spotter, data: bytes, name: str, wanted: Wanted, limits: ServiceLimits, stop: Event
-) -> Iterator[ReadPage]:
+) -> Iterator[ReadPage | Exception]:
+    """What was read of each page, or its error."""
     with_pictures = wanted.format != "json" and FORMATS[wanted.format].pictures
-    for page in read_pages(data, name):
-        if stop.is_set():
-            return
+
+    def read_page(page: Page) -> ReadPage:
         height, width = page.image.shape[:2]
         check_size(height, width, name if page.number is None else f"{name}, page {page.number}", limits)
         prediction = replace(spotter(page.image), name=name, page=page.number)
-        yield ReadPage(prediction, encode_jpeg(page.image) if with_pictures else b"")
+        return ReadPage(prediction, encode_jpeg(page.image) if with_pictures else b"")
+
+    for page in each_page(map(read_page, read_pages(data, name)), (ImageError,)):
+        yield page
+        if stop.is_set():
+            return
 
 
-def encode(pages: list[ReadPage], wanted: Wanted) -> bytes:
-    """The pages in the format that is wanted."""
+def encode(pages: list[ReadPage | Exception], name: str, wanted: Wanted) -> bytes:
+    """The pages of a file in the format that is wanted."""
     if wanted.format != "json":
-        return FORMATS[wanted.format].write(pages)
-    answer: Answer = {"pages": [to_answer(page.prediction) for page in pages]}
+        return FORMATS[wanted.format].write([page for page in pages if isinstance(page, ReadPage)])
+    answer: Answer = {"pages": [to_answer(page, name, number) for number, page in enumerate(pages, start=1)]}
     return json.dumps(answer, ensure_ascii=False).encode()
 
 
-def to_answer(prediction: Prediction) -> PageAnswer:
-    """A page as JSON."""
+def to_answer(page: ReadPage | Exception, name: str, number: int) -> PageAnswer | FailedPage:
+    """A page as JSON, the one of this number in a file."""
+    if isinstance(page, Exception):
+        return {"image": name, "page": number, "error": str(page)}
+    prediction = page.prediction
     lines: list[LineAnswer] = [
         {"text": line.text, "polygon": [[round(float(x), 2), round(float(y), 2)] for x, y in line.polygon]}
         for line in prediction.lines()

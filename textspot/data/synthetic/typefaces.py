@@ -1,4 +1,4 @@
-"""The typefaces that words are drawn in: where they lie and what each can write."""
+"""The typefaces that words are rendered in: where they lie and what each can write."""
 
 import string
 from dataclasses import dataclass

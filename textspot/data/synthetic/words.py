@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 from zlib import crc32
 
 import numpy as np
 
 from textspot.data.synthetic.chance import choose
+from textspot.given_settings import refuse_changed
 from textspot.ranges import Share, check_ranges
 from textspot.regular_file import refuse_other_kinds
 from textspot.text.charset import PRINTABLE_ASCII, find_characters
@@ -89,6 +90,8 @@ class WordConfig:
         max_length: maximum number of characters of a word.
     """
 
+    ONLY_WITH: ClassVar = {"invented_share": ("file", "languages"), "part": ("languages",)}
+
     file: str | None = None
     languages: tuple[str, ...] = ()
     part: Literal["all", "train", "held_out"] = "all"
@@ -107,8 +110,6 @@ class WordConfig:
         if unknown := set(self.languages).difference(list_languages()):
             known = ", ".join(list_languages())
             complaints.append(f"languages holds {', '.join(sorted(unknown))}, expected some of {known}")
-        if self.part != "all" and not self.languages:
-            complaints.append("part is for the words of languages, and there are none")
         if not 1 <= self.min_length <= self.max_length:
             complaints.append(f"min_length {self.min_length}, max_length {self.max_length}: expected 1 <= min <= max")
         if any(character.isspace() for character in self.characters):
@@ -119,6 +120,7 @@ class WordConfig:
             complaints.append("characters is empty: nothing could be written")
         if complaints:
             raise ValueError("words: " + "; ".join(complaints))
+        refuse_changed(self, "words.")
 
 
 class WordSource:

@@ -125,7 +125,7 @@ def _write_json(file: Path, value: Any) -> None:
 
 
 def open_validation(recipe: Recipe) -> Reader:
-    """The images that the recipe is judged by."""
+    """The images that the recipe is evaluated on."""
     return Reader(Path(str(recipe.data.validation.path)))
 
 
