@@ -32,7 +32,7 @@ def refuse_right_to_left(characters: Iterable[str]) -> str:
     named = _name(c for c in characters if unicodedata.bidirectional(c) in RIGHT_TO_LEFT)
     if not named:
         return ""
-    return f"holds {named}, which run right to left: such scripts are neither rendered nor read. Leave them out"
+    return f"holds {named}, which run right to left: these are neither rendered nor read. Leave them out"
 
 
 def refuse_spacing_marks(characters: Iterable[str]) -> str:
@@ -41,7 +41,7 @@ def refuse_spacing_marks(characters: Iterable[str]) -> str:
     named = _name(c for c in characters if unicodedata.category(c) in SPACING_MARKS)
     if not named:
         return ""
-    return f"holds {named}, vowel signs that stand before or around a letter: such scripts are not rendered. Leave them out"
+    return f"holds {named}, vowel signs that stand before or around a letter: these are not rendered. Leave them out"
 
 
 def _name(characters: Iterable[str]) -> str:
