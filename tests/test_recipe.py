@@ -148,7 +148,7 @@ def test_to_yaml_and_back(tmp_path):
         ("train.backbone_learning_rate", -1.0, "train.backbone_learning_rate is -1.0"),
         ("train.predicted_regions", 1.5, r"train.predicted_regions is 1.5, expected a value in \[0, 1\]"),
         ("train.predicted_regions_from", -1, "train.predicted_regions_from is -1"),
-        ("train.unrefined_regions", 0.5, "unrefined_regions is for a refinement, and model.refinement.kind is none"),
+        ("train.unrefined_regions", 0.5, "train.unrefined_regions goes with model.refinement.kind other than none"),
         ("train.reinitialize", ["trunk"], "train.reinitialize"),
         ("seed", -1, "seed is -1, expected at least 0"),
         ("data.image_size", [100, 100], r"data.image_size is \(100, 100\)"),
@@ -195,6 +195,44 @@ def test_a_setting_of_another_kind_is_found_in_a_file_too(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         read_command_line(["--config", write_recipe(tmp_path, "recipe.yaml", LEAST | {"model": {"roi": roi}})])
     assert "recipe.yaml: model.roi.proportional.min_width is a setting of proportional" in capsys.readouterr().err
+
+
+SHEET = {"renderer": {"layout": "sheet", "words_per_image": [1, 12]}}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("train.unrefined_regions", 0.25, "train.unrefined_regions goes with model.refinement.kind other than none"),
+        ("train.predicted_regions_from", 0, "train.predicted_regions_from goes with train.predicted_regions"),
+        ("train.freeze_statistics", False, "train.freeze_statistics goes with train.init_from"),
+        ("data.validation.weight", 1.0, "data.validation.weight has no effect: leave it out"),
+        (
+            "data.validation.draw.renderer.drawn_share",
+            0.3,
+            "data.validation.draw.renderer.drawn_share goes with data.",
+        ),
+        ("data.train", [{"stream": {}, "least_score": 0.0}], "data.train[0].least_score goes with data.train[0].path"),
+        (
+            "data.train",
+            [{"path": "a"}, {"path": "b", "draw": SHEET}],
+            "data.train[1].draw.renderer.words_per_image goes with data.train[1].draw.renderer.layout: scene",
+        ),
+        (
+            "data.train",
+            [{"stream": {"renderer": {"words": {"invented_share": 0.2}}}}],
+            "data.train[0].stream.renderer.words.invented_share goes with data.train[0].stream.renderer.words.file",
+        ),
+    ],
+)
+def test_a_setting_without_effect_is_an_error_even_at_its_default(path, value, words, tmp_path, capsys):
+    """A stored recipe states every setting, so there only one that is not at its default says something."""
+    values = change(path, value)
+    with pytest.raises(SystemExit, match="2"):
+        read_command_line(["--config", write_recipe(tmp_path, "recipe.yaml", values)])
+    assert f"recipe.yaml: {words}" in capsys.readouterr().err
+    file = write_recipe(tmp_path, "again.yaml", recipe_from_dict(values, "trainer.pt").to_dict())
+    assert read_command_line(["--config", file]) == recipe_from_dict(values, "trainer.pt")
 
 
 def test_weights_of_loss_terms_are_those_of_the_detector_unless_they_are_given(tmp_path):

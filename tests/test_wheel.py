@@ -18,7 +18,7 @@ data:
   image_size: [64, 96]
   num_workers: 0
   train: [{path: drawn, draw: {num_images: 4, num_processes: 1, renderer: {height: 64, width: 96, layout: sheet}}}]
-  validation: {path: judged, draw: {num_images: 2, num_processes: 1, renderer: {height: 64, width: 96}}}
+  validation: {path: held_out, draw: {num_images: 2, num_processes: 1, renderer: {height: 64, width: 96}}}
 text: {unknown: skip}
 """
 

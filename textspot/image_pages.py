@@ -102,10 +102,15 @@ def read_frames(path: str | os.PathLike, every_s: float) -> Iterator[Page]:
         yield Page(image, index + 1, time_s)
 
 
+def is_video(path: str | os.PathLike) -> bool:
+    """Whether a file is a video by its suffix."""
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+
+
 def pages_of_file(path: str | os.PathLike, every_s: float | None = None) -> Iterator[Page]:
     """The pages or frames of a file, see `read_pages`. A video wants `every_s`, the seconds between two frames; else
     an `ImageError` says so."""
-    if Path(path).suffix.lower() not in VIDEO_SUFFIXES:
+    if not is_video(path):
         return read_pages(read_file(path), os.fspath(path))
     if every_s is None:
         raise ImageError(f"{os.fspath(path)}: a video: say how often a frame is read, such as --every 0.5s")

@@ -100,6 +100,10 @@ def _modernize_drawing(drawing: Any) -> Any:
     renderer = drawing.get("renderer") if isinstance(drawing, Mapping) else None
     if not isinstance(renderer, Mapping):
         return drawing
+    words = renderer.get("words")
+    if isinstance(words, Mapping) and not words.get("file"):
+        words = {key: value for key, value in words.items() if key != "invented_share"}
+        renderer = {**renderer, "words": words}
     unused = {"words_per_image"} if renderer.get("layout") == "sheet" else set()
     unused |= set() if renderer.get("backgrounds") else {"drawn_share"}
     return {**drawing, "renderer": {key: value for key, value in renderer.items() if key not in unused}}

@@ -6,12 +6,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from jsonargparse import ArgumentError, ArgumentParser
 
 from textspot.data.dataset import DataConfig, TrainingStream
 from textspot.data.mixture import TrainingSource
+from textspot.given_settings import find_all_useless, refuse_changed, refuse_given, without
 from textspot.losses import RECOGNIZER_TERM
 from textspot.models.spotting_network import DETECTORS, PARTS, ModelConfig, SpottingNetwork, build_network
 from textspot.older_recipes import modernize
@@ -66,6 +67,11 @@ class TrainConfig:
         trackers: experiment trackers that get the figures of the log too: mlflow, trackio, wandb.
     """
 
+    ONLY_WITH: ClassVar = {
+        "predicted_regions_from": ("predicted_regions",),
+        **dict.fromkeys(("reinitialize", "freeze_statistics"), ("init_from",)),
+    }
+
     steps: PositiveInt = 1000
     batch_size: PositiveInt = 8
     accumulation: PositiveInt = 1
@@ -96,11 +102,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "train.")
-        if self.predicted_regions_from and not self.predicted_regions:
-            raise ValueError("train.predicted_regions_from says when that begins: set train.predicted_regions too")
-        for name in ("reinitialize", "freeze_statistics"):
-            if getattr(self, name) and self.init_from is None:
-                raise ValueError(f"train.{name} says what becomes of given weights: set train.init_from too")
+        refuse_changed(self, "train.")
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,8 @@ class Recipe:
         train: the loop.
     """
 
+    ONLY_WITH: ClassVar = {"train.unrefined_regions": ("model.refinement.kind!=none",)}
+
     data: DataConfig
     run: str = "runs/spotter"
     seed: NonNegativeInt = 0
@@ -134,8 +138,7 @@ class Recipe:
         if self.model.shared and "reading_trunk" in self.train.reinitialize:
             raise ValueError("train.reinitialize names reading_trunk, which a network with model.shared: true has not")
         detector, refinement = self.model.detector.kind, self.model.refinement.kind
-        if refinement == "none" and self.train.unrefined_regions != TrainConfig.unrefined_regions:
-            raise ValueError("train.unrefined_regions is for a refinement, and model.refinement.kind is none")
+        refuse_changed(self, "")
         weights = {**self.model.loss_weights, RECOGNIZER_TERM: 1.0}
         unknown = [f"loss.{term}" for term in self.loss if term not in weights]
         if unknown:
@@ -146,10 +149,10 @@ class Recipe:
         object.__setattr__(self, "loss", weights | self.loss)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain lists, numbers and strings, for a YAML file or a checkpoint."""
+        """As plain lists, numbers and strings, for a YAML file or a checkpoint, without what has no effect."""
         values = dataclasses.asdict(self)
         values["model"] |= {part: getattr(self.model, part).to_dict() for part in PARTS}
-        return json.loads(json.dumps(values))
+        return without(json.loads(json.dumps(values)), [place for place, _ in find_all_useless(self)])
 
 
 @dataclass(frozen=True)
@@ -230,7 +233,10 @@ def find_recipes(arguments: Sequence[str]) -> list[str]:
 
 
 def _parse(parser: ArgumentParser, arguments: list[str]) -> Recipe:
-    return Recipe(**instantiate(parser, parser.parse_args(arguments), parser.parse_args(arguments, defaults=False)))
+    given = parser.parse_args(arguments, defaults=False)
+    recipe = Recipe(**instantiate(parser, parser.parse_args(arguments), given))
+    refuse_given(recipe, given)
+    return recipe
 
 
 _BASE_MISSING = "; a file that changes another recipe comes behind it, and its first line says behind which"

@@ -134,7 +134,7 @@ def _explain(config: type) -> dict[str, str]:
 
 
 def _explain_lists() -> str:
-    """The keys that stand below others in a YAML file and are no options: those of a source and of what it draws."""
+    """The keys that stand below others in a YAML file and are no options: those of a source and of what it renders."""
     lines = []
     for config, place in (
         (SourceConfig, "data.train[]; data.validation has path, draw and cache"),

@@ -293,14 +293,17 @@ def test_a_lexicon_of_a_model(weights, data, tmp_path):
     [
         (["--images", "folder"], "give --report and --images, both or neither"),
         (["--report", "errors.html"], "give --report and --images, both or neither"),
-        (["--lexicon_name", "strong"], "--lexicon_name names --lexicon, which is not given"),
+        (["--lexicon_name", "strong"], "--lexicon_name goes with --lexicon: give that too"),
         (["--report_width", "0"], "report_width"),
-        (["--min_length", "3"], "--min_length is for --protocol recognition"),
-        (["--gt", "gt.zip", "--results", "res.zip", "--language", "english"], "not both"),
-        (["--gt", "gt.zip", "--results", "res.zip", "--beam.weight", "3"], "not both"),
-        (["--two_fold", "--threshold", "0.5"], "--two_fold has no use for threshold"),
-        (["--protocol", "recognition", "ic13"], "'ic13'"),
-        (["--protocol", "recognition", "icdar2015/end_to_end"], "no use for gt, results, icdar2015/end_to_end"),
+        (["--min_length", "3"], "--min_length goes with --protocol recognition"),
+        (["--gt", "gt.zip", "--results", "res.zip", "--language", "english"], "--language goes with --weights"),
+        (["--gt", "gt.zip", "--results", "res.zip", "--beam.word_bonus", "1"], "--beam.word_bonus goes with --weights"),
+        (["--two_fold", "--threshold", "0.5"], "--two_fold has no use for --threshold"),
+        (["--language", "none", "--beam.word_bonus", "1"], "--language none has no use for --beam.word_bonus"),
+        (["--protocol", "recognition", "--min_length", "1"], "--protocol recognition has no use for --gt"),
+        (["--threshold", "0.5"], "--threshold goes with --weights"),
+        (["--protocol", "icdar2015/end_to_end", "ic13"], "'ic13'"),
+        (["--protocol", "recognition", "icdar2015/end_to_end"], "--protocol recognition has no use for --gt"),
     ],
 )
 def test_options_that_lack_another(options, words, capsys):
@@ -317,9 +320,6 @@ def test_options_that_lack_another(options, words, capsys):
         ["--gt", "gt.zip"],
         ["--weights", "model.safetensors"],
         ["--weights", "model.safetensors", "--data", "data", "--gt", "gt.zip"],
-        ["--weights", "model.safetensors", "--data", "data", "--lenient"],
-        ["--weights", "model.safetensors", "--data", "data", "--images", "folder"],
-        ["--gt", "gt.zip", "--results", "res.zip", "--threshold", "0.5"],
     ],
     ids=" ".join,
 )
@@ -335,3 +335,10 @@ def test_an_unknown_protocol(capsys):
         evaluate_verb.main(["--protocol", "icdar1999", *FILES])
     assert caught.value.code == 2
     assert "'icdar1999'" in capsys.readouterr().err
+
+
+def test_the_annotated_regions_are_read_in_a_call_of_its_own(capsys):
+    options = ["--weights", "w", "--data", "d", "--protocol", "recognition", "icdar2015/end_to_end"]
+    with pytest.raises(SystemExit):
+        evaluate_verb.main(options)
+    assert "--protocol recognition stands alone" in capsys.readouterr().err

@@ -398,6 +398,13 @@ def test_a_video_by_frame(infer, capsys):
     assert "clip.avi, 0.50 s: " in capsys.readouterr().out
 
 
+def test_a_time_between_frames_without_a_video(infer, capsys):
+    write_noise("x.png", 8, 8)
+    assert infer("x.png", "--every", "0.5s") == 1
+    assert "error: --every says how often a frame of a video is read, and there is no video" in capsys.readouterr().err
+    assert not Path("predictions").exists()
+
+
 def test_more_regions_than_are_read(infer, capsys):
     write_noise("x.png", 64, 96)
     assert infer("x.png", "--max_regions", 2) == 0
@@ -434,6 +441,7 @@ def test_weights_that_cannot_be_used(infer, weights, capsys, content, words):
         (["x.png", "--colour", "red"], "colour"),
         (["x.mp4", "--every", "never"], "--every is 'never', expected seconds"),
         (["x.mp4", "--every", "0"], "--every is '0', expected seconds"),
+        (["x.png", "--language", "none", "--beam.width", "8"], "--language none has no use for --beam.width"),
     ],
 )
 def test_options_that_make_no_sense(infer, capsys, options, words):

@@ -5,9 +5,8 @@ from itertools import chain
 import pytest
 
 from textspot.checkpoint import save_quantized
-from textspot.compression.compare import Comparison, Judges, read_variants
 from textspot.compression.sensitivity import (
-    Judge,
+    Evaluator,
     examine,
     group_by_layer,
     group_by_stage,
@@ -15,6 +14,7 @@ from textspot.compression.sensitivity import (
     search_mixed,
 )
 from textspot.compression.spotter import ReadImage, SpotterQuantConfig, quantize_spotter
+from textspot.compression.sweep import EvaluationSetup, Sweep, read_variants
 from textspot.data.lmdb_records import Reader
 from textspot.image_files import read_image
 from textspot.quant import build_method
@@ -37,8 +37,8 @@ def test_the_stages_hold_every_layer_once(useless_recognizer):
 
 
 def test_the_stage_that_cannot_bear_it_is_found(learned, useless_recognizer):
-    judge = Judge(learned[1], Reader(learned[3]))
-    drops = measure_drops(useless_recognizer, learned[0], group_by_stage(useless_recognizer), judge)
+    evaluate = Evaluator(learned[1], Reader(learned[3]))
+    drops = measure_drops(useless_recognizer, learned[0], group_by_stage(useless_recognizer), evaluate)
     assert drops["recognizer"] > 0.5
     assert all(abs(drop) < 0.2 for stage, drop in drops.items() if stage != "recognizer")
 
@@ -46,9 +46,9 @@ def test_the_stage_that_cannot_bear_it_is_found(learned, useless_recognizer):
 def test_the_layers_that_need_it_are_raised_and_no_others(learned, images, useless_recognizer):
     network, card, _, data = learned
     errors = {o.name: o.relative_error for o in measure_layers(useless_recognizer, network, images, ReadImage(card))}
-    judge = Judge(card, Reader(data))
-    mixed, found = search_mixed([useless_recognizer], network, errors, judge, max_drop=0.01)
-    assert judge(mixed) >= judge(network) - 0.01
+    evaluate = Evaluator(card, Reader(data))
+    mixed, found = search_mixed([useless_recognizer], network, errors, evaluate, max_drop=0.01)
+    assert evaluate(mixed) >= evaluate(network) - 0.01
     raised = [name for name, number in found.choice.items() if number]
     assert raised
     assert all(name.startswith("recognizer.") for name in raised)
@@ -58,15 +58,13 @@ def test_the_layers_that_need_it_are_raised_and_no_others(learned, images, usele
 @pytest.mark.slow
 def test_all_that_is_asked_for_lies_beside_the_networks(learned, images, tmp_path):
     network, card, _, data = learned
-    judges = Judges({"two": Reader(data)}, runtime="pytorch")
-    comparison = Comparison(network, card, SpotterQuantConfig(), images, judges, tmp_path, say=lambda _: None)
+    evaluation = EvaluationSetup({"two": Reader(data)}, runtime="pytorch")
+    sweep = Sweep(network, card, SpotterQuantConfig(), images, evaluation, tmp_path, say=lambda _: None)
     variants = read_variants(["rtn"], ["w3a8", "w8a8"])
     for variant in variants:
         config = SpotterQuantConfig(variant.layer(LayerConfig()))
-        save_quantized(
-            comparison.file(variant.name, ".safetensors"), quantize_spotter(network, card, config, images), card
-        )
-    lines = examine(comparison, variants, Reader(data), "stages", 0.01)
+        save_quantized(sweep.file(variant.name, ".safetensors"), quantize_spotter(network, card, config, images), card)
+    lines = examine(sweep, variants, Reader(data), "stages", 0.01)
     assert sum("when it alone is quantised" in line for line in lines) == 4
     assert "all other layers: rtn-w3a8" in lines[-1]
     for name in ("rtn-w3a8-spectra.png", "rtn-w3a8-stages.png"):

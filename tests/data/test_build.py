@@ -156,7 +156,7 @@ def test_optional_split(source: Path) -> None:
 def test_drawn(source: Path) -> None:
     images = DrawConfig(num_images=2, renderer=RendererConfig(height=64, width=96, words_per_image=(1, 1)))
     drawn = card(format="", splits={}, draw={"scenes": images, "more": dataclasses.replace(images, seed=1)})
-    with pytest.raises(ValueError, match="mine is drawn, not read from files: leave --source out"):
+    with pytest.raises(ValueError, match="mine is rendered, not read from files: leave --source out"):
         build_dataset(drawn, source, source.parent / "out")
     reports = build_dataset(drawn, None, source.parent / "out")
     assert [(report.split, report.meta.count) for report in reports] == [("scenes", 2), ("more", 2)]

@@ -102,16 +102,16 @@ def equal(one, other) -> bool:
         ({"validation": SourceConfig(stream=StreamConfig())}, "data.validation.path is missing"),
         ({"train": (SourceConfig("a"), SourceConfig())}, r"data.train\[1\] is made of either the path of an LMDB"),
         ({"train": (SourceConfig("a", stream=StreamConfig()),)}, r"data.train\[0\] .* or a stream"),
-        ({"train": (SourceConfig(draw=DrawConfig(), stream=StreamConfig()),)}, r"data.train\[0\] .* or a stream"),
+        ({"train": (SourceConfig(draw=DrawConfig(), stream=STREAM),)}, r"\[0\].draw goes with data.train\[0\].path"),
         (
             {"train": (SourceConfig("a", mosaic=MosaicConfig()),)},
             r"data.train\[0\].trains is both: a mosaic would mislead",
         ),
         (
             {"train": (SourceConfig(stream=STREAM, mosaic=MosaicConfig(), trains="recognizer"),)},
-            r"data.train\[0\] is a stream: mosaic and least_score say",
+            r"data.train\[0\].mosaic goes with data.train\[0\].path: give that too, or leave this out",
         ),
-        ({"train": (SourceConfig(stream=STREAM, least_score=0.5),)}, r"data.train\[0\] is a stream"),
+        ({"train": (SourceConfig(stream=STREAM, least_score=0.5),)}, r"data.train\[0\].least_score goes with"),
         ({"train": (SourceConfig("a", least_score=1.5),)}, r"data.train\[0\].least_score is 1.5, expected a value in"),
         ({"validation": SourceConfig("a", trains="recognizer")}, "data.validation.trains has no effect"),
         ({"validation": SourceConfig("a", mosaic=MosaicConfig())}, "data.validation.mosaic has no effect"),
@@ -160,7 +160,7 @@ def test_a_word_has_the_time_steps_of_its_region():
     assert stream[0].dropped == {}
     longer = replace(sample, transcripts=("abcabca", "abc"))
     stream = build_stream([longer], count_time_steps=config.count_time_steps)
-    assert stream[0].dropped == {"longer than the time axis": 1}
+    assert stream[0].dropped == {"too long for the time steps": 1}
 
 
 def test_a_detector_of_boxes_learns_and_reads_boxes():
@@ -176,8 +176,8 @@ def test_a_detector_of_boxes_learns_and_reads_boxes():
         ("", "no transcript"),
         ("  ", "no transcript"),
         ("abd", "character outside the charset"),
-        ("abcabcabc", "longer than the time axis"),
-        ("aaaaa", "longer than the time axis"),  # nine steps: a blank between each two
+        ("abcabcabc", "too long for the time steps"),
+        ("aaaaa", "too long for the time steps"),  # nine steps: a blank between each two
     ],
 )
 def test_a_word_that_cannot_be_read_is_counted_and_still_detected(word, reason):
@@ -224,7 +224,7 @@ def test_a_mosaic_is_one_of_the_sources(tmp_path):
         assert example.tokens == [[1, 2]] * len(expected)
 
 
-def test_transcripts_are_normalized_before_they_are_judged():
+def test_transcripts_are_normalized_before_they_are_checked():
     assert build_stream([draw_sample(7, (" CaB ",))], text=TextConfig("abc", case="lower"))[0].tokens == [[3, 1, 2]]
 
 

@@ -117,7 +117,7 @@ def test_lengths_are_those_of_the_decoded_texts() -> None:
         ({}, 500_000, []),
         ({"rec/blank_rate": 0.999}, 50_000, []),
         ({"rec/blank_rate": 0.999, "rec/ctc": 4.0}, 200_000, ["after 200000 words .* blanks: 99.9% .* CTC 4.00"]),
-        ({"rec/infeasible": 0.03}, 10, ["3.0% of the words are longer than the time axis.*the width of model.roi"]),
+        ({"rec/infeasible": 0.03}, 10, ["3.0% of the words are too long for the time steps.*the width of model.roi"]),
         ({"rec/regions": 0.0, "dropped/no transcript": 7.0}, 10, ["no word to read .*dropped: no transcript: 7. "]),
         ({"rec/regions": 0.0}, 10, ["no word to read .*dropped: none. "]),
         ({"doctor/det_gradient": 80.0}, 10, ["the detector pulls .* 40 times .* the recogniser.*raise loss.rec/ctc"]),
@@ -125,7 +125,7 @@ def test_lengths_are_those_of_the_decoded_texts() -> None:
         (
             {"rec/infeasible": 0.03, "doctor/rec_gradient": 35.0, "rec/blank_rate": 1.0},
             200_000,
-            ["longer than the time axis", "blanks: 100.0%", "35 times"],
+            ["too long for the time steps", "blanks: 100.0%", "35 times"],
         ),
     ],
 )
@@ -195,13 +195,13 @@ def test_a_plateau_is_noticed_and_words_are_counted(tiny_recipe: Recipe, monkeyp
 
 @pytest.mark.slow
 def test_infeasible_targets_are_a_share_of_all_words(tiny_recipe: Recipe) -> None:
-    """A time axis of three steps holds the words of three letters alone."""
+    """Three time steps hold the words of three letters alone."""
     roi = Choice("stretched", replace(tiny_recipe.model.roi.settings, width=6))
     narrow = replace(tiny_recipe.model, roi=roi)
     train(replace(tiny_recipe, model=narrow, train=replace(tiny_recipe.train, steps=3, doctor_every=3)))
     logged = events(tiny_recipe)
     first = logged[0]
-    read, dropped = 3 * first["rec/regions"], first["dropped/longer than the time axis"]
+    read, dropped = 3 * first["rec/regions"], first["dropped/too long for the time steps"]
     assert dropped > 0
     assert first["rec/infeasible"] == pytest.approx(dropped / (read + dropped))
-    assert any("longer than the time axis" in str(event.get("findings")) for event in logged)
+    assert any("too long for the time steps" in str(event.get("findings")) for event in logged)

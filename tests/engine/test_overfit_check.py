@@ -29,12 +29,12 @@ def test_words_are_counted_by_what_becomes_of_them(tiny_recipe: Recipe) -> None:
     views = [
         view(5, {"no transcript": 1}),
         view(0, {"damaged record": 1}),
-        view(1, {"no transcript": 2, "longer than the time axis": 1}),
+        view(1, {"no transcript": 2, "too long for the time steps": 1}),
     ]
     counted, planned, warning = describe_words(views, recipe)
     assert counted == (
         "3 training views hold 10 words, of which 6 train the recogniser too; not the others (no transcript: 30.0%, "
-        "longer than the time axis: 10.0%)"
+        "too long for the time steps: 10.0%)"
     )
     assert planned == "100 steps will show the recogniser about 1600 words"
     assert "from scratch, reading begins after some 60000" in warning

@@ -18,8 +18,9 @@ from tiny_runs import drawing, interrupt_after
 from textspot.checkpoint import CheckpointError, load_model
 from textspot.data.dataset import SourceConfig
 from textspot.data.synthetic.draw import StreamConfig
+from textspot.engine.run_folder import sole_trainer
 from textspot.engine.state import TrainerState, changed_keys
-from textspot.engine.train import TrainingResult, sole_trainer, train
+from textspot.engine.train import TrainingResult, train
 from textspot.models.choice import Choice
 from textspot.models.crnn import RecurrentConfig
 from textspot.models.rfcn_head import RfcnConfig
@@ -144,7 +145,7 @@ def test_missing_and_empty_data_are_named(tiny_recipe: Recipe, tmp_path: Path) -
 
 def test_drawn_data_that_no_longer_fits_the_recipe_is_refused(tiny_recipe: Recipe) -> None:
     data = replace(tiny_recipe.data, validation=SourceConfig(tiny_recipe.data.validation.path, draw=drawing(2, seed=9)))
-    with pytest.raises(ValueError, match="validation: exists, and was not drawn as the recipe says"):
+    with pytest.raises(ValueError, match="validation: exists, and was not rendered as the recipe says"):
         train(replace(tiny_recipe, data=data))
 
 

@@ -91,7 +91,7 @@ def test_a_store_that_fails_in_a_worker_ends_the_run_in_words() -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        (SourceConfig("http://host/shards", draw=drawing(2, seed=1)), "draws an LMDB on this machine"),
+        (SourceConfig("http://host/shards", draw=drawing(2, seed=1)), "renders an LMDB on this machine"),
         (SourceConfig(stream=None, path=None), "made of either"),
     ],
 )

@@ -14,8 +14,8 @@ import yaml
 from tiny_runs import tiny_recipe
 
 from textspot.checkpoint import load_model
-from textspot.compression.compare import Comparison, Judges, read_variants
 from textspot.compression.spotter import SpotterQuantConfig, float_layers
+from textspot.compression.sweep import EvaluationSetup, Sweep, read_variants
 from textspot.compression.synthesis import SpotterObjective, SpotterObjectiveConfig
 from textspot.compression.synthesis.objective import SPOTTER_SYNTHESIS
 from textspot.data import formats
@@ -121,20 +121,20 @@ def test_it_is_quantised_by_the_new_method_and_exported(weights: Path, tmp_path:
     network, card = load_model(weights)
     reader = Reader(weights.parents[2] / "validation")
     images = [preprocess(reader.sample(number).image, card.preprocess)[0] for number in range(2)]
-    comparison = Comparison(
+    sweep = Sweep(
         network,
         card,
         SpotterQuantConfig(few_weights=0),
         images,
-        Judges({"drawn": reader}),
+        EvaluationSetup({"drawn": reader}),
         tmp_path,
         say=lambda _: None,
     )
-    results = comparison.run(read_variants(["even"], ["w8a8"]))
+    results = sweep.run(read_variants(["even"], ["w8a8"]))
     assert [result.name for result in results] == ["float", "even-w8a8"]
-    quantized, _ = load_model(comparison.file("even-w8a8", ".safetensors"))
+    quantized, _ = load_model(sweep.file("even-w8a8", ".safetensors"))
     assert any(getattr(module, "smoothing", None) is not None for module in quantized.modules())
-    eager, exported = load(weights), load(comparison.file("float", ".onnx"))
+    eager, exported = load(weights), load(sweep.file("float", ".onnx"))
     for ours, theirs in zip(*(one.runtime.spot(images[0][None], 0.0, 20) for one in (eager, exported)), strict=True):
         for found, expected in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(found, expected, atol=1e-2)

@@ -92,20 +92,20 @@ def test_with_scores_that_add_up_it_finds_the_cheapest_choice():
         assert found.num_scored < 3**4 / 4
 
 
-def test_what_two_candidates_share_is_not_judged_twice_and_not_raised():
+def test_what_two_candidates_share_is_not_scored_twice_and_not_raised():
     candidates, network, _ = build_candidates("transformer")
     for name in ("qkv", "up"):
         candidates[1].set_submodule(name, candidates[0].get_submodule(name))
-    judged = []
+    scored = []
 
     def score(candidate: nn.Module) -> float:
         twins = bits_of(candidate)
-        judged.append(tuple(twins.values()))
+        scored.append(tuple(twins.values()))
         return -float(sum(bits == 2 for name, bits in twins.items() if name in ("projection", "down")))
 
     found = search(candidates, network, ["qkv", "projection", "up", "down"], score, 0.5)
     assert found.choice == {"qkv": 0, "projection": 1, "up": 0, "down": 1}
-    assert len(set(judged)) == len(judged) == found.num_scored
+    assert len(set(scored)) == len(scored) == found.num_scored
 
 
 def test_candidates_that_differ_in_activations_alone_are_different_networks():

@@ -49,8 +49,8 @@ def render(count: int = 8, **changes) -> list[Sample]:
         ({"max_tilt": 1.2}, "max_tilt is 1.2"),
         ({"max_rotation": 4.0}, r"max_rotation is 4.0, expected a value in \[0, 3.14159\]"),
         ({"degrade": 2, "empty_share": 2}, "empty_share is 2.*; renderer.degrade is 2"),
-        ({"layout": "sheet", "words_per_image": (2, 3)}, "words_per_image is for layout scene, and layout is sheet"),
-        ({"drawn_share": 0.5}, "drawn_share says how seldom backgrounds are used, and no folder of backgrounds"),
+        ({"layout": "sheet", "words_per_image": (2, 3)}, "renderer.words_per_image goes with renderer.layout: scene"),
+        ({"drawn_share": 0.5}, "renderer.drawn_share goes with renderer.backgrounds"),
     ],
 )
 def test_impossible_configurations_are_refused(changes, complaint):

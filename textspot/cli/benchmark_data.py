@@ -1,6 +1,6 @@
 """Measure the path from record to batch on one core: `textspot benchmark-data --data data/icdar2015/train`.
 
-Without --data, 200 images of 640 x 640 pixels with a dozen words are drawn and measured. Prints Markdown. Times are
+Without --data, 200 images of 640 x 640 pixels with a dozen words are rendered and measured. Prints Markdown. Times are
 the processor's, not the clock's, so that other programs disturb little; each is the median of five rounds.
 """
 
@@ -45,7 +45,7 @@ class DataBenchmarkOptions:
     """What is measured, and how long.
 
     Args:
-        data: folder of one LMDB; without it images are drawn and measured.
+        data: folder of one LMDB; without it images are rendered and measured.
         num_images: number of images that each time is measured on.
         soak: number of samples over which memory is watched.
     """
@@ -59,7 +59,7 @@ VERB = Verb("benchmark-data", DataBenchmarkOptions, __doc__)
 
 
 def draw(path: Path) -> Path:
-    """A data set of drawn images."""
+    """A data set of synthetic images."""
     draw_dataset(path, DrawConfig(200, renderer=DOZEN))
     return path
 
@@ -91,12 +91,12 @@ def stages(reader: Reader, folder: Path) -> Iterator[tuple[str, Callable[[int], 
     yield "a record read, its checksum and annotation checked", lambda n: reader[pick(n)]
     yield "record read and image decoded", lambda n: reader.sample(pick(n))
     yield f"augmentation, to {SIDE} x {SIDE}", view
-    yield "**all of it: read, decode, augment, fit ribbons, draw targets**", stream.__getitem__
+    yield "**all of it: read, decode, augment, fit ribbons, make targets**", stream.__getitem__
     yield "an eighth of a batch of 8 put together", lambda n: collate(examples) if n % 8 == 0 else None
     yield "beside it, files and Pillow: decode, scale, crop, no targets", lambda n: read_plainly(folder, pick(n), rng)
     if len(mosaic):  # some data sets hold no transcript
         yield "a mosaic of 512 x 512, its word crops read and laid out", lambda n: mosaic.sample(n, Counter())
-    yield f"an image of {SIDE} x {SIDE} with a dozen words drawn", lambda n: renderer.render(0, n)
+    yield f"an image of {SIDE} x {SIDE} with a dozen words rendered", lambda n: renderer.render(0, n)
     yield "a photograph of 12 megapixels decoded", lambda _: decode_image(large)
     yield "the same, as small as training needs it", lambda _: decode_reduced(large, "large", MAX_SIDE)
     yield f"all changes of colour at once, {SIDE} x {SIDE}", lambda _: change_colours(crop, 1.0, rng)

@@ -9,7 +9,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -34,11 +34,14 @@ if TYPE_CHECKING:
     from textspot.data.lmdb_records import Reader
     from textspot.inference.spotter import Spotter
 
-RECOGNITION = "recognition"  # reads the annotated regions, where the protocols judge what is found
+RECOGNITION = "recognition"  # reads the annotated regions, where the protocols score what is found
 ENGINE_OPTIONS = ("quality", "device", "runtime", "precision")
-MODEL_OPTIONS = ("weights", "data", "threshold", "two_fold", "language", "beam", *ENGINE_OPTIONS)
-FILE_OPTIONS = ("gt", "results", "outlines", "lenient", "confidences", "images")
-GROUPS = {"a model on a data set": (*MODEL_OPTIONS, "min_length"), "result files": FILE_OPTIONS}
+MODEL_OPTIONS = ("data", "threshold", "two_fold", "language", "beam", *ENGINE_OPTIONS)
+FILE_OPTIONS = ("results", "outlines", "lenient", "confidences", "images")
+GROUPS = {
+    "a model on a data set": ("weights", *MODEL_OPTIONS, "min_length"),
+    "result files": ("gt", *FILE_OPTIONS),
+}
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,9 @@ class EvaluateOptions:
         lexicon: words that are preferred: a file, one word per line, or a folder of voc_img_<number>.txt, one file per
             image. A model weighs them while it decodes; texts of result files are replaced by the nearest word.
         lexicon_name: name of the lexicon in the results. The default for a folder is `strong`, for a file its name
-            without suffix. A folder is taken to hold every word of the images, and so is a file if this name is strong,
-            weak or full. Then texts that look like words but resemble no word of the lexicon are dropped.
+            without suffix. A folder counts as complete: it holds every word of the images. So does a file whose
+            lexicon name is strong, weak or full. Then texts that look like words but resemble no word of the lexicon
+            are dropped.
         weights: a model.safetensors, a run's folder (then its last weights), an .onnx file, or the name of bundled
             weights.
         data: folder of one LMDB; see textspot prepare.
@@ -105,38 +109,32 @@ class EvaluateOptions:
         if unknown := sorted(set(self.protocol) - {*PROTOCOLS, RECOGNITION}):
             known = ", ".join([*PROTOCOLS, RECOGNITION])
             raise ValueError(f"--protocol holds {', '.join(map(repr, unknown))}, expected some of {known}")
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
-        given = {name for name, value in values.items() if value is not None and value is not False}
-        if self.beam == BeamConfig():
-            given.remove("beam")
-        if complaints := find_complaints(given, self.protocol):
-            raise ValueError("; ".join(complaints))
+        model, files = (self.weights, self.data), (self.gt, self.results)
+        if not ((all(model) and not any(files)) or (all(files) and not any(model))):
+            raise ValueError(
+                "give --weights and --data to score a model, or --gt and --results to score files, not both"
+            )
+        if self.gt and bool(self.images) != bool(self.report):
+            raise ValueError("to see the errors in files give --report and --images, both or neither")
+        if RECOGNITION in self.protocol and len(self.protocol) > 1:
+            raise ValueError(f"--protocol {RECOGNITION} stands alone: give the other protocols in another call")
 
 
+ONLY_WITH = {
+    "report_width": ("report",),
+    "lexicon_name": ("lexicon",),
+    "min_length": (f"protocol={RECOGNITION}",),
+    **dict.fromkeys(MODEL_OPTIONS, ("weights",)),
+    **dict.fromkeys(FILE_OPTIONS, ("gt",)),
+}
+NO_USE = {
+    "two_fold": ("threshold", "report"),
+    "language=none": ("beam",),
+    f"protocol={RECOGNITION}": ("threshold", "two_fold", "report", "lexicon", "quality", "gt", *FILE_OPTIONS),
+}
 PROTOCOL_LIST = textwrap.fill(f"protocols: {', '.join(PROTOCOLS)}", 110)
 DESCRIPTION = f"{__doc__}\n{PROTOCOL_LIST};\nor {RECOGNITION}: how a model reads the annotated regions"
-VERB = Verb("evaluate", EvaluateOptions, DESCRIPTION, groups=GROUPS, only_with={"report_width": ("report",)})
-
-
-def find_complaints(given: set[str], protocols: Sequence[str]) -> list[str]:
-    """What does not fit together among the options that were given."""
-    complaints = []
-    of_model, of_files = given & set(MODEL_OPTIONS), given & set(FILE_OPTIONS)
-    if not (({"weights", "data"} <= of_model and not of_files) or ({"gt", "results"} <= of_files and not of_model)):
-        complaints.append("give --weights and --data to score a model, or --gt and --results to score files, not both")
-    if of_files and ("images" in given) != ("report" in given):
-        complaints.append("to see the errors in files give --report and --images, both or neither")
-    if "two_fold" in given and (unwanted := sorted(given & {"threshold", "report"})):
-        complaints.append(f"--two_fold has no use for {', '.join(unwanted)}")
-    if "lexicon_name" in given and "lexicon" not in given:
-        complaints.append("--lexicon_name names --lexicon, which is not given")
-    if RECOGNITION in protocols:
-        useless = {"threshold", "two_fold", "report", "lexicon", "quality", *FILE_OPTIONS}
-        if unused := [*sorted(given & useless), *sorted(set(protocols) - {RECOGNITION})]:
-            complaints.append(f"--protocol {RECOGNITION} has no use for {', '.join(unused)}")
-    elif "min_length" in given:
-        complaints.append(f"--min_length is for --protocol {RECOGNITION}")
-    return complaints
+VERB = Verb("evaluate", EvaluateOptions, DESCRIPTION, groups=GROUPS, only_with=ONLY_WITH, no_use=NO_USE)
 
 
 def load_lexicon(options: EvaluateOptions) -> AnyLexicon | None:
@@ -150,7 +148,7 @@ def score(options: EvaluateOptions, spotter: "Spotter | None") -> tuple[Scores, 
     if spotter:
         from textspot.data.lmdb_records import Reader
 
-        reader = Reader(cast(Path, options.data))  # weights come with data, see `find_complaints`
+        reader = Reader(cast(Path, options.data))  # weights come with data
         scores = score_model(options, spotter, reader, lexicon)
         return scores, (reader.sample(index).image for index in range(len(reader)))
     scores = score_files(
@@ -244,8 +242,8 @@ def evaluate(options: EvaluateOptions) -> int:
     """Score, print, and write the files that are asked for."""
     spotter = load_spotter(options) if options.weights else None
     if spotter and (RECOGNITION in options.protocol or options.two_fold):
-        judge = score_two_fold if options.two_fold else score_recognition
-        figures: dict[str, Any] = judge(options, spotter)
+        measure = score_two_fold if options.two_fold else score_recognition
+        figures: dict[str, Any] = measure(options, spotter)
         for name, value in figures.items():
             print(f"{name:50} {value:9.4f}")
     else:

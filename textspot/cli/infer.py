@@ -43,7 +43,7 @@ from textspot.downloads import DownloadLimits, download, is_url
 from textspot.extras import MissingExtraError
 from textspot.image_files import MAX_FILE_BYTES, ImageError
 from textspot.image_folders import Places, find_images, place_outputs, refuse_overwriting
-from textspot.image_pages import Page, each_page, pages_of_file, read_pages
+from textspot.image_pages import Page, each_page, is_video, pages_of_file, read_pages
 from textspot.inference.prefetch import prefetch
 from textspot.inference.settings import READING, ReadingSettings
 from textspot.inference.views import ALL_TURNS
@@ -114,7 +114,7 @@ class InferOptions(ReadingSettings):
         return float(found[1]) if found else None
 
 
-VERB = Verb("infer", InferOptions, __doc__, positional=("images",), groups=READING)
+VERB = Verb("infer", InferOptions, __doc__, positional=("images",), groups=READING, no_use={"language=none": ("beam",)})
 
 
 def infer(options: InferOptions) -> int:
@@ -123,6 +123,8 @@ def infer(options: InferOptions) -> int:
     sources, complaints, remark = find_sources(options, places)
     if not sources:
         raise ValueError("\n".join(complaints))
+    if options.every and not any(source.file and is_video(source.file) for source in sources):
+        raise ValueError("--every says how often a frame of a video is read, and there is no video: leave it out")
     for words in filter(None, [*complaints, remark]):
         say(words)
     inputs = [source.file for source in sources if source.file] + named_files(options)

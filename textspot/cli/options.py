@@ -3,17 +3,19 @@
 import dataclasses
 import inspect
 import typing
+from argparse import SUPPRESS
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import Any, Generic, TypeVar
 
 import docstring_parser
 from jsonargparse import ArgumentParser, Namespace
 
+from textspot.given_settings import complain, find_useless, is_chosen, lies_in
 from textspot.option_help import ConfigFile, OptionHelp, hide_group_files
 
 Options = TypeVar("Options")
+Built = TypeVar("Built")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Verb(Generic[Options]):
 
     No option is ignored in silence, not even one that was given its default. `only_with` names for an option, or for a
     dataclass of them, others of which at least one must be chosen (`data_free`, or `data_free=network`); `no_use` names
-    for an option that is chosen those that then say nothing, `*` being all others.
+    for an option that is chosen those that then say nothing, `*` being all others. `older` are names that options had
+    in earlier versions, which help does not show, with the names of today.
     """
 
     name: str
@@ -37,54 +40,53 @@ class Verb(Generic[Options]):
     from_file: bool = False
     only_with: Mapping[str, Sequence[str]] = field(default_factory=dict)
     no_use: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    older: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, arguments: Sequence[str] | None) -> Options:
         """The options that a command line holds. What makes no sense, by itself or, as the dataclass complains with a
         ValueError, together, ends the program with exit status 2."""
+        return self._read(arguments, self.options)
+
+    def read_keywords(self, arguments: Sequence[str] | None) -> dict[str, Any]:
+        """Likewise, by parameter: of a verb whose options are those of a function."""
+        return self._read(arguments, dict)
+
+    def _read(self, arguments: Sequence[str] | None, build: Callable[..., Built]) -> Built:
         parser = build_parser(self)
-        values = parser.parse_args(arguments)
-        given = list(parser.parse_args(arguments, defaults=False).keys())
+        values = rename(parser.parse_args(arguments), self.older)
+        given = list(rename(parser.parse_args(arguments, defaults=False), self.older).keys())
         try:
             keywords = to_keywords(parser, values)
             if complaints := self.find_ignored(given, keywords):
                 raise ValueError("; ".join(complaints))
-            return self.options(**keywords)
+            return build(**keywords)
         except ValueError as error:
             parser.error(str(error))
 
     def find_ignored(self, given: Collection[str], chosen: Mapping[str, Any]) -> list[str]:
         """Complaints about options that were `given`, by dotted name, and that say nothing beside what is `chosen`."""
         alone = [
-            f"--{option} goes with {' or '.join(map(_show, partners))}: give that too, or leave this out"
-            for place, partners in self.only_with.items()
+            complain(option, partners, _show)
+            for place, partners in find_useless(chosen, self.only_with).items()
             for option in given
-            if _lies_in(option, place) and not any(_is_chosen(partner, chosen) for partner in partners)
+            if lies_in(option, place)
         ]
         useless = [
             f"{_show(holder)} has no use for --{option}: leave it out"
             for holder, places in self.no_use.items()
-            if _is_chosen(holder, chosen)
+            if is_chosen(holder, chosen)
             for option in given
-            if option != holder and any(_lies_in(option, place) for place in places)
+            if option not in (holder, "config") and any(place == "*" or lies_in(option, place) for place in places)
         ]
         return alone + useless
 
-    def read_keywords(self, arguments: Sequence[str] | None) -> dict[str, Any]:
-        """What a command line holds, by parameter: of a verb whose options are those of a function."""
-        parser = build_parser(self)
-        return to_keywords(parser, parser.parse_args(arguments))
 
-
-def _lies_in(option: str, place: str) -> bool:
-    """Whether an option is the one of that name, or one of the dataclass of that name; `*` is all but files."""
-    return option != "config" if place == "*" else option == place or option.startswith(f"{place}.")
-
-
-def _is_chosen(partner: str, chosen: Mapping[str, Any]) -> bool:
-    name, equals, value = partner.partition("=")
-    first, *deeper = name.split(".")
-    found = reduce(getattr, deeper, chosen[first])
-    return found == value if equals else bool(found)
+def rename(values: Namespace, older: Mapping[str, str]) -> Namespace:
+    """Parsed values with what stands under an option's older name under its name of today."""
+    for before, today in older.items():
+        if before in values:
+            values[today] = values.pop(before)
+    return values
 
 
 def _show(partner: str) -> str:
@@ -119,6 +121,8 @@ def build_parser(verb: Verb) -> ArgumentParser:
         settings = describe_argument(hints[name], parameter, is_positional)
         place = sections.get(name, parser)
         place.add_argument(name if is_positional else f"--{name}", help=meanings[name], **settings)
+        for before in (before for before, today in verb.older.items() if today == name):
+            parser.add_argument(f"--{before}", **settings | {"default": SUPPRESS, "help": SUPPRESS})
     hide_group_files(parser)
     return parser
 

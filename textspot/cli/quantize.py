@@ -1,11 +1,11 @@
 """Make a trained network smaller and faster, and see what that costs.
 
   textspot quantize --weights spotter-s --calibration data/icdar2015/train --out quantized
-  textspot quantize --weights spotter-s --calibration data/icdar2015/train --judge data/icdar2015/val \\
+  textspot quantize --weights spotter-s --calibration data/icdar2015/train --evaluate_on data/icdar2015/val \\
       --methods rtn smoothquant lorc l2qer aser --bits w8a8 w4a8 w4a4 --engines --out quantized
-  textspot quantize --weights spotter-s --calibration data/icdar2015/train --judge data/icdar2015/val \\
+  textspot quantize --weights spotter-s --calibration data/icdar2015/train --evaluate_on data/icdar2015/val \\
       --bits w4a8 w8a8 --sensitivity layers --max_drop 0.5 --out quantized
-  textspot quantize --weights spotter-s --data_free network --judge data/icdar2015/val --beside quantized \\
+  textspot quantize --weights spotter-s --data_free network --evaluate_on data/icdar2015/val --beside quantized \\
       --out quantized_without_data
 
 Every method and precision gives two files: a `.safetensors` with packed weights, and an `.onnx` that ONNX Runtime and
@@ -27,10 +27,10 @@ from textspot.checkpoint import load_model
 from textspot.cli.command import how_to_read, run_command, say
 from textspot.cli.options import Verb
 from textspot.compression.calibration_images import DataFreeConfig, make_calibration_images
-from textspot.compression.compare import Comparison, Judges, Result, Variant, read_beside, read_variants
 from textspot.compression.engine import Timings, time_engines
 from textspot.compression.report import compare_folders, compare_methods, to_markdown
 from textspot.compression.spotter import SpotterQuantConfig, read_calibration_images
+from textspot.compression.sweep import EvaluationSetup, Result, Sweep, Variant, read_beside, read_variants
 from textspot.compression.toolkits import TOOLKITS
 from textspot.data.lmdb_records import Reader
 from textspot.inference.spotter import find_weights
@@ -46,7 +46,7 @@ NUM_TIMED = 8  # images that the engines are timed on
 
 @dataclass(frozen=True)
 class QuantizeOptions:
-    """What is quantised and how, and what it is judged by.
+    """What is quantised and how, and what it is evaluated on.
 
     Args:
         weights: a model.safetensors, a run's folder, or the name of bundled weights.
@@ -57,9 +57,9 @@ class QuantizeOptions:
         methods: quantisation methods: rtn (round to nearest), smoothquant, lorc, l2qer or aser.
         bits: bits of weights and activations, such as w8a8 w4a8.
         toolkits: other quantisers to compare with: quantize_static (ONNX Runtime) or nncf (OpenVINO).
-        judge: LMDBs on which every network is scored.
+        evaluate_on: LMDBs on which every network is scored.
         beside: --out folders of earlier calls; each network is compared with its namesake there.
-        runtime: runtime of the networks on --judge; pytorch simulates integers.
+        runtime: runtime of the networks on --evaluate_on; pytorch simulates integers.
         precision: precision of the layers that stay float; bf16 needs --runtime openvino.
         engines: time each network in ONNX Runtime and OpenVINO, in turn with the float32 network.
         sensitivity: quantise one stage or layer at a time and measure what it loses, with the first method and bits.
@@ -79,7 +79,7 @@ class QuantizeOptions:
     methods: tuple[str, ...] = ("rtn",)
     bits: tuple[str, ...] = ("w8a8",)
     toolkits: tuple[str, ...] = ()
-    judge: tuple[Path, ...] = ()
+    evaluate_on: tuple[Path, ...] = ()
     beside: tuple[Path, ...] = ()
     runtime: RuntimeName = "onnxruntime"
     precision: Literal["float32", "bf16"] = "float32"
@@ -97,8 +97,6 @@ class QuantizeOptions:
                 raise ValueError(f"--{option} holds {', '.join(unknown)}, expected some of {', '.join(known)}")
         if (self.calibration is None) == (self.data_free is None):
             raise ValueError("give either --calibration or --data_free")
-        if not self.judge and (self.sensitivity or self.max_drop is not None or self.beside):
-            raise ValueError("--sensitivity, --max_drop and --beside want --judge: images that are read")
 
 
 ONLY_WITH = {
@@ -106,37 +104,39 @@ ONLY_WITH = {
     "datafree": ("data_free",),
     **{f"datafree.{setting}": ("data_free=network",) for setting in ("steps", "precision", "soft", "words")},
     "rounds": ("engines",),
-    "num_threads": ("judge", "engines"),
+    "num_threads": ("evaluate_on", "engines"),
+    **dict.fromkeys(("beside", "runtime", "precision", "sensitivity", "max_drop"), ("evaluate_on",)),
 }
 NO_USE = {
     "bits": ("quant.layer.weight.bits", "quant.layer.activation.bits"),
     "methods": ("quant.layer.smoothing.kind", "quant.layer.correction.kind"),
 }
-VERB = Verb("quantize", QuantizeOptions, __doc__, from_file=True, only_with=ONLY_WITH, no_use=NO_USE)
+OLDER = {"judge": "evaluate_on"}
+VERB = Verb("quantize", QuantizeOptions, __doc__, from_file=True, only_with=ONLY_WITH, no_use=NO_USE, older=OLDER)
 
 
 def quantize(options: QuantizeOptions) -> int:
-    """Make every network, judge it, and write the table."""
+    """Make every network, evaluate it, and write the table."""
     variants = read_variants(options.methods, options.bits)
     network, card = load_model(find_weights(options.weights))
     network = expose_attention(network)  # the float network has layers of the same names as the quantised ones
-    readers = {str(path): Reader(path) for path in options.judge}
-    judges = Judges(readers, options.runtime, options.precision, options.num_threads)
-    beside = {str(folder): read_beside(folder, variants, network, card, judges) for folder in options.beside}
+    readers = {str(path): Reader(path) for path in options.evaluate_on}
+    evaluation = EvaluationSetup(readers, options.runtime, options.precision, options.num_threads)
+    beside = {str(folder): read_beside(folder, variants, network, card, evaluation) for folder in options.beside}
     images, how_made = gather_images(options, network, card)
-    comparison = Comparison(network, card, options.quant, images, judges, options.out, track, say)
-    results = comparison.run(variants, options.toolkits)
-    timings, left_out = time_results(options, comparison, results, images)
+    sweep = Sweep(network, card, options.quant, images, evaluation, options.out, track, say)
+    results = sweep.run(variants, options.toolkits)
+    timings, left_out = time_results(options, sweep, results, images)
     parts = [to_markdown(results, timings), compare_methods(results)]
     parts += [compare_folders(results, folder, others) for folder, others in beside.items()]
     parts += [how_made, *left_out]
-    if options.judge and len(results) > 1:
+    if options.evaluate_on and len(results) > 1:
         parts.append(plot(results, options.out / "quantized.png"))
-    parts.append(examine_losses(options, comparison, variants))
+    parts.append(examine_losses(options, sweep, variants))
     page = "\n\n".join(filter(None, parts))
     print(page)
     write_text(options.out / "quantized.md", page + "\n")
-    last = comparison.file(variants[-1].name, ".onnx")
+    last = sweep.file(variants[-1].name, ".onnx")
     print(f"\nread a photograph with it:\n{how_to_read(last)}")
     return 0
 
@@ -159,24 +159,24 @@ def gather_images(
 
 
 def time_results(
-    options: QuantizeOptions, comparison: Comparison, results: Sequence[Result], images: Sequence[np.ndarray]
+    options: QuantizeOptions, sweep: Sweep, results: Sequence[Result], images: Sequence[np.ndarray]
 ) -> tuple[Timings, list[str]]:
     """The times of all networks in each engine, if asked for, and what could not be timed."""
     if not options.engines:
         return {}, []
-    float_file, *files = (comparison.file(result.name, ".onnx") for result in results)
+    float_file, *files = (sweep.file(result.name, ".onnx") for result in results)
     named = {file.stem: file for file in files}
     return time_engines(float_file, named, images[:NUM_TIMED], options.rounds, options.num_threads)
 
 
-def examine_losses(options: QuantizeOptions, comparison: Comparison, variants: Sequence[Variant]) -> str:
+def examine_losses(options: QuantizeOptions, sweep: Sweep, variants: Sequence[Variant]) -> str:
     """Where networks lose accuracy, and which mixture of precisions loses little, as far as asked for, as a list."""
     if not options.sensitivity and options.max_drop is None:
         return ""
     from textspot.compression.sensitivity import examine  # matplotlib is an extra
 
     max_drop = None if options.max_drop is None else options.max_drop / 100
-    lines = examine(comparison, variants, Reader(options.judge[0]), options.sensitivity, max_drop)
+    lines = examine(sweep, variants, Reader(options.evaluate_on[0]), options.sensitivity, max_drop)
     return "\n".join(f"- {line}" for line in lines)
 
 

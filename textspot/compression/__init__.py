@@ -1,1 +1,1 @@
-"""A trained spotter made smaller and faster: quantised, judged by what it reads, and run by an integer engine."""
+"""A trained spotter made smaller and faster: quantised, evaluated by what it reads, and run by an integer engine."""

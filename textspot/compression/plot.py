@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from textspot.atomic_file import write_atomically
-from textspot.compression.compare import Result
+from textspot.compression.sweep import Result
 from textspot.quant.sensitivity import LayerSensitivity
 
 
@@ -41,15 +41,15 @@ def plot_changes(results: Sequence[Result], path: Path) -> None:
     """How many points of end-to-end hmean each network is above or below the first one, by data set, with the 95 %
     interval of the paired bootstrap, and how many MiB it takes."""
     reference, *others = results
-    figure = Figure(figsize=(4 * len(reference.judgements) + 5, 0.3 * len(others) + 1.5), layout="constrained")
-    *changes, sizes = figure.subplots(1, len(reference.judgements) + 1, sharey=True)
+    figure = Figure(figsize=(4 * len(reference.accuracies) + 5, 0.3 * len(others) + 1.5), layout="constrained")
+    *changes, sizes = figure.subplots(1, len(reference.accuracies) + 1, sharey=True)
     names = [result.name for result in others]
     precisions = list(dict.fromkeys(name.rpartition("-")[2] for name in names))
     palette = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(precisions)))
     colours = [palette[precisions.index(name.rpartition("-")[2])] for name in names]
-    for data, axes in zip(reference.judgements, changes, strict=True):
+    for data, axes in zip(reference.accuracies, changes, strict=True):
         for result, colour in zip(others, colours, strict=True):
-            gain = result.judgements[data].gain_over(reference.judgements[data])
+            gain = result.accuracies[data].gain_over(reference.accuracies[data])
             axes.plot([100 * gain.low, 100 * gain.high], [result.name] * 2, color=colour, linewidth=2)
             axes.plot(100 * gain.value, result.name, "o", color=colour)
         axes.axvline(0, color="black", linewidth=0.8)

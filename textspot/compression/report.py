@@ -1,9 +1,9 @@
-"""A comparison as a page: one table of what is lost and won, and plots of where."""
+"""A sweep as a page: one table of what is lost and won, and plots of where."""
 
 from collections.abc import Mapping, Sequence
 
-from textspot.compression.compare import FLOAT, Result
 from textspot.compression.engine import Timings
+from textspot.compression.sweep import FLOAT, Result
 from textspot.engine.evaluate import PROTOCOLS
 from textspot.metrics.bootstrap import Difference
 
@@ -14,16 +14,18 @@ READING = "recognition/word_accuracy_case_insensitive"
 def to_markdown(results: Sequence[Result], timings: Timings) -> str:
     """The table of results, the float network first, with the milliseconds of every engine that was timed."""
     reference = next(result for result in results if result.name == FLOAT)
-    data = list(reference.judgements)
+    data = list(reference.accuracies)
     columns = ["network", "MiB", "low-rank MiB", "more multiplications"]
     columns += [f"{name}: {what}" for name in data for what in ("detection", "end-to-end", "change and 95 % interval")]
     columns += [f"{name}: words read" for name in reference.reading]
     columns += [f"{engine} ms (float / this)" for engine in timings]
     rows = [_row(result, reference, timings) for result in results]
     lines = [_line(columns), _line(["---"] * len(columns)), *map(_line, rows)]
-    others = sorted({result.judged_in for result in results} - {reference.judged_in})
-    judged = ", of the others in ".join([reference.judged_in, *others])
-    how = f"End-to-end and detection hmean are those of the whole path in {judged}, at the threshold of the weights."
+    if not data:
+        return "\n".join(lines)
+    others = sorted({result.measured_in for result in results} - {reference.measured_in})
+    where = ", of the others in ".join([reference.measured_in, *others])
+    how = f"End-to-end and detection hmean are those of the whole path in {where}, at the threshold of the weights."
     return "\n".join([*lines, "", how])
 
 
@@ -48,8 +50,8 @@ def _compare(pairs: Sequence[tuple[Result, Result, str]]) -> str:
     """A line for each pair and data set; empty without a pair."""
     lines = []
     for ours, other, name in pairs:
-        for data, judgement in ours.judgements.items():
-            gain = judgement.gain_over(other.judgements[data])
+        for data, accuracy in ours.accuracies.items():
+            gain = accuracy.gain_over(other.accuracies[data])
             extra = _extra(ours, other)
             lines.append(_line([ours.name, name, data, _points(gain), "yes" if gain.is_clear else "no", extra]))
     if not lines:
@@ -65,9 +67,9 @@ def _row(result: Result, reference: Result, timings: Timings) -> list[str]:
         f"{result.bytes.get('low_rank', 0) / 2**20:.2f}",
         _extra(result, reference),
     ]
-    for name, judgement in result.judgements.items():
-        hmeans = judgement.hmeans()
-        change = judgement.gain_over(reference.judgements[name])
+    for name, accuracy in result.accuracies.items():
+        hmeans = accuracy.hmeans()
+        change = accuracy.gain_over(reference.accuracies[name])
         cells += [f"{hmeans[DETECTION]:.3f}", f"{hmeans[END_TO_END]:.3f}"]
         cells.append("" if result is reference else _points(change))
     cells += [f"{result.reading[data][READING]:.3f}" if data in result.reading else "" for data in reference.reading]

@@ -1,6 +1,6 @@
 """Where a spotter cannot bear low precision: stage by stage and layer by layer, in end-to-end hmean; and what to do.
 
-A layer's own error says little of what is read in the end, so the network is judged with that layer alone quantised.
+A layer's own error says little of what is read in the end, so the network is evaluated with that layer alone quantised.
 """
 
 from collections import defaultdict
@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from textspot.checkpoint import load_model, save_quantized
-from textspot.compression.compare import FLOAT, Comparison, Variant
-from textspot.compression.judge import judge_spotter
+from textspot.compression.accuracy import measure_accuracy
 from textspot.compression.plot import plot_drops, plot_spectra
 from textspot.compression.spotter import ReadImage
+from textspot.compression.sweep import FLOAT, Sweep, Variant
 from textspot.data.lmdb_records import Reader
 from textspot.engine.evaluate import THRESHOLD_PROTOCOL
 from textspot.inference.spotter import Spotter
@@ -31,7 +31,7 @@ from textspot.runtime.torch_runtime import TorchRuntime
 NUM_EXAMINED = 8  # images on which the errors of layers are measured
 
 
-class Judge:
+class Evaluator:
     """The end-to-end hmean of a network on a data set, simulated in PyTorch."""
 
     def __init__(self, card: ModelCard, reader: Reader, track: Track = untracked):
@@ -39,8 +39,8 @@ class Judge:
 
     def __call__(self, network: nn.Module) -> float:
         runtime = TorchRuntime(cast(SpottingNetwork, network), torch.device("cpu"))
-        judgement = judge_spotter(Spotter(runtime, self.card), self.reader, self.track)
-        return judgement.hmeans()[THRESHOLD_PROTOCOL]
+        accuracy = measure_accuracy(Spotter(runtime, self.card), self.reader, self.track)
+        return accuracy.hmeans()[THRESHOLD_PROTOCOL]
 
 
 def group_by_stage(quantized: nn.Module) -> dict[str, list[str]]:
@@ -93,39 +93,39 @@ def search_mixed(
 
 
 def examine(
-    comparison: Comparison,
+    sweep: Sweep,
     variants: Sequence[Variant],
     reader: Reader,
     by: Literal["stages", "layers"] | None,
     max_drop: float | None,
 ) -> list[str]:
-    """Say, and plot beside the networks of a comparison, where the first variant loses, by `stages` or `layers`; and
+    """Say, and plot beside the networks of a sweep, where the first variant loses, by `stages` or `layers`; and
     find the cheapest mixture of the variants, cheapest first, that loses `max_drop` of hmean at most on a data set.
 
     The mixture is `mixed.safetensors` and `mixed.onnx`.
     """
-    network, card, images = comparison.network, comparison.card, comparison.images
-    candidates = [load_model(comparison.file(variant.name, ".safetensors"))[0] for variant in variants]
-    judge = Judge(card, reader)
+    network, card, images = sweep.network, sweep.card, sweep.images
+    candidates = [load_model(sweep.file(variant.name, ".safetensors"))[0] for variant in variants]
+    evaluate = Evaluator(card, reader)
     layers = measure_layers(candidates[0], network, images[:NUM_EXAMINED], ReadImage(card))
-    plot_spectra(layers, comparison.file(variants[0].name, "-spectra.png"))
+    plot_spectra(layers, sweep.file(variants[0].name, "-spectra.png"))
     lines = []
     if by:
         groups = {"stages": group_by_stage, "layers": group_by_layer}[by](candidates[0])
-        drops = measure_drops(candidates[0], network, groups, judge, comparison.track)
+        drops = measure_drops(candidates[0], network, groups, evaluate, sweep.track)
         plot_drops(
-            drops, f"{variants[0].name}, one part quantised at a time", comparison.file(variants[0].name, f"-{by}.png")
+            drops, f"{variants[0].name}, one part quantised at a time", sweep.file(variants[0].name, f"-{by}.png")
         )
         lines += [f"{name}: {100 * drop:+.1f} points lost when it alone is quantised" for name, drop in drops.items()]
     if max_drop is not None:
         mixed, found = search_mixed(
-            candidates, network, {one.name: one.relative_error for one in layers}, judge, max_drop
+            candidates, network, {one.name: one.relative_error for one in layers}, evaluate, max_drop
         )
-        save_quantized(comparison.file("mixed", ".safetensors"), mixed, card)
-        export_onnx(cast(SpottingNetwork, mixed), card, comparison.file("mixed", ".onnx"))
+        save_quantized(sweep.file("mixed", ".safetensors"), mixed, card)
+        export_onnx(cast(SpottingNetwork, mixed), card, sweep.file("mixed", ".onnx"))
         names = [*(variant.name for variant in variants), FLOAT]
         lines += [f"{layer}: {names[number]}" for layer, number in found.choice.items() if number]
         lines.append(
-            f"all other layers: {names[0]}; {100 * found.drop:+.1f} points lost, {found.num_scored} networks judged"
+            f"all other layers: {names[0]}; {100 * found.drop:+.1f} points lost, {found.num_scored} networks evaluated"
         )
     return lines

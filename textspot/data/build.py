@@ -50,7 +50,7 @@ def build_dataset(
     overwrite: bool = False,
     track: Track = untracked,
 ) -> list[BuildReport]:
-    """Write `<out>/<split>` for each split of the card: drawn, or from the files below `source`.
+    """Write `<out>/<split>` for each split of the card: rendered, or from the files below `source`.
 
     All annotations are read before anything is written. Missing files, bad lines and undecodable images are collected
     and raised as one `AnnotationError`; a target that exists is a FileExistsError unless it is to `overwrite`.
@@ -58,7 +58,7 @@ def build_dataset(
     out = Path(out)
     if card.draw:
         if source is not None:
-            raise ValueError(f"{card.name} is drawn, not read from files: leave --source out")
+            raise ValueError(f"{card.name} is rendered, not read from files: leave --source out")
         return [
             BuildReport(split, out / split, draw_dataset(out / split, config, overwrite, track), {}, [])
             for split, config in card.draw.items()

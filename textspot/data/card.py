@@ -10,6 +10,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from textspot.data.formats import PER_DATASET, PER_IMAGE
 from textspot.data.synthetic.draw import DrawConfig
+from textspot.given_settings import refuse_given
 from textspot.regular_file import refuse_other_kinds
 
 
@@ -97,7 +98,7 @@ class Card:
         geometry: what outlines each piece of text.
         format: the annotation format of its files, one of `textspot.data.formats`.
         splits: its parts, each of which becomes one LMDB.
-        draw: instead of format and splits, the parts of a data set that is drawn, not read from files.
+        draw: instead of format and splits, the parts of a data set that is rendered, not read from files.
         quirks: what surprises in its files.
         dont_care: further transcripts that mark text to ignore, besides `###` and what else is in
             `textspot.data.annotation.PLACEHOLDERS`.
@@ -118,7 +119,7 @@ class Card:
 
     def __post_init__(self) -> None:
         if bool(self.splits) == bool(self.draw):
-            raise ValueError("expected parts under one of `splits` (read from files) and `draw` (drawn)")
+            raise ValueError("expected parts under one of `splits` (read from files) and `draw` (rendered)")
         if any(self.margin) and (self.draw or self.geometry == "polygon"):
             raise ValueError("a margin can be taken off boxes and quads that are read from files only")
         if not all(-0.5 < share < 0.5 for share in self.margin):
@@ -154,6 +155,8 @@ def load_card(path: str | os.PathLike) -> Card:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(Card)
     try:
-        return Card(**vars(parser.instantiate(parser.parse_path(path))))
+        card = Card(**vars(parser.instantiate(parser.parse_path(path))))
+        refuse_given(card, parser.parse_path(path, defaults=False))
+        return card
     except (ArgumentError, ValueError, TypeError) as error:  # null where a number is expected
         raise ValueError(f"{path}: {error}") from error

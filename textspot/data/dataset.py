@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from textspot.data.shards import CacheConfig
 from textspot.data.synthetic.draw import DrawConfig, DrawnStream, StreamConfig
 from textspot.data.transforms import TransformConfig, augment, fill_view, place_camera
 from textspot.geometry import ribbon_section, ribbon_size, ribbon_sizes
+from textspot.given_settings import refuse_changed
 from textspot.ranges import NonNegative, NonNegativeInt, Share, check_ranges
 from textspot.stores import is_remote
 from textspot.structures import Sample
@@ -24,12 +25,12 @@ from textspot.text.ctc import min_time_steps
 
 Trains = Literal["both", "detector", "recognizer"]
 OF_TRAINING = ("weight", "mosaic", "trains", "least_score")  # what a source of validation images must not set
-TOO_LONG = "longer than the time axis"  # why a word does not train the recogniser: CTC cannot represent it
+TOO_LONG = "too long for the time steps"  # why a word does not train the recogniser: CTC cannot represent it
 
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """Images from one LMDB or from shards, or drawn one by one as training asks for them.
+    """Images from one LMDB or from shards, or rendered one by one as training asks for them.
 
     Args:
         path: folder of the LMDB, or folder or URL of shards, as `textspot prepare build` writes them.
@@ -44,6 +45,8 @@ class SourceConfig:
         least_score: minimum score of labels by another OCR program; words below it do not train the recogniser.
         cache: local folder that keeps samples of shards from a store, as {path: FOLDER, max_gb: 10}.
     """
+
+    ONLY_WITH: ClassVar = dict.fromkeys(("draw", "mosaic", "least_score", "cache"), ("path",))  # a stream has none
 
     path: str | None = None
     weight: float = 1.0
@@ -71,12 +74,14 @@ class DataConfig:
             chosen at random.
         region_jitter: move the corners of each word's region at random by up to this share of the word's height.
         end_jitter: move each end of a word's region along the line by a random amount between these two, in heights of
-            the word; negative amounts shorten the region. A predicted region (`train.predicted_regions`) replaces
-            only a region that it differs from by less than a third of the height.
+            the word; negative amounts shorten the region. A predicted region (`train.predicted_regions`) is used
+            only if it differs by less than a third of the height.
         max_damaged: maximum share of damaged records; training stops if more are damaged.
         num_workers: processes that prepare images; 0 prepares them in the training process.
         transforms: augmentation.
     """
+
+    ONLY_WITH: ClassVar = dict.fromkeys([f"validation.{name}" for name in OF_TRAINING], ())
 
     train: tuple[SourceConfig, ...]
     validation: SourceConfig
@@ -99,23 +104,18 @@ class DataConfig:
             _check_source(source, f"data.train[{number}]")
         if self.validation.path is None or self.validation.stream:
             raise ValueError("data.validation.path is missing: an LMDB, to validate on the same images each time")
-        for name in OF_TRAINING:
-            if getattr(self.validation, name) != getattr(SourceConfig, name):
-                raise ValueError(f"data.validation.{name} has no effect, it is a matter of training: leave it out")
+        refuse_changed(self, "data.")
         check_ranges(self, "data.")
         if not -0.5 < self.end_jitter[0] <= self.end_jitter[1]:
             raise ValueError(f"data.end_jitter is {list(self.end_jitter)}, expected two rising numbers above -0.5")
 
 
 def _check_source(source: SourceConfig, name: str) -> None:
-    if (source.path is None) == (source.stream is None) or (source.draw and source.stream):
-        raise ValueError(f"{name} is made of either the path of an LMDB (and how to draw it) or a stream")
+    if (source.path is None) == (source.stream is None):
+        raise ValueError(f"{name} is made of either the path of an LMDB (and how to render it) or a stream")
     if source.draw and is_remote(str(source.path)):
-        raise ValueError(f"{name}.draw draws an LMDB on this machine, and {source.path} is none: leave it out")
-    if source.stream and source.cache:
-        raise ValueError(f"{name} is a stream: cache keeps samples of shards")
-    if source.stream and (source.mosaic or source.least_score):
-        raise ValueError(f"{name} is a stream: mosaic and least_score say what becomes of the words of an LMDB")
+        raise ValueError(f"{name}.draw renders an LMDB on this machine, and {source.path} is none: leave it out")
+    refuse_changed(source, f"{name}.")
     if source.mosaic and source.trains != "recognizer":
         raise ValueError(f"{name}.trains is {source.trains}: a mosaic would mislead the detector, set `recognizer`")
     check_ranges(source, f"{name}.")

@@ -78,7 +78,7 @@ def build_page(spotter: Spotter, folder: Path) -> gr.Blocks:
                     buttons=[],
                     elem_id="photograph",
                 )
-                gr.Examples(examples, inputs=[image], label="Drawn examples")
+                gr.Examples(examples, inputs=[image], label="Synthetic examples")
                 names = sorted({*list_languages(), "none", language})
                 chosen = gr.Dropdown(names, value=language, label="Language preferred when in doubt")
             with gr.Column():

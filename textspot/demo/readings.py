@@ -16,7 +16,7 @@ from textspot.structures import Prediction
 from textspot.text.beam import BeamConfig
 
 LOWEST = 0.1  # the score from which on words are kept, so that the slider need not read again
-EXAMPLES = {  # what is drawn, and its seed
+EXAMPLES = {  # what is rendered, and its seed
     "sign.jpg": (RendererConfig(height=720, width=960, words_per_image=(8, 12)), 1),
     "sheet.jpg": (RendererConfig(height=720, width=960, layout="sheet"), 3),
 }
@@ -55,7 +55,7 @@ def write_files(prediction: Prediction, image: np.ndarray, folder: Path) -> tupl
 
 
 def draw_examples(folder: Path) -> list[Path]:
-    """Images to try, drawn into the folder."""
+    """Images to try, rendered into the folder."""
     for name, (config, seed) in EXAMPLES.items():
         Image.fromarray(Renderer(config).render(seed, 0).image).save(folder / name, quality=90)
     return [folder / name for name in EXAMPLES]

@@ -11,7 +11,7 @@ from torch import Tensor, distributed
 
 from textspot.device import choose_device
 
-PATIENCE = timedelta(hours=6)  # of processes that wait while the first one draws data or evaluates
+PATIENCE = timedelta(hours=6)  # of processes that wait while the first one renders data or evaluates
 
 
 @dataclass(frozen=True)

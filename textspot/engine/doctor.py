@@ -76,7 +76,7 @@ def diagnose(values: Mapping[str, float], words: int) -> list[str]:
     found = []
     if values["rec/infeasible"] > MOST_INFEASIBLE:
         found.append(
-            f"{values['rec/infeasible']:.1%} of the words are longer than the time axis and train the detector only: "
+            f"{values['rec/infeasible']:.1%} of the words are too long for the time steps and train the detector only: "
             "double the width of model.roi"
         )
     if words > PLATEAU_WORDS and values["rec/blank_rate"] > ALL_BLANK:

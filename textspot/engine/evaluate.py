@@ -16,7 +16,7 @@ from textspot.text.charset import normalize
 
 THRESHOLD_PROTOCOL = "icdar2015/end_to_end"  # by which the score threshold is chosen
 PROTOCOLS = ("icdar2015/detection_iou", "icdar2015/end_to_end")
-LOWEST_THRESHOLD = 0.15  # of what is judged: at 0.05 the shipped network has a hundred regions to read in each image
+LOWEST_THRESHOLD = 0.15  # of what is scored: at 0.05 the shipped network has a hundred regions to read in each image
 CHUNK = 8  # images in memory at a time
 
 
@@ -57,7 +57,7 @@ def _predict(spotter: Spotter, samples: Sequence[Sample], lexicon: AnyLexicon | 
     return predictions
 
 
-def judge(predictions: Sequence[Prediction], ground_truths: Sequence[GroundTruth]) -> Evaluation:
+def evaluate(predictions: Sequence[Prediction], ground_truths: Sequence[GroundTruth]) -> Evaluation:
     """Two-fold figures: the threshold that is best on one half of the images scores the other half, and the other way
     round."""
     figures: dict[str, float] = {}
@@ -68,12 +68,12 @@ def judge(predictions: Sequence[Prediction], ground_truths: Sequence[GroundTruth
 
 
 def validate(spotter: Spotter, reader: Reader) -> Evaluation:
-    """Judge a spotter on validation images, from all it finds above `LOWEST_THRESHOLD`."""
+    """Evaluate a spotter on validation images, from all it finds above `LOWEST_THRESHOLD`."""
     spotter.threshold = LOWEST_THRESHOLD
-    return judge(*predict_dataset(spotter, reader))
+    return evaluate(*predict_dataset(spotter, reader))
 
 
-def judge_further(spotter: Spotter, readers: Mapping[str, Reader]) -> dict[str, float]:
+def evaluate_further(spotter: Spotter, readers: Mapping[str, Reader]) -> dict[str, float]:
     """Figures of a spotter at its threshold on further data sets, by `name/protocol/quantity`."""
     return {
         f"{name}/{protocol}/{quantity}": value

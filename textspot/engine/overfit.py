@@ -41,7 +41,7 @@ class Checkup:
 def check_up(recipe: Recipe, track: Track = untracked) -> Checkup:
     """Look at the first training views of a recipe, and train it on a batch of two of them, with its own learning rate.
 
-    Nothing is written to the run's folder; data sets that the recipe draws are drawn. Errors are those of `train`.
+    Nothing is written to the run's folder; data sets that the recipe renders are rendered. Errors are those of `train`.
     """
     with join_world(recipe.train.device) as world, tempfile.TemporaryDirectory() as folder:
         if recipe.train.num_threads:

@@ -1,4 +1,4 @@
-"""The data sets of a run: drawn if the recipe says how, opened, and checked against the charset."""
+"""The data sets of a run: rendered if the recipe says how, opened, and checked against the charset."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,8 @@ SHOWN_CHARACTERS = 20
 def open_sources(config: DataConfig, world: World) -> tuple[list[OpenSource], Reader]:
     """The training sources and the validation source.
 
-    LMDBs that do not exist yet are drawn: by the first process, and then, where nodes have disks of their own, by the
-    first one of each node.
+    LMDBs that do not exist yet are rendered: by the first process, and then, where nodes have disks of their own, by
+    the first one of each node.
     """
     for draws in (world.is_first, world.is_first_here):
         if draws:
@@ -49,7 +49,7 @@ def _draw_missing(config: DataConfig) -> None:
 
 
 def open_further(paths: Mapping[str, str]) -> dict[str, Reader]:
-    """The data sets that are judged beside the validation source, by name; one that is empty or damaged is a
+    """The data sets that are evaluated beside the validation source, by name; one that is empty or damaged is a
     ValueError."""
     readers = {name: open_records(path) for name, path in paths.items()}
     for name, reader in readers.items():

@@ -12,14 +12,14 @@ class Backbone(nn.Module):
     """The shared convolutions. `channels` are those of the five maps.
 
     It is built from its `Config`; only with `fetch_weights` may it fetch published weights that the config asks for.
-    The `forward` here is that of a stem followed by stages: the first map is what the stem's first `stem_tap` modules
+    The `forward` here is that of a stem followed by stages: the first map is what the stem's first `stem_split` modules
     give, and each stage gives one.
     """
 
     Config: ClassVar[type] = NoSettings  # a frozen dataclass of its settings
     channels: tuple[int, ...]
     stem: Any
-    stem_tap: int
+    stem_split: int
     stages: nn.ModuleList
 
     def __init__(self, config: Any, fetch_weights: bool = False):  # noqa: ARG002  for the kinds to use
@@ -27,8 +27,8 @@ class Backbone(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """(B, 3, H, W) normalised, H and W divisible by 32, to five maps at strides 2, 4, 8, 16, 32."""
-        maps = [self.stem[: self.stem_tap](image)]
-        features = self.stem[self.stem_tap :](maps[0])
+        maps = [self.stem[: self.stem_split](image)]
+        features = self.stem[self.stem_split :](maps[0])
         for stage in self.stages:
             features = stage(features)
             maps.append(features)

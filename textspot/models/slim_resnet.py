@@ -32,7 +32,7 @@ class SlimResNet(Backbone):
     """torchvision's basic blocks behind two stride-2 convolutions, at the widths and depths of the config."""
 
     Config = SlimResNetConfig
-    stem_tap = 1
+    stem_split = 1
 
     def __init__(self, config: SlimResNetConfig, fetch_weights: bool = False):
         super().__init__(config, fetch_weights)

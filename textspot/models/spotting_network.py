@@ -269,7 +269,7 @@ class ModelConfig:
         return {**DETECTORS[self.detector.kind].loss_weights, **REFINEMENTS[self.refinement.kind].loss_weights}
 
     def count_time_steps(self, ribbon: np.ndarray) -> int:
-        """How many steps of the recogniser's time axis a ribbon (2, 4, 2) fills."""
+        """How many time steps of the recogniser a ribbon (2, 4, 2) fills."""
         return -(-int(self.roi.settings.count_columns(torch.from_numpy(ribbon))) // COLUMNS_PER_STEP)
 
 

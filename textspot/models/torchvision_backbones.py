@@ -53,7 +53,7 @@ class TorchvisionResNet(Backbone):
     """One of torchvision's ResNets without its classifier."""
 
     Config = ImageNetConfig
-    stem_tap = 3
+    stem_split = 3
     kind: ClassVar[str]
     block: ClassVar[type[BasicBlock | Bottleneck]]
     depths: ClassVar[list[int]]
@@ -108,4 +108,4 @@ class TorchvisionVgg(Backbone):
         ends = pairwise((stride_4, stride_8 - 1, stride_16 - 1, stride_32 - 1, stride_32))
         self.stages = nn.ModuleList([features[start:end] for start, end in ends])
         self.channels = (128, 256, 512, 512, 512)
-        self.stem_tap = stride_4 - 1
+        self.stem_split = stride_4 - 1

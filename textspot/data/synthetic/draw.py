@@ -1,10 +1,10 @@
-"""Draw a data set once, to train on it many times."""
+"""Render a data set once, to train on it many times."""
 
 import dataclasses
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ Drawn = tuple[str, bytes, list[Instance]]
 
 @dataclass(frozen=True)
 class DrawConfig:
-    """A data set to draw.
+    """A data set to render.
 
     Args:
         num_images: number of images.
@@ -49,7 +49,7 @@ class DrawConfig:
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """An endless set of images, drawn when they are asked for.
+    """An endless set of images, rendered when they are asked for.
 
     Args:
         seed: number of the stream of images; streams of different seeds have no image in common.
@@ -71,29 +71,37 @@ class DrawnStream:
         self._renderer = Renderer(config.renderer)
 
     def sample(self, index: int) -> Sample:
-        """Image number `index` (0 and up) as `Renderer.render` draws it."""
+        """Image number `index` (0 and up) as `Renderer.render` gives it."""
         return self._renderer.render(self.config.seed, index)
 
 
 def draw_dataset(
     path: str | os.PathLike, config: DrawConfig, overwrite: bool = False, track: Track = untracked
 ) -> Meta:
-    """Draw the LMDB at `path`; its card records the configuration of the renderer and the seed.
+    """Render the LMDB at `path`; its card records the configuration of the renderer and the seed.
 
-    An existing target is a FileExistsError unless `overwrite`; `track` shows progress. A script that draws with more
+    An existing target is a FileExistsError unless `overwrite`; `track` shows progress. A script that renders with more
     than one process calls this below `if __name__ == "__main__"`.
     """
     card = {"name": Path(path).name, "licence": "drawn by textspot", "drawn": _drawn(config)}
     with Writer(path, card, overwrite) as writer, _drawn_images(config) as images:
-        for _, image in zip(track(range(config.num_images), f"drawing {path}"), images, strict=True):
+        for _, image in zip(track(range(config.num_images), f"rendering {path}"), images, strict=True):
             writer.add(*image)
     return Reader(path).meta
 
 
 def check_drawn(path: str | os.PathLike, meta: Meta, config: DrawConfig) -> None:
-    """A ValueError if the data set at `path` was drawn in another way: what exists is never drawn again by itself."""
-    if meta.card.get("drawn") != json.loads(json.dumps(_drawn(config))):
-        raise ValueError(f"{path}: exists, and was not drawn as the recipe says: delete it, or choose another path")
+    """A ValueError if the data set at `path` was rendered in another way: none is replaced by itself."""
+    found = _complete(meta.card.get("drawn"), {"renderer": dataclasses.asdict(RendererConfig())})
+    if json.dumps(found, sort_keys=True) != json.dumps(_drawn(config), sort_keys=True):
+        raise ValueError(f"{path}: exists, and was not rendered as the recipe says: delete it, or choose another path")
+
+
+def _complete(found: Any, defaults: Mapping[str, Any]) -> Any:
+    """Settings as they were recorded, with the defaults of those that are newer than the record."""
+    if not isinstance(found, Mapping):
+        return found
+    return {**defaults, **{key: _complete(value, defaults.get(key) or {}) for key, value in found.items()}}
 
 
 def _drawn(config: DrawConfig) -> dict[str, Any]:
@@ -104,7 +112,7 @@ def _drawn(config: DrawConfig) -> dict[str, Any]:
 
 @contextmanager
 def _drawn_images(config: DrawConfig) -> Iterator[Iterator[Drawn]]:
-    """The images in order, drawn here or by other processes."""
+    """The images in order, rendered here or by other processes."""
     if config.num_processes == 1:
         artist = _Artist(config)
         yield (artist.draw(index) for index in range(config.num_images))
@@ -115,7 +123,7 @@ def _drawn_images(config: DrawConfig) -> Iterator[Iterator[Drawn]]:
 
 
 class _Artist:
-    """Draws and encodes the images of one data set."""
+    """Renders and encodes the images of one data set."""
 
     def __init__(self, config: DrawConfig):
         self._config = config

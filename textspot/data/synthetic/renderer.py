@@ -1,7 +1,7 @@
 """The scene-text renderer: images with words whose places and texts are known exactly."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from textspot.data.synthetic.surface import Photographs, busyness, draw_surface
 from textspot.data.synthetic.typefaces import load_typefaces
 from textspot.data.synthetic.words import WordConfig, WordSource
 from textspot.geometry import polygon_to_ribbon, ribbon_size
+from textspot.given_settings import refuse_changed
 from textspot.ranges import PositiveInt, Range, Share, check_ranges
 from textspot.structures import Sample
 
@@ -24,7 +25,7 @@ RENDERER_VERSION = 2  # raised whenever the same (seed, index) comes out as anot
 
 @dataclass(frozen=True)
 class RendererConfig:
-    """What the drawn images look like.
+    """What the synthetic images look like.
 
     Args:
         height: height of an image in pixels.
@@ -32,22 +33,24 @@ class RendererConfig:
         layout: `scene` lays words and short lines at free places; `sheet` fills the image with dense rows of single
             words in all typefaces, which is what a recogniser learns from fastest.
         words: choice of the words that are written.
-        words_per_image: the least and the most words of a scene; fewer are drawn where no free place is left. A sheet
-            is always full.
+        words_per_image: the least and the most words of a scene; fewer are rendered where no free place is left. A
+            sheet is always full.
         empty_share: the share of images without any word.
         min_text_height: smallest height of a capital letter, in pixels, before the text is tilted.
         max_text_height: largest height of a capital letter, in pixels, before the text is tilted.
-        ignore_below: height in pixels below which a word is drawn and marked as ignored. Words that blur or occlusion
-            makes unreadable are ignored too (`camera.READABLE_BLUR`, `occlusion.MOST_COVERED`).
+        ignore_below: height in pixels below which a word is rendered and marked as ignored. Words that blur or
+            occlusion makes unreadable are ignored too (`camera.READABLE_BLUR`, `occlusion.MOST_COVERED`).
         max_rotation: largest angle, in radians, by which text is turned within the image, either way.
         max_tilt: largest angle, in radians, by which text is tilted out of the image about either axis; it gives
             perspective.
-        backgrounds: a folder of photographs to write on; without one, walls, rooms and textures are drawn.
-        drawn_share: share of images whose background is drawn, where there is a folder of photographs.
+        backgrounds: a folder of photographs to write on; without one, walls, rooms and textures are rendered.
+        drawn_share: share of images whose background is synthetic, where there is a folder of photographs.
         occluded_share: the share of images with poles, wires or leaves in front of the text.
         fonts: `shipped`, `system` (all Latin typefaces of the operating system) or a folder of font files.
         degrade: strength of light and camera (shading, exposure, blur, noise, compression), from 0 (none) to 1.
     """
+
+    ONLY_WITH: ClassVar = {"words_per_image": ("layout=scene",), "drawn_share": ("backgrounds",)}
 
     height: PositiveInt = 512
     width: PositiveInt = 512
@@ -76,16 +79,13 @@ class RendererConfig:
                 f"min_text_height {self.min_text_height}, max_text_height {self.max_text_height}: "
                 "expected 4 <= min <= max"
             )
-        if self.layout == "sheet" and self.words_per_image != RendererConfig.words_per_image:
-            complaints.append("words_per_image is for layout scene, and layout is sheet, which is always full")
-        if self.backgrounds is None and self.drawn_share != RendererConfig.drawn_share:
-            complaints.append("drawn_share says how seldom backgrounds are used, and no folder of backgrounds is given")
         if complaints:
             raise ValueError("renderer: " + "; ".join(complaints))
+        refuse_changed(self, "renderer.")
 
 
 class Renderer:
-    """Draws samples; with the same versions of numpy, OpenCV and Pillow, (seed, index) is the same in every process.
+    """Renders samples; with the same versions of numpy, OpenCV and Pillow, (seed, index) is the same in every process.
 
     Word list, fonts and backgrounds are looked up when the renderer is made; what is missing or unusable is an error
     that names it.

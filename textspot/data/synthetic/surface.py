@@ -1,4 +1,4 @@
-"""What lies behind the text: drawn walls and rooms, or crops of photographs."""
+"""What lies behind the text: synthetic walls and rooms, or crops of photographs."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ BUSYNESS_CELL = 8  # pixels per cell of a map of busyness
 
 
 def draw_surface(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A drawn surface (height, width, 3) uint8 RGB: a plain wall, a gradient, clouds, stripes, blobs or a room."""
+    """A synthetic surface (height, width, 3) uint8 RGB: a plain wall, a gradient, clouds, stripes, blobs or a room."""
     surface = choose(rng, (_plain, _gradient, _clouds, _stripes, _blobs, _room, _room, _room))(rng, height, width)
     return np.clip(surface, 0, 255).astype(np.uint8)
 

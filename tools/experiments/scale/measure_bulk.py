@@ -2,7 +2,7 @@
 
   python tools/experiments/scale/measure_bulk.py --weights spotter-s.onnx --num_images 20000 --num_timed 1000
 
-Draws images, some of them damaged, into an S3 server on this machine. It times a plain loop and some actors
+Renders images, some of them damaged, into an S3 server on this machine. It times a plain loop and some actors
 on `num_timed` of them. Then it reads them all twice: undisturbed, and with the driver killed by SIGKILL at 30 % and a
 worker at 60 %. The rows of both must be equal. Prints a table in Markdown; exit status 1 means that rows differ.
 """
@@ -62,14 +62,14 @@ class Measured:
 
 
 def draw(stream: DrawnStream, number: int) -> bytes:
-    """The JPEG of a drawn image; every so many end in the middle."""
+    """The JPEG of a synthetic image; every so many end in the middle."""
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(stream.sample(number).image, cv2.COLOR_RGB2BGR))
     data = encoded.tobytes()
     return data[: len(data) // 2] if number % DAMAGED_EVERY == DAMAGED_EVERY - 1 else data
 
 
 def fill(folder: str, num_images: int, renderer: RendererConfig) -> float:
-    """Draw images into a folder of the store; the mean size of one in MB."""
+    """Render images into a folder of the store; the mean size of one in MB."""
     stream = DrawnStream(StreamConfig(renderer=renderer))
     sizes = []
     with ThreadPoolExecutor(4) as pool:

@@ -2,7 +2,7 @@
 
   python tools/experiments/scale/measure_stages.py --weights spotter-s.onnx --num_images 200 --out measured.json
 
-Draws photographs of the given size, stores them in an S3 server on this machine and reads them again. The seconds are
+Renders photographs of the given size, stores them in an S3 server on this machine and reads them again. The seconds are
 those of the processor, in one thread, so that other work on the machine hardly changes them.
 """
 

@@ -2,7 +2,7 @@
 
   python tools/experiments/scale/measure_waiting.py --steps 200
 
-Draws some images of the quickstart's, stores them as shards in a server on this machine, trains from both, and prints
+Renders some images of the quickstart's, stores them as shards in a server on this machine, trains from both, and prints
 the share of a step that is spent waiting, the first steps left out. The weights of both runs must be equal.
 """
 
@@ -29,7 +29,7 @@ LINES_LEFT_OUT = 2  # of the log: workers start, caches fill
 
 
 def draw_small(source: SourceConfig, folder: Path, num_images: int) -> SourceConfig:
-    """A source of the recipe with fewer images, drawn into a folder."""
+    """A source of the recipe with fewer images, rendered into a folder."""
     path = folder / Path(str(source.path)).name
     draw_dataset(path, replace(source.draw or DrawConfig(), num_images=num_images))
     return SourceConfig(str(path))

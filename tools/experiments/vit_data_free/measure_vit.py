@@ -2,9 +2,10 @@
 
     python tools/experiments/vit_data_free/measure_vit.py --out runs/vit_data_free
 
-Draws words of two characters, trains a small ViT to tell them apart, makes calibration images from it by every method,
-quantises it with each and with real images, and prints the accuracies as Markdown. Whatever is done lies in the folder:
-run the same command again to continue. `--miniature` does all of it on a small scale, in minutes, to see that it works.
+Renders words of two characters, trains a small ViT to tell them apart, makes calibration images from it by every
+method, quantises it with each and with real images, and prints the accuracies as Markdown. Whatever is done lies in the
+folder: run the same command again to continue. `--miniature` does all of it on a small scale, in minutes, to see that
+it works.
 """
 
 import math

@@ -1,5 +1,5 @@
-"""An experiment on data-free quantisation: a small ViT that tells drawn words apart, calibrated on images from every
-source.
+"""An experiment on data-free quantisation: a small ViT that tells synthetic words apart, calibrated on images from
+every source.
 
 Whatever is done lies in a folder, and the same call continues.
 """
@@ -119,7 +119,7 @@ MINIATURE = Experiment(12, 600, 250, 48, 3, 3, 80, 2e-3, 10, 8, seeds=(0,), bits
 
 
 def draw_words(experiment: Experiment, folder: Path, show: Track) -> dict[str, Tensor]:
-    """Images (N, 64, 64, 3) uint8 RGB and labels (N,), for training and for testing, drawn once."""
+    """Images (N, 64, 64, 3) uint8 RGB and labels (N,), for training and for testing, rendered once."""
     file = folder / "words.pt"
     if not file.exists():
         codes = [first + second for first in ALPHABET for second in ALPHABET]
@@ -133,7 +133,7 @@ def draw_words(experiment: Experiment, folder: Path, show: Track) -> dict[str, T
         parts = (("test", experiment.num_test, experiment.test_seed), ("train", experiment.num_train, TRAIN_SEED))
         for part, count, seed in parts:
             crops = _crops(renderer, seed, {word: number for number, word in enumerate(classes)})
-            pairs = [next(crops) for _ in show(range(count), f"drawing {part} images")]
+            pairs = [next(crops) for _ in show(range(count), f"rendering {part} images")]
             drawn[f"{part}_images"] = torch.from_numpy(np.stack([image for image, _ in pairs]))
             drawn[f"{part}_labels"] = torch.tensor([label for _, label in pairs])
         write_atomically(file, partial(torch.save, drawn))

@@ -1,6 +1,6 @@
-"""One network at many precisions: each is quantised, saved, exported and judged, and nothing is done twice.
+"""One network at many precisions: each is quantised, saved, exported and evaluated, and nothing is done twice.
 
-What was judged is kept beside the weights as JSON, so a comparison that was killed resumes where it was.
+Results are kept beside the weights as JSON, so a sweep that was killed resumes where it was.
 """
 
 import json
@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from textspot.atomic_file import write_text
 from textspot.checkpoint import save_quantized
-from textspot.compression.judge import Judgement, judge_spotter
+from textspot.compression.accuracy import Accuracy, measure_accuracy
 from textspot.compression.spotter import (
     SpotterQuantConfig,
     default_layer,
@@ -42,6 +42,8 @@ from textspot.runtime.torch_runtime import TorchRuntime
 
 FLOAT = "float"
 FORMAT = 6  # of what is kept; another one is measured again
+# Keys of kept results as earlier versions wrote them, in the words of today.
+OLDER_KEYS = {"judged": "evaluated_on", "judged_in": "measured_in", "judgements": "accuracies"}
 COUNTED_SIZE, NUM_WORDS = (736, 1280), 16  # of an image whose multiplications are counted, and words read in it
 Say = Callable[[str], object]
 
@@ -112,15 +114,15 @@ class Result:
     """What became of a network at one precision.
 
     `bytes` is by part as `quant.count_bytes` has it; `multiplications` is of the network alone on one image of 736 x
-    1280 pixels with 16 words; `judged_in` names runtime and precision; `judgements` are by data set, `reading` is
+    1280 pixels with 16 words; `measured_in` names runtime and precision; `accuracies` are by data set, `reading` is
     `recognition/...` of annotated regions by data set, in PyTorch, and empty for what exists as a graph alone.
     """
 
     name: str
     bytes: Mapping[str, int]
     multiplications: int
-    judged_in: str
-    judgements: Mapping[str, Judgement]
+    measured_in: str
+    accuracies: Mapping[str, Accuracy]
     reading: Mapping[str, Mapping[str, float]]
 
     @property
@@ -130,18 +132,18 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
-        return {**vars(self), "judgements": {name: one.to_dict() for name, one in self.judgements.items()}}
+        return {**vars(self), "accuracies": {name: one.to_dict() for name, one in self.accuracies.items()}}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Result":
         """Of the JSON form."""
-        judgements = {name: Judgement.from_dict(one) for name, one in values["judgements"].items()}
-        return cls(**{**values, "judgements": judgements})
+        accuracies = {name: Accuracy.from_dict(one) for name, one in values["accuracies"].items()}
+        return cls(**{**values, "accuracies": accuracies})
 
 
 @dataclass(frozen=True)
-class Judges:
-    """What variants are judged on and how.
+class EvaluationSetup:
+    """What variants are evaluated on and how.
 
     Args:
         readers: data sets by name; the first also says how annotated regions are read.
@@ -162,39 +164,50 @@ class Judges:
         return "float32" if name == FLOAT else self.precision
 
 
-def describe_judging(network: SpottingNetwork, card: ModelCard, judges: Judges, name: str) -> dict[str, Any]:
+def describe_evaluation(
+    network: SpottingNetwork, card: ModelCard, evaluation: EvaluationSetup, name: str
+) -> dict[str, Any]:
     """What the figures of a variant depend on, but how it was quantised."""
     return {
         "format": FORMAT,
         "weights": fingerprint(network),
         "threshold": card.threshold,
         "postprocess": repr(card.postprocess),
-        "judged": {data: len(reader) for data, reader in judges.readers.items()},
-        "runtime": [judges.runtime, judges.precision_of(name)],
+        "evaluated_on": {data: len(reader) for data, reader in evaluation.readers.items()},
+        "runtime": [evaluation.runtime, evaluation.precision_of(name)],
     }
 
 
+def read_kept(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The settings and the result in a file of a sweep, of an earlier version too."""
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    settings, result = (
+        {OLDER_KEYS.get(key, key): value for key, value in kept[part].items()} for part in ("settings", "result")
+    )
+    return settings, result
+
+
 def read_beside(
-    folder: Path, variants: Sequence[Variant], network: SpottingNetwork, card: ModelCard, judges: Judges
+    folder: Path, variants: Sequence[Variant], network: SpottingNetwork, card: ModelCard, evaluation: EvaluationSetup
 ) -> dict[str, Result]:
-    """What an earlier comparison found of the same variants, by name. A folder that has none of them, or judged them in
+    """What an earlier sweep found of the same variants, by name. A folder that has none of them, or evaluated them in
     another way, is a ValueError."""
     found = {}
     for variant in variants:
         file = folder / f"{variant.name}.json"
         if file.exists():
-            kept = json.loads(file.read_text(encoding="utf-8"))
-            expected = describe_judging(network, card.for_use(), judges, variant.name)
-            other = [key for key, value in expected.items() if kept["settings"].get(key) != value]
+            settings, kept = read_kept(file)
+            expected = describe_evaluation(network, card.for_use(), evaluation, variant.name)
+            other = [key for key, value in expected.items() if settings.get(key) != value]
             if other:
-                raise ValueError(f"{file} cannot stand beside this: it was judged with other {', '.join(other)}")
-            found[variant.name] = Result.from_dict(kept["result"])
+                raise ValueError(f"{file} cannot stand beside this: it was evaluated with other {', '.join(other)}")
+            found[variant.name] = Result.from_dict(kept)
     if not found:
         raise ValueError(f"{folder} holds none of {', '.join(variant.name for variant in variants)}")
     return found
 
 
-class Comparison:
+class Sweep:
     """A float network and its quantised variants in one folder."""
 
     def __init__(
@@ -203,13 +216,13 @@ class Comparison:
         card: ModelCard,
         config: SpotterQuantConfig,
         images: Sequence[np.ndarray],
-        judges: Judges,
+        evaluation: EvaluationSetup,
         folder: Path,
         track: Track = untracked,
         say: Say = print,
     ):
         self.network, self.card, self.config = network, card.for_use(), resolve_float_layers(config, network)
-        self.images, self.judges, self.folder = images, judges, folder
+        self.images, self.evaluation, self.folder = images, evaluation, folder
         self.track, self.say = track, say
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -224,11 +237,10 @@ class Comparison:
         """
         check_toolkits(toolkits)
         check_template(self.config.layer)
-        if self.judges.precision != "float32" and self.judges.runtime != "openvino":
-            raise ValueError(
-                f"precision is {self.judges.precision!r}, expected float32 in {self.judges.runtime}: OpenVINO has bf16"
-            )
-        if toolkits and self.judges.runtime == "pytorch":
+        precision, runtime = self.evaluation.precision, self.evaluation.runtime
+        if precision != "float32" and runtime != "openvino":
+            raise ValueError(f"precision is {precision!r}, expected float32 in {runtime}: OpenVINO has bf16")
+        if toolkits and runtime == "pytorch":
             raise ValueError(f"what {' and '.join(toolkits)} make does not run in PyTorch: choose another runtime")
         results = [self._keep(FLOAT, self.measure_float)]
         results += [self._keep(variant.name, partial(self.measure, variant)) for variant in variants]
@@ -238,52 +250,52 @@ class Comparison:
         """What the variants are compared with."""
         export_onnx(self.network, self.card, self.file(FLOAT, ".onnx"))
         bytes = {"float": sum(tensor.nbytes for tensor in self.network.state_dict().values())}
-        return self._judge(FLOAT, bytes, self.network)
+        return self._evaluate(FLOAT, bytes, self.network)
 
     def measure(self, variant: Variant) -> Result:
-        """Quantise, save, export and judge."""
+        """Quantise, save, export and evaluate."""
         config = replace(self.config, layer=variant.layer(self.config.layer))
         quantized = quantize_spotter(self.network, self.card, config, self.images, self.track)
         save_quantized(self.file(variant.name, ".safetensors"), quantized, self.card)
         export_onnx(quantized, self.card, self.file(variant.name, ".onnx"))
-        return self._judge(variant.name, count_bytes(quantized), quantized)
+        return self._evaluate(variant.name, count_bytes(quantized), quantized)
 
     def measure_toolkit(self, toolkit: str) -> Result:
-        """Let another quantiser have the float graph, and judge what it gives."""
+        """Let another quantiser have the float graph, and evaluate what it gives."""
         name = f"{toolkit}-w8a8"
         graph = self.file(name, ".onnx")
         run_toolkit(toolkit, self.file(FLOAT, ".onnx"), self.card, self.config.keep_float or (), self.images, graph)
-        return self._judge(name, {"file": graph.stat().st_size})
+        return self._evaluate(name, {"file": graph.stat().st_size})
 
-    def _judge(self, name: str, bytes: Mapping[str, int], network: SpottingNetwork | None = None) -> Result:
+    def _evaluate(self, name: str, bytes: Mapping[str, int], network: SpottingNetwork | None = None) -> Result:
         """Without a network only the graph is there, and annotated regions cannot be read."""
         simulated = Spotter(TorchRuntime(network or self.network, torch.device("cpu")), self.card)
-        spotter, how = simulated, self.judges
-        precision = self.judges.precision_of(name)
-        if how.runtime != "pytorch":
+        spotter, how = simulated, self.evaluation
+        precision = self.evaluation.precision_of(name)
+        if how.readers and how.runtime != "pytorch":
             config = RuntimeConfig(how.runtime, precision=precision, num_threads=how.num_threads)
             spotter = load(self.file(name, ".onnx"), config)
-        judgements = {}
-        for data, reader in self.judges.readers.items():
+        accuracies = {}
+        for data, reader in self.evaluation.readers.items():
             self.say(f"{name}: {data}")
-            judgements[data] = judge_spotter(spotter, reader, self.track)
+            accuracies[data] = measure_accuracy(spotter, reader, self.track)
         reading = {
             data: score_reading(simulated, reader, track=self.track)
-            for data, reader in list(self.judges.readers.items())[:1]
+            for data, reader in list(self.evaluation.readers.items())[:1]
             if network is not None
         }
         multiplications = count_multiplications(network or self.network)
-        judged_in = f"{spotter.runtime.name} ({precision})"
-        return Result(name, bytes, multiplications, judged_in, judgements, reading)
+        measured_in = f"{spotter.runtime.name} ({precision})"
+        return Result(name, bytes, multiplications, measured_in, accuracies, reading)
 
     def _keep(self, name: str, measure: Callable[[], Result]) -> Result:
         """What was measured before, if it was of the same weights and settings; else it is measured and kept."""
         file, settings = self.file(name, ".json"), self._settings(name)
         if file.exists():
-            kept = json.loads(file.read_text(encoding="utf-8"))
-            if kept["settings"] == settings:
+            before, kept = read_kept(file)
+            if before == settings:
                 self.say(f"{name}: measured before")
-                return Result.from_dict(kept["result"])
+                return Result.from_dict(kept)
         result = measure()
         page = json.dumps({"settings": settings, "result": result.to_dict()})
         write_text(file, page)
@@ -292,7 +304,7 @@ class Comparison:
     def _settings(self, name: str) -> dict[str, Any]:
         """What a result depends on."""
         return {
-            **describe_judging(self.network, self.card, self.judges, name),
+            **describe_evaluation(self.network, self.card, self.evaluation, name),
             "config": repr(self.config),
             "calibration": [int(image.sum()) for image in self.images],
         }

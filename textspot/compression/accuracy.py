@@ -14,7 +14,7 @@ from textspot.progress import Track, untracked
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Accuracy:
     """The credits (N, 4) of every image of a data set by protocol (see `count_credits`)."""
 
     credits: Mapping[str, np.ndarray]
@@ -23,7 +23,7 @@ class Judgement:
         """Pooled over the images, by protocol."""
         return {protocol: float(pooled_hmean(values.sum(axis=0))) for protocol, values in self.credits.items()}
 
-    def gain_over(self, other: "Judgement") -> Difference:
+    def gain_over(self, other: "Accuracy") -> Difference:
         """By how much the end-to-end hmean is higher than another one on the same images."""
         return hmean_difference(other.credits[THRESHOLD_PROTOCOL], self.credits[THRESHOLD_PROTOCOL])
 
@@ -32,12 +32,12 @@ class Judgement:
         return {protocol: values.tolist() for protocol, values in self.credits.items()}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Judgement":
+    def from_dict(cls, values: Mapping[str, Any]) -> "Accuracy":
         """Of the JSON form."""
         return cls({protocol: np.array(credits) for protocol, credits in values.items()})
 
 
-def judge_spotter(spotter: Spotter, reader: Reader, track: Track = untracked) -> Judgement:
-    """Judge a spotter on a data set at its threshold: what a user gets."""
+def measure_accuracy(spotter: Spotter, reader: Reader, track: Track = untracked) -> Accuracy:
+    """The accuracy of a spotter on a data set at its threshold: what a user gets."""
     scores = score_dataset(PROTOCOLS, spotter, reader, track=track)
-    return Judgement({protocol.name: count_credits(list(protocol.results.values())) for protocol in scores.protocols})
+    return Accuracy({protocol.name: count_credits(list(protocol.results.values())) for protocol in scores.protocols})

@@ -13,22 +13,23 @@ import pytest
 from matplotlib.axes import Axes
 
 from textspot.benchmark.timing import Ratio
-from textspot.compression.compare import (
+from textspot.compression.accuracy import Accuracy
+from textspot.compression.engine import EngineTiming
+from textspot.compression.plot import plot_changes
+from textspot.compression.report import compare_folders, compare_methods, to_markdown
+from textspot.compression.spotter import SpotterQuantConfig, default_layer, float_layers, quantize_spotter
+from textspot.compression.sweep import (
     FLOAT,
-    Comparison,
-    Judges,
+    OLDER_KEYS,
+    EvaluationSetup,
     Result,
+    Sweep,
     Variant,
     check_template,
     count_multiplications,
     read_beside,
     read_variants,
 )
-from textspot.compression.engine import EngineTiming
-from textspot.compression.judge import Judgement
-from textspot.compression.plot import plot_changes
-from textspot.compression.report import compare_folders, compare_methods, to_markdown
-from textspot.compression.spotter import SpotterQuantConfig, default_layer, float_layers, quantize_spotter
 from textspot.compression.toolkits import TOOLKITS, run_toolkit
 from textspot.data.lmdb_records import Reader
 from textspot.quant import build_method
@@ -40,22 +41,22 @@ from textspot.quant.smoothing import SmoothingConfig
 DETECTION, END_TO_END = "icdar2015/detection_iou", "icdar2015/end_to_end"
 
 
-def build_comparison(learned, images, folder, said, config=None):
+def build_sweep(learned, images, folder, said, config=None):
     network, card, _, data = learned
-    judges = Judges({"two": Reader(data)}, runtime="pytorch")
-    return Comparison(network, card, config or SpotterQuantConfig(), images, judges, folder, say=said.append)
+    evaluation = EvaluationSetup({"two": Reader(data)}, runtime="pytorch")
+    return Sweep(network, card, config or SpotterQuantConfig(), images, evaluation, folder, say=said.append)
 
 
 @pytest.fixture(scope="module")
 def measured(learned, images, tmp_path_factory):
     """A folder where a network and its quantised one were measured in the defaults; the results; what was said."""
     folder, said = tmp_path_factory.mktemp("measured"), []
-    comparison = Comparison(*learned[:2], SpotterQuantConfig(), images, engine_judges(learned), folder, say=said.append)
-    return folder, comparison.run(read_variants(["rtn"], ["w8a8"])), said
+    sweep = Sweep(*learned[:2], SpotterQuantConfig(), images, evaluate_in(learned), folder, say=said.append)
+    return folder, sweep.run(read_variants(["rtn"], ["w8a8"])), said
 
 
-def engine_judges(learned, *runtime):
-    return Judges({"two": Reader(learned[3])}, *runtime, num_threads=1)
+def evaluate_in(learned, *runtime):
+    return EvaluationSetup({"two": Reader(learned[3])}, *runtime, num_threads=1)
 
 
 def test_what_was_measured_before_is_not_measured_again(learned, images, measured):
@@ -63,12 +64,12 @@ def test_what_was_measured_before_is_not_measured_again(learned, images, measure
     assert [result.name for result in first] == [FLOAT, "rtn-w8a8"]
     assert said == ["float: two", "rtn-w8a8: two"]
     for one in first:
-        assert one.judgements["two"].hmeans() == {DETECTION: 1.0, END_TO_END: 1.0}
+        assert one.accuracies["two"].hmeans() == {DETECTION: 1.0, END_TO_END: 1.0}
         assert one.reading["two"]["recognition/word_accuracy"] == 1.0
     assert {"rtn-w8a8.safetensors", "rtn-w8a8.onnx", "float.onnx"} <= {file.name for file in folder.iterdir()}
     more: list[str] = []
-    comparison = Comparison(*learned[:2], SpotterQuantConfig(), images, engine_judges(learned), folder, say=more.append)
-    again = comparison.run(read_variants(["rtn"], ["w8a8"]))
+    sweep = Sweep(*learned[:2], SpotterQuantConfig(), images, evaluate_in(learned), folder, say=more.append)
+    again = sweep.run(read_variants(["rtn"], ["w8a8"]))
     assert more == ["float: measured before", "rtn-w8a8: measured before"]
     assert to_markdown(again, {}) == to_markdown(first, {})
 
@@ -77,10 +78,10 @@ def test_what_was_measured_before_is_not_measured_again(learned, images, measure
 def test_another_quantiser_gets_the_same_graph_and_images(learned, images, measured, tmp_path, toolkit):
     pytest.importorskip({"nncf": "nncf", "quantize_static": "onnxruntime"}[toolkit])
     shutil.copytree(measured[0], tmp_path, dirs_exist_ok=True)
-    comparison = Comparison(*learned[:2], SpotterQuantConfig(), images, engine_judges(learned), tmp_path)
-    floating, quantized = comparison.run([], [toolkit])
+    sweep = Sweep(*learned[:2], SpotterQuantConfig(), images, evaluate_in(learned), tmp_path)
+    floating, quantized = sweep.run([], [toolkit])
     assert quantized.name == f"{toolkit}-w8a8"
-    assert quantized.judgements["two"].hmeans() == {DETECTION: 1.0, END_TO_END: 1.0}
+    assert quantized.accuracies["two"].hmeans() == {DETECTION: 1.0, END_TO_END: 1.0}
     assert quantized.bytes["file"] < 0.45 * (tmp_path / "float.onnx").stat().st_size
     assert (quantized.reading, quantized.multiplications) == ({}, floating.multiplications)
     graph = onnx.load(tmp_path / f"{toolkit}-w8a8.onnx").graph
@@ -92,29 +93,29 @@ def test_another_quantiser_gets_the_same_graph_and_images(learned, images, measu
 def test_only_what_is_quantised_is_read_in_another_precision(learned, images, measured, tmp_path, monkeypatch):
     pytest.importorskip("openvino")
     shutil.copytree(measured[0], tmp_path, dirs_exist_ok=True)
-    monkeypatch.setattr("textspot.compression.compare.export_onnx", lambda *_: None)  # the graphs lie there already
-    judges = engine_judges(learned, "openvino", "bf16")
-    comparison = Comparison(*learned[:2], SpotterQuantConfig(), images, judges, tmp_path)
-    results = comparison.run(read_variants(["rtn"], ["w8a8"]))
-    assert [result.judged_in for result in results] == ["openvino (float32)", "openvino (bf16)"]
-    assert results[1].judgements["two"].hmeans()[END_TO_END] == 1.0
+    monkeypatch.setattr("textspot.compression.sweep.export_onnx", lambda *_: None)  # the graphs lie there already
+    evaluation = evaluate_in(learned, "openvino", "bf16")
+    sweep = Sweep(*learned[:2], SpotterQuantConfig(), images, evaluation, tmp_path)
+    results = sweep.run(read_variants(["rtn"], ["w8a8"]))
+    assert [result.measured_in for result in results] == ["openvino (float32)", "openvino (bf16)"]
+    assert results[1].accuracies["two"].hmeans()[END_TO_END] == 1.0
 
 
 @pytest.mark.parametrize("runtime", ["pytorch", "onnxruntime", "auto"])
 def test_a_precision_that_a_runtime_does_not_have_is_refused_at_once(untrained, images, tmp_path, runtime):
     network, card, _, data = untrained
-    judges = Judges({"two": Reader(data)}, runtime, "bf16")
+    evaluation = EvaluationSetup({"two": Reader(data)}, runtime, "bf16")
     with pytest.raises(ValueError, match=f"precision is 'bf16', expected float32 in {runtime}: OpenVINO has bf16"):
-        Comparison(network, card, SpotterQuantConfig(), images, judges, tmp_path).run([])
+        Sweep(network, card, SpotterQuantConfig(), images, evaluation, tmp_path).run([])
 
 
 def test_quantisers_of_others_that_cannot_be_used_are_refused_at_once(untrained, images, tmp_path, monkeypatch):
-    comparison = build_comparison(untrained, images, tmp_path, [])
+    sweep = build_sweep(untrained, images, tmp_path, [])
     with pytest.raises(ValueError, match="what quantize_static make does not run in PyTorch: choose another runtime"):
-        comparison.run([], ["quantize_static"])
+        sweep.run([], ["quantize_static"])
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(ValueError, match="nncf is not installed: pip install nncf"):
-        comparison.run([], ["nncf"])
+        sweep.run([], ["nncf"])
     assert not list(tmp_path.iterdir())
 
 
@@ -126,7 +127,7 @@ def test_a_layer_to_keep_that_no_graph_has_is_named(untrained, images, exported,
 
 
 def test_what_was_measured_of_another_network_or_in_another_way_is_not_taken(untrained, images, tmp_path, monkeypatch):
-    monkeypatch.setattr(Comparison, "measure_float", lambda _: result(FLOAT, 4))
+    monkeypatch.setattr(Sweep, "measure_float", lambda _: result(FLOAT, 4))
     network, *others = untrained
     card, *paths = others
     for change in ("nothing", "rank", "weights", "images", "threshold"):
@@ -136,9 +137,9 @@ def test_what_was_measured_of_another_network_or_in_another_way_is_not_taken(unt
         if change == "weights":
             other.detector.score.bias.data += 1
         chosen = images[:1] if change == "images" else images
-        judged = replace(card, threshold=0.3 if change == "threshold" else card.threshold)
+        used = replace(card, threshold=0.3 if change == "threshold" else card.threshold)
         for _ in range(2):
-            build_comparison((other, judged, *paths), chosen, tmp_path, said, SpotterQuantConfig(layer)).run([])
+            build_sweep((other, used, *paths), chosen, tmp_path, said, SpotterQuantConfig(layer)).run([])
         assert said == ["float: measured before"], change
 
 
@@ -203,10 +204,10 @@ def test_variants_that_cannot_be(methods, bits, message):
 def result(name: str, right: int, **changes) -> Result:
     """Thirty images with four words each, of which so many are right."""
     credits = np.tile([right, 4, right, 4], (30, 1)).astype(float)
-    judgement = Judgement({DETECTION: credits, END_TO_END: credits})
+    accuracy = Accuracy({DETECTION: credits, END_TO_END: credits})
     reading = {"val": {"recognition/word_accuracy_case_insensitive": right / 4}}
-    values = {"bytes": {"weights": 2**20, "low_rank": 2**18}, "multiplications": 1000, "judged_in": "somewhere"}
-    return Result(name, judgements={"val": judgement}, reading=reading, **(values | changes))
+    values = {"bytes": {"weights": 2**20, "low_rank": 2**18}, "multiplications": 1000, "measured_in": "somewhere"}
+    return Result(name, accuracies={"val": accuracy}, reading=reading, **(values | changes))
 
 
 def test_the_table_says_what_is_lost_and_how_fast_it_is():
@@ -228,21 +229,33 @@ def test_networks_stand_beside_their_namesakes_of_another_folder():
     assert lines.splitlines()[2:] == ["| rtn-w4a8 | there: rtn-w4a8 | val | +25.0 (+25.0 to +25.0) | yes | +0.0% |"]
 
 
-def test_only_what_was_judged_alike_stands_beside(untrained, images, tmp_path, monkeypatch):
+def write_older_words(file):
+    """The kept result as versions wrote it that spoke of judging."""
+    kept = json.loads(file.read_text())
+    for older, today in OLDER_KEYS.items():
+        for part in kept.values():
+            if today in part:
+                part[older] = part.pop(today)
+    file.write_text(json.dumps(kept))
+
+
+def test_only_what_was_evaluated_alike_stands_beside(untrained, images, tmp_path, monkeypatch):
     network, card, _, data = untrained
-    comparison = build_comparison(untrained, images, tmp_path, [])
+    sweep = build_sweep(untrained, images, tmp_path, [])
     variants = read_variants(["rtn"], ["w8a8"])
-    monkeypatch.setattr(Comparison, "measure", lambda _, variant: result(variant.name, 3))
-    monkeypatch.setattr(Comparison, "measure_float", lambda _: result(FLOAT, 4))
-    comparison.run(variants)
+    monkeypatch.setattr(Sweep, "measure", lambda _, variant: result(variant.name, 3))
+    monkeypatch.setattr(Sweep, "measure_float", lambda _: result(FLOAT, 4))
+    sweep.run(variants)
     both = read_variants(["rtn", "aser"], ["w8a8"])
-    found = read_beside(tmp_path, both, network, card, comparison.judges)
+    found = read_beside(tmp_path, both, network, card, sweep.evaluation)
+    write_older_words(tmp_path / "rtn-w8a8.json")
+    assert read_beside(tmp_path, both, network, card, sweep.evaluation).keys() == found.keys()
     assert {name: one.to_dict() for name, one in found.items()} == {"rtn-w8a8": result("rtn-w8a8", 3).to_dict()}
-    judges = Judges({"two": Reader(data)}, runtime="onnxruntime")
-    with pytest.raises(ValueError, match=r"rtn-w8a8\.json cannot stand beside this: it was judged with other runtime"):
-        read_beside(tmp_path, both, network, card, judges)
+    evaluation = EvaluationSetup({"two": Reader(data)}, runtime="onnxruntime")
+    with pytest.raises(ValueError, match=r"rtn-w8a8\.json cannot stand beside .* evaluated with other runtime"):
+        read_beside(tmp_path, both, network, card, evaluation)
     with pytest.raises(ValueError, match="holds none of rtn-w4a8"):
-        read_beside(tmp_path, read_variants(["rtn"], ["w4a8"]), network, card, comparison.judges)
+        read_beside(tmp_path, read_variants(["rtn"], ["w4a8"]), network, card, sweep.evaluation)
 
 
 def test_the_plot_shows_every_network_but_float(tmp_path, monkeypatch):
@@ -262,4 +275,4 @@ def test_a_result_comes_back_from_json():
     one = result("rtn-w4a8", 3)
     again = Result.from_dict(json.loads(json.dumps(one.to_dict())))
     assert again.to_dict() == one.to_dict()
-    assert again.judgements["val"].hmeans() == {DETECTION: 0.75, END_TO_END: 0.75}
+    assert again.accuracies["val"].hmeans() == {DETECTION: 0.75, END_TO_END: 0.75}
