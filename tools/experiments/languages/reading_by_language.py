@@ -4,7 +4,8 @@
 
 The words are those that `words.part: train` leaves out, so weights trained by configs/spotter_latin.yaml have not seen
 them; neither have they seen the seed. Whether they know the typefaces is up to `--fonts`. The language model is made of
-a list that holds the words. `--kinds` measures the same for texts that are of no language.
+a list that holds the words. Three in a hundred are strings of any characters instead. `--kinds` measures the same for
+texts that are of no language.
 """
 
 import argparse
