@@ -16,8 +16,13 @@ OUTSIDE = {  # file of the repository: page of the site
     "textspot/weights/spotter-s.md": "spotter-s.md",
     "tools/experiments/sui2018/README.md": "sui2018.md",
     "tools/experiments/vit_data_free/README.md": "vit_data_free.md",
+    "tools/experiments/aser_language_model/README.md": "aser_language_model.md",
 }
-PICTURES = ("tools/experiments/sui2018/systems.png", "tools/experiments/vit_data_free/accuracy.png")
+PICTURES = (
+    "tools/experiments/sui2018/systems.png",
+    "tools/experiments/vit_data_free/accuracy.png",
+    "tools/experiments/aser_language_model/aser_observations.png",
+)
 LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)]*)?\))")
 
 

@@ -143,11 +143,13 @@ def build_outlier_layer(factor: float) -> tuple[nn.Linear, torch.Tensor]:
     return layer, x
 
 
-def count_outliers(layer: nn.Linear, x: torch.Tensor, share: float, rank: int = 16) -> int:
+def count_outliers(
+    layer: nn.Linear, x: torch.Tensor, share: float = 0.2, rank: int = 16, fixed: int | None = None
+) -> int:
     config = LayerConfig(
         QuantizerConfig(4, symmetric=True, granularity="channel"),
         QuantizerConfig(8, granularity="token"),
-        SmoothingConfig("aser", outlier_share=share),
+        SmoothingConfig("aser", outlier_share=share, num_outliers=fixed),
         CorrectionConfig("whitened", rank),
     )
     twin = quantize(nn.Sequential(layer), QuantConfig(config))[0]
@@ -162,6 +164,11 @@ def test_the_number_of_outliers_follows_the_layer():
     assert count_outliers(*build_outlier_layer(30.0), share=0.01) <= 1
     assert count_outliers(*build_outlier_layer(30.0), share=0.2, rank=1) == 0  # f < r
     assert count_outliers(*build_outlier_layer(1.0), share=1.0) <= 4
+
+
+@pytest.mark.parametrize(("fixed", "found"), [(0, 0), (5, 5), (100, 64)])
+def test_a_fixed_number_of_outliers_is_taken_as_it_is(fixed, found):
+    assert count_outliers(*build_outlier_layer(30.0), fixed=fixed) == found
 
 
 def test_outlier_weights_are_left_to_the_correction():

@@ -5,7 +5,10 @@ import torch
 from torch import nn
 from toy_networks import ConvolutionalBlock, TransformerBlock, build_toy, relative_error
 
+from textspot.quant.affine import QuantizerConfig, code_range
 from textspot.quant.calibration import calibrate, freeze
+from textspot.quant.layers import ActivationQuantizer, activation_quantizers, quantized_layers
+from textspot.quant.learned_grids import LearnedGrid, LearnedRounding
 from textspot.quant.methods import METHODS, build_method
 from textspot.quant.network import QuantConfig, quantize
 from textspot.quant.reconstruction import ReconstructionConfig, reconstruct
@@ -115,6 +118,104 @@ def test_a_block_that_takes_a_list_or_runs_twice():
         reconstruct(quantized, network, ["inner"], inputs)
     with pytest.raises(ValueError, match="twice ran 2 times for 1 inputs, expected once for each"):
         reconstruct(quantized, network, ["twice"], inputs)
+
+
+LEARNED = ReconstructionConfig(50, 1e-3, rounding="learned", rounding_rate=3e-2, scale_rate=1e-3, drop=0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BLOCKS)
+def test_learned_rounding_takes_one_of_the_two_values_around_each_weight(name):
+    quantized, network, inputs = build_pair(name, "rtn")
+    twins = quantized_layers(quantized.first)
+    before = {name: (twin.weight.detach().clone(), twin.weight_scale[0].item()) for name, twin in twins.items()}
+    errors = reconstruct(quantized, network, ["first"], inputs, LEARNED)
+    assert errors["first"].after < 0.95 * errors["first"].before
+    turned = 0
+    for name, (weight, _) in before.items():
+        scale = twins[name].weight_scale.reshape(-1, *[1] * (weight.ndim - 1))
+        low, high = code_range(3, True)
+        steps = twins[name].weight / scale
+        assert torch.allclose(steps, steps.round(), atol=1e-4)
+        lowest, highest = (weight / scale).floor().clamp(low, high), (weight / scale).ceil().clamp(low, high)
+        assert ((steps.round() == lowest) | (steps.round() == highest)).all()
+        turned += (steps.round() != (weight / scale).round().clamp(low, high)).sum().item()
+    assert turned
+    freeze(quantized)
+
+
+@pytest.mark.parametrize(
+    ("changes", "moves"), [({"scale_rate": 1e-2}, True), ({"drop": 0.5}, False), ({"rounding": "learned"}, False)]
+)
+def test_the_scales_of_activations_move_where_they_have_a_rate(changes, moves):
+    quantized, network, inputs = build_pair("convolutions", "rtn", 8)
+    before = [quantizer.grids for quantizer in activation_quantizers(quantized.first)]
+    errors = reconstruct(quantized, network, ["first"], inputs, ReconstructionConfig(20, 1e-3, **changes))
+    after = [quantizer.grids for quantizer in activation_quantizers(quantized.first)]
+    assert (before != after) == (moves and errors["first"].after < errors["first"].before)
+    assert not [name for name, _ in quantized.named_parameters() if "learned" in name]
+
+
+def test_with_a_drop_of_one_activations_are_float_while_a_block_is_tuned():
+    grid = LearnedGrid(calibrated_quantizer(), 1.0, torch.Generator())
+    x = torch.randn(50)
+    assert torch.equal(grid(x), x)
+
+
+def test_a_learned_grid_begins_as_the_calibrated_one_and_has_the_gradient_of_lsq():
+    quantizer = calibrated_quantizer()
+    grid = LearnedGrid(quantizer, 0.0, torch.Generator())
+    x = torch.linspace(-3.01, 3.02, 41)  # beyond the grid at both ends
+    assert torch.allclose(grid(x), quantizer(x), atol=1e-6)
+    grid(x).sum().backward()
+    ((scale, zero_point),) = quantizer.grids
+    codes, (low, high) = x / scale + zero_point, code_range(4, False)
+    inside = (codes >= low) & (codes <= high)
+    slope = torch.where(inside, codes.round() - codes, codes.clamp(low, high) - zero_point)
+    assert grid.log_factor.grad.item() == pytest.approx((slope * scale).sum().item(), rel=1e-4)
+
+
+def calibrated_quantizer() -> ActivationQuantizer:
+    quantizer = ActivationQuantizer(QuantizerConfig(4), "input")
+    quantizer.grids = [(0.25, 6)]
+    return quantizer
+
+
+def test_rounding_starts_where_the_weights_are_and_ends_decided():
+    quantized, _, _ = build_pair("convolutions", "rtn")
+    twin = next(iter(quantized_layers(quantized).values()))
+    learned = LearnedRounding(twin)
+    scale = twin.weight_scale.reshape(-1, 1, 1, 1)
+    low, high = code_range(3, True)
+    assert torch.allclose(learned(), twin.weight.clamp(low * scale, high * scale), atol=1e-5)
+    assert torch.allclose(learned.rounded(), twin.quantized_weight(), atol=1e-5)
+    assert learned.indecision(2.0).item() > 0.1
+    with torch.no_grad():
+        learned.share_logits.copy_(torch.where(learned.share_logits > 0, 9.0, -9.0))
+    assert learned.indecision(2.0).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_exponent_of_the_rounding_term():
+    config = ReconstructionConfig(steps=100)
+    assert config.beta(0) == config.beta(19) == 0
+    assert config.beta(20) == 20
+    assert config.beta(60) == pytest.approx(11)
+    assert config.beta(99) == pytest.approx(2, abs=0.3)
+
+
+def test_of_all_items_but_the_first_no_more_is_computed_than_the_block():
+    quantized, network, inputs = build_pair("convolutions", "rtn")
+    calls = []
+    quantized.second.register_forward_hook(lambda *_: calls.append(1))
+    reconstruct(quantized, network, ["first"], inputs, ReconstructionConfig(1))
+    assert len(inputs) > 1
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("values", [{"drop": 1.5}, {"scale_rate": -1.0}])
+def test_shares_and_rates_out_of_range(values):
+    with pytest.raises(ValueError, match=f"reconstruction.{next(iter(values))} is"):
+        ReconstructionConfig(**values)
 
 
 @pytest.mark.parametrize("values", [{"steps": 0}, {"learning_rate": 0.0}])

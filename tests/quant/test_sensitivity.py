@@ -11,10 +11,11 @@ from toy_networks import BUILDERS, build_toy, relative_error
 from textspot.quant.affine import QuantizerConfig
 from textspot.quant.calibration import calibrate
 from textspot.quant.correction import CorrectionConfig
-from textspot.quant.layers import LayerConfig
+from textspot.quant.layers import LayerConfig, quantized_layers
+from textspot.quant.matrix_form import InputStatistics, over_weight
 from textspot.quant.methods import build_method
 from textspot.quant.network import QuantConfig, quantize
-from textspot.quant.sensitivity import effective_rank, measure_layers
+from textspot.quant.sensitivity import channel_errors, effective_rank, measure_layers
 
 
 def test_effective_rank():
@@ -105,3 +106,28 @@ def test_a_layer_that_is_always_zero():
     calibrate(quantized, [torch.randn(4, 3)])
     (layer,) = measure_layers(quantized, network, [torch.zeros(4, 3)])
     assert (layer.relative_error, layer.effective_rank) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [(nn.Linear(6, 5, bias=False), (30, 6)), (nn.Conv2d(6, 4, 3, padding=1, groups=2, bias=False), (2, 6, 7, 5))],
+)
+@pytest.mark.parametrize("method", ["rtn", "smoothquant"])
+def test_the_error_of_a_channel_is_that_of_its_weights_alone(layer, shape, method):
+    torch.manual_seed(0)
+    network, x = nn.Sequential(layer), torch.randn(shape)
+    quantized = quantize(network, QuantConfig(build_method(method, 3)))
+    calibrate(quantized, [x])
+    statistics = InputStatistics(layer)
+    statistics.update(x)
+    (twin,) = quantized_layers(quantized).values()
+    rounded = twin.quantized_weight()
+    if twin.smoothing is not None:  # of channels that are smoothed, the weights hold the factor
+        rounded = rounded / over_weight(twin, twin.smoothing)
+    expected = []
+    for channel in range(6):
+        only = torch.zeros_like(x)
+        index = (slice(None), channel)
+        only[index] = x[index]
+        expected.append((twin.transform(only, layer.weight - rounded, None)).square().sum().item())
+    assert channel_errors(layer, twin, statistics).tolist() == pytest.approx(expected, rel=1e-3)

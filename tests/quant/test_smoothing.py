@@ -46,3 +46,8 @@ def test_a_channel_that_relu_keeps_at_zero_does_not_blow_up():
 def test_shares_lie_between_0_and_1(name):
     with pytest.raises(ValueError, match=rf"smoothing.{name} is 1.5, expected a value in \[0, 1\]"):
         SmoothingConfig(**{name: 1.5})
+
+
+def test_a_number_of_outliers_below_zero():
+    with pytest.raises(ValueError, match=r"smoothing.num_outliers is -1, expected at least 0, or null"):
+        SmoothingConfig(num_outliers=-1)

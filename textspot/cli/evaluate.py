@@ -56,8 +56,9 @@ class EvaluateOptions:
         lexicon: words that are preferred: a file, one word per line, or a folder of voc_img_<number>.txt, one file per
             image. A model weighs them while it decodes; texts of result files are replaced by the nearest word.
         lexicon_name: name of the lexicon in the results. The default for a folder is `strong`, for a file its name
-            without suffix. A folder is taken to hold every word of the images, and so is a file if this name is strong,
-            weak or full. Then texts that look like words but resemble no word of the lexicon are dropped.
+            without suffix. A folder counts as complete: it holds every word of the images. So does a file whose
+            lexicon name is strong, weak or full. Then texts that look like words but resemble no word of the lexicon
+            are dropped.
         weights: a model.safetensors, a run's folder (then its last weights), an .onnx file, or the name of bundled
             weights.
         data: folder of one LMDB; see textspot prepare.

@@ -13,19 +13,21 @@ import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
+from textspot.compression.block_tuning import cut_crops, to_batch, tune_blocks
 from textspot.data.lmdb_records import Reader
 from textspot.model_card import ModelCard
 from textspot.models.convolution import AddedBranch
 from textspot.models.detector import Detector
 from textspot.models.neck import TopDownNeck
 from textspot.models.spotting_network import SpottingNetwork
-from textspot.preprocess import preprocess
+from textspot.preprocess import MULTIPLE, preprocess
 from textspot.progress import Track, TrackedPasses, untracked
 from textspot.quant import QuantConfig, calibrate, freeze, quantize
 from textspot.quant.affine import ENGINE_BITS, QuantizerConfig
 from textspot.quant.attention import expose_attention
 from textspot.quant.correction import CorrectionConfig
 from textspot.quant.layers import LayerConfig
+from textspot.quant.reconstruction import ReconstructionConfig
 from textspot.quant.smoothing import SmoothingConfig
 
 
@@ -51,8 +53,8 @@ class ReadImage:
         self.threshold, self.max_regions = card.threshold, card.postprocess.max_regions
 
     def __call__(self, network: nn.Module, image: np.ndarray) -> Any:
-        pixels = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
-        return cast(SpottingNetwork, network).spot(pixels, self.threshold, self.max_regions, min_regions=1).text_logits
+        spotter = cast(SpottingNetwork, network)
+        return spotter.spot(to_batch(image), self.threshold, self.max_regions, min_regions=1).text_logits
 
 
 def engine_outputs(network: SpottingNetwork) -> tuple[str, ...]:
@@ -100,6 +102,9 @@ class SpotterQuantConfig:
         most_weight_bits: maximum number of bits of any weight. 7 is for CPUs without VNNI, on which an engine adds
             two 8-bit products within 16 bits: the largest overflow.
         engine: quantise the tensors between layers too, so that ONNX Runtime and OpenVINO compute in integers.
+        reconstruction: how the blocks from the image to the detector are tuned after the calibration; null leaves that
+            out.
+        crop_side: side in pixels of the squares, one of each calibration image, that blocks are tuned on.
     """
 
     layer: LayerConfig = field(default_factory=default_layer)
@@ -108,8 +113,12 @@ class SpotterQuantConfig:
     keep_float: tuple[str, ...] | None = None
     most_weight_bits: int = ENGINE_BITS
     engine: bool = True
+    reconstruction: ReconstructionConfig | None = None
+    crop_side: int = 384
 
     def __post_init__(self) -> None:
+        if self.crop_side < MULTIPLE or self.crop_side % MULTIPLE:
+            raise ValueError(f"crop_side is {self.crop_side}, expected a multiple of {MULTIPLE}")
         if not 2 <= self.most_weight_bits <= ENGINE_BITS:
             raise ValueError(f"most_weight_bits is {self.most_weight_bits}, expected 2 to {ENGINE_BITS}")
 
@@ -134,8 +143,11 @@ def quantize_spotter(
     layers = {name: _limit(layer, config) for name, layer in (small | config.overrides).items()}
     kept = config.keep_float or ()
     quantized = quantize(network, QuantConfig(_limit(config.layer, config), layers, kept, outputs))
-    with torch.inference_mode():
+    with torch.inference_mode(config.reconstruction is None):  # what it makes cannot be tuned
         calibrate(quantized, TrackedPasses(images, "calibrating", track), ReadImage(card))
+    if config.reconstruction is not None:
+        crops = cut_crops(images, config.crop_side)
+        tune_blocks(cast(SpottingNetwork, quantized), network, crops, config.reconstruction, track)
     freeze(quantized)
     return cast(SpottingNetwork, quantized)
 

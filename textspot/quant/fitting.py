@@ -62,8 +62,11 @@ def _set_smoothing(twin: Twin, factors_C: Tensor) -> None:
 
 def choose_num_outliers(twin: Twin, statistics: InputStatistics) -> int:
     """ASER's f: of 0, 1, 2, 4, ... up to the share of the config and below the rank, the one with the least error of
-    the layer's output, inputs quantised, on a few of its inputs (ours: the paper fixes 32 for widths of thousands)."""
+    the layer's output, inputs quantised, on a few of its inputs (ours: the paper fixes 32 for widths of thousands). A
+    number that the config fixes is that number, or all input channels of a narrower layer."""
     config = twin.config
+    if config.smoothing.num_outliers is not None:
+        return min(config.smoothing.num_outliers, num_inputs(twin))
     highest = min(
         max(1, round(config.smoothing.outlier_share * num_inputs(twin))) if config.smoothing.outlier_share else 0,
         config.correction.highest_rank(*to_matrix(twin).shape[1:]) - 1,

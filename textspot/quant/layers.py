@@ -77,6 +77,7 @@ class ActivationQuantizer(nn.Module):
         self.grids: list[tuple[float, int]] = []
         self.phase: Phase = "quantized"
         self.calls = 0  # made in this pass
+        self.learned: Any = None  # what quantises instead while a reconstruction runs: see `learned_grids`
         self.forget()
 
     @property
@@ -91,6 +92,8 @@ class ActivationQuantizer(nn.Module):
             return self._observe(x)
         if self.dynamic:
             return fake_quantize_tokens(x, self.config, self.axis)
+        if self.learned is not None:
+            return self.learned(x)
         scale, zero_point = self.calibrated_grids()[self._count_call()]
         if self.log2:
             return fake_quantize_log2(x, scale, self.config.bits)
@@ -165,6 +168,7 @@ class QuantizedLayer(nn.Module):
     smoothing: Tensor | None
     factor_in: Tensor | None
     factor_out: Tensor | None
+    learned: Any  # what gives the weights instead while a reconstruction runs: see `learned_grids`
     channel_axis: int
 
     def adopt(self, layer: nn.Linear | nn.Conv2d, config: LayerConfig, name: str) -> None:
@@ -177,6 +181,7 @@ class QuantizedLayer(nn.Module):
             self.register_buffer(buffer, None)
         self.register_parameter("factor_in", None)
         self.register_parameter("factor_out", None)
+        self.learned = None
         self.input_quantizer = (
             ActivationQuantizer(config.activation, name, self.channel_axis) if config.activation else None
         )
@@ -200,6 +205,8 @@ class QuantizedLayer(nn.Module):
         """The weights on their grid."""
         if self.weight_scale is None and self.phase != "quantized":
             return self.weight
+        if self.learned is not None:
+            return self.learned()
         scale, zero_point = (values.expand(len(self.weight)) for values in self.weight_grid())
         return fake_quantize_channels(self.weight, scale, zero_point, self.config.weight)
 

@@ -82,8 +82,23 @@ class _ErrorWatch:
 @torch.no_grad()
 def error_spectrum(layer: Layer, twin: Twin, statistics: InputStatistics) -> Tensor:
     """The singular values (K,) float64 of the weight error in the whitened metric; see `LayerSensitivity`."""
+    return torch.linalg.svdvals(_weight_error(layer, twin) @ cholesky(statistics.gram)[0]).mean(dim=0)
+
+
+@torch.no_grad()
+def channel_errors(layer: Layer, twin: Twin, statistics: InputStatistics) -> Tensor:
+    """What the weight error of each input channel alone adds to the squared error of the output over the calibration,
+    (C,) float64: ||E_i X_i||^2. They sum up to the whole only where channels do not correlate."""
+    error_GOJ = _weight_error(layer, twin)
+    places = layer.weight[0, 0].numel()  # of a kernel
+    error_GOCK = error_GOJ.unflatten(2, (-1, places))
+    gram_GKKC = statistics.gram.unflatten(2, (-1, places)).unflatten(1, (-1, places)).diagonal(dim1=1, dim2=3)
+    return torch.einsum("gock,gklc,gocl->gc", error_GOCK, gram_GKKC, error_GOCK).flatten()
+
+
+def _weight_error(layer: Layer, twin: Twin) -> Tensor:
+    """W - W_q (G, O, J) float64, of the weights before smoothing."""
     rounded = twin.quantized_weight()
     if twin.smoothing is not None:
         rounded = rounded / over_weight(twin, twin.smoothing)
-    error_GOJ = to_matrix(layer).double() - rounded.reshape(to_matrix(layer).shape).double()
-    return torch.linalg.svdvals(error_GOJ @ cholesky(statistics.gram)[0]).mean(dim=0)
+    return to_matrix(layer).double() - rounded.reshape(to_matrix(layer).shape).double()

@@ -23,18 +23,22 @@ class SmoothingConfig:
         kind: `none`; `smoothquant` balances the extremes of inputs and weights; `aser` scales outlier channels down
             to the smallest outlier, and the error correction takes care of their weights; or another of `SMOOTHINGS`.
         alpha: share of the difficulty that SmoothQuant moves into the weights.
-        outlier_share: largest share of the input channels that ASER may take as outliers (at least one
-            channel). How many, possibly none, is chosen for each layer by the error of its output.
+        outlier_share: maximum share of the input channels that ASER takes as outliers; above 0 it allows at least one.
+            The error of a layer's output decides how many ASER takes, possibly none.
+        num_outliers: number of outliers of every layer, as the paper's fixed 32; null chooses by `outlier_share`.
     """
 
     kind: str = "none"
     alpha: Share = 0.5
     outlier_share: Share = 0.01
+    num_outliers: int | None = None
 
     def __post_init__(self) -> None:
         choices = ("none", "aser", *SMOOTHINGS)
         if self.kind not in choices:
             raise ValueError(f"smoothing.kind is {self.kind!r}, expected one of {', '.join(choices)}")
+        if self.num_outliers is not None and self.num_outliers < 0:
+            raise ValueError(f"smoothing.num_outliers is {self.num_outliers}, expected at least 0, or null")
         check_ranges(self, "smoothing.")
 
 
