@@ -48,7 +48,8 @@ def count_right(
 ) -> tuple[dict[str, int], int]:
     """The number of words that are read exactly right with each of the languages, and the number of all that count."""
     chosen = {title: choose_language(name) for title, name in languages.items()}
-    right, num_words = defaultdict(int), 0
+    right: dict[str, int] = defaultdict(int)
+    num_words = 0
     for sample in samples:
         known = [not ignore for ignore in sample.ignore]
         polygons = [polygon for polygon, counts in zip(sample.polygons, known, strict=True) if counts]
