@@ -57,6 +57,10 @@ def test_settings_of_a_drawing_that_had_no_effect_are_left_out():
     recipe = recipe_from_dict({"data": {"train": [source], "validation": source}}, "trainer.pt")
     for one in (*recipe.data.train, recipe.data.validation):
         assert one.draw.renderer == RendererConfig(layout="sheet", degrade=0.7)
+    words = {"languages": ["german"], "invented_share": 0.1}
+    kept = {"path": "drawn", "draw": {"renderer": {"words": words}}}
+    recipe = recipe_from_dict({"data": {"train": [kept], "validation": {"path": "a"}}}, "trainer.pt")
+    assert recipe.data.train[0].draw.renderer.words.invented_share == 0.1
     kept = {"stream": {"renderer": {"words_per_image": [2, 3], "backgrounds": "b", "drawn_share": 0.5}}}
     recipe = recipe_from_dict({"data": {"train": [kept], "validation": {"path": "a"}}}, "trainer.pt")
     expected = RendererConfig(words_per_image=(2, 3), backgrounds="b", drawn_share=0.5)
