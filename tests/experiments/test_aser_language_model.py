@@ -180,10 +180,10 @@ def test_training_resumes_and_any_causal_model_is_measured(corpus, tmp_path, cap
     gpt2 = transformers.GPT2Config(vocab_size=300, n_embd=16, n_layer=1, n_head=2, n_positions=16)
     transformers.GPT2LMHeadModel(gpt2).save_pretrained(tmp_path / "gpt2")
     transformers.AutoTokenizer.from_pretrained(tmp_path / "broken").save_pretrained(tmp_path / "gpt2")
-    few = {"context": 16, "bits": ["W4A4"], "seeds": [0], "ranks": [1, 2], "outliers": [0, 1], "sweep_bits": "W4A4"}
+    few = {"context": 16, "bits": "[W4A4]", "seeds": "[0]", "ranks": "[1,2]", "outliers": "[0,1]", "sweep_bits": "W4A4"}
     few |= {"rank": 2, "calibration_windows": 4, "test_windows": 4}
     for name in ("outliers", "gpt2"):
-        settings = [f"--measurement.{key}={json.dumps(value)}" for key, value in few.items()]
+        settings = [f"--measurement.{key}={value}" for key, value in few.items()]
         settings += [option for option in base if "training" not in option]
         network, out = tmp_path / name, tmp_path / f"{name}-measured"
         assert measure_language_model.main([*settings, f"--network={network}", f"--out={out}"]) == 0
