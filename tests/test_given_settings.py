@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import pytest
 
-from textspot.cli import benchmark, evaluate, infer, quantize, serve
 from textspot.data.card import Card
 from textspot.given_settings import find_all_useless, refuse_changed, refuse_given, without
 from textspot.recipe import Recipe
@@ -89,7 +88,7 @@ def _dataclasses_in(hint: Any) -> set[type]:
 
 def _names(rules: dict[str, tuple[str, ...]]) -> set[str]:
     partners = {partner.split("=")[0].rstrip("!") for partners in rules.values() for partner in partners}
-    return {*rules, *partners} - {"*"}
+    return {*rules, *partners}
 
 
 def _has(config: Any, name: str) -> bool:
@@ -104,10 +103,3 @@ def _has(config: Any, name: str) -> bool:
 def test_rules_of_configs_name_settings_that_there_are(config):
     for name in _names(getattr(config, "ONLY_WITH", {})):
         assert name.startswith("model.") or _has(config, name), name
-
-
-@pytest.mark.parametrize("verb", [module.VERB for module in (benchmark, evaluate, infer, quantize, serve)], ids=str)
-def test_rules_of_commands_name_options_that_there_are(verb):
-    places = [one for rest in verb.no_use.values() for one in rest]
-    for name in _names(verb.only_with) | _names(dict.fromkeys(verb.no_use, ())) | set(places) - {"*"}:
-        assert _has(verb.options, name.split("=")[0]), name

@@ -34,8 +34,8 @@ def load(
     `textspot.runtime.build.RuntimeConfig` for the options.
 
     `quality` is `fast`, `default` or `best`: see `textspot.inference.views.Looks`. Of an image at most `max_regions`
-    are read; None takes as many as the weights say. `threshold` and `language` (`english`, a file of words, `none`)
-    replace those of the weights. What it takes is imported here, not with the package: scoring
+    are read; None takes as many as the weights say. `threshold` and `language` (`english`, `auto`, a file of words,
+    `none`) replace those of the weights. What it takes is imported here, not with the package: scoring
     result files needs no PyTorch, nor does an `.onnx`. Where a package is missing, the error
     (`textspot.extras.MissingExtraError`) holds the line that installs it.
     """

@@ -11,6 +11,7 @@ from textspot.geometry import bernstein, ribbon_to_polygon
 from textspot.ranges import NonNegative, PositiveInt, Range, Share, check_ranges
 from textspot.structures import TextInstance
 from textspot.text.language import list_languages
+from textspot.text.language_choice import AUTO
 
 # logits (K, T, C) to texts and their scores, which a lexicon may raise above 1; None for what cannot be a text
 DecodeText = Callable[[np.ndarray], Sequence[tuple[str | None, float]]]
@@ -27,8 +28,8 @@ class PostprocessConfig:
         points_per_edge: vertices of a polygon's upper and lower edge; 2 gives quads.
         text_power: exponent of the recogniser's confidence in the score: an instance scores the detector's score times
             `text_score` to this power. 0 uses the detector's score alone.
-        language: language model, whose words are preferred where the recogniser is unsure, such as `english`; null
-            takes none.
+        language: language model, whose words are preferred where the recogniser is unsure, such as `english`; `auto`
+            finds the language of each image; null takes none.
     """
 
     max_regions: PositiveInt = 100
@@ -39,9 +40,9 @@ class PostprocessConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self, "postprocess.")
-        if self.language is not None and self.language not in list_languages():
+        if self.language not in (known := (None, AUTO, *list_languages())):
             raise ValueError(
-                f"postprocess.language is {self.language!r}, expected null or one of {', '.join(list_languages())}"
+                f"postprocess.language is {self.language!r}, expected null or one of {', '.join(map(str, known[1:]))}"
             )
 
 

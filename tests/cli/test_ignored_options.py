@@ -88,6 +88,22 @@ def test_what_goes_together_is_read(arguments):
     assert isinstance(CAMERA.read(arguments), Camera)
 
 
+def test_so_it_is_where_the_options_are_those_of_a_function(capsys):
+    def develop(film: str = "grey", minutes: int = 3) -> None:
+        """Develop.
+
+        Args:
+            film: kind of film.
+            minutes: time in the bath.
+        """
+
+    verb = Verb("develop", develop, "Develop.", only_with={"minutes": ("film=colour",)})
+    assert verb.read_keywords([]) == {"film": "grey", "minutes": 3}
+    with pytest.raises(SystemExit):
+        verb.read_keywords(["--minutes", "3"])
+    assert "--minutes goes with --film colour" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", VERBS)
 def test_the_tables_of_every_verb_name_options_that_there_are(name):
     verb = getattr(import_module(f"textspot.cli.{name.replace('-', '_')}"), "VERB", None)

@@ -321,7 +321,8 @@ def test_a_region_that_could_not_be_read_is_no_line_of_the_result_file(tmp_path)
         TextInstance(np.array([[0, 0], [9, 0], [9, 9], [0, 9]], np.float32), text, 0.5) for text in ("", "EXIT")
     ]
     prediction = Prediction(tuple(instances), (20, 20), "x.png")
-    infer_verb.write_outputs(infer_verb.InferOptions(("x.png",), out=tmp_path), Path("x"), noise(20, 20), prediction)
+    options = infer_verb.InferOptions(images=("x.png",), out=tmp_path)
+    infer_verb.write_outputs(options, Path("x"), noise(20, 20), prediction)
     assert (tmp_path / "res_x.txt").read_text() == "0,0,9,0,9,9,0,9,EXIT"
     assert [instance["text"] for instance in read_json("x.json", tmp_path)["instances"]] == ["", "EXIT"]
 

@@ -4,7 +4,7 @@ from tiny_spotter import write_noise
 
 import textspot
 from textspot.cli import prelabel as verb
-from textspot.data.formats import jsonl, ppocrlabel
+from textspot.data.formats import PER_DATASET, jsonl
 
 
 @pytest.fixture
@@ -25,9 +25,11 @@ def test_what_the_weights_read_is_written(prelabel, weights, tmp_path, capsys):
     assert sorted(one.transcript for one in first.instances) == sorted(word.text for word in found)
 
 
-def test_paths_of_ppocrlabel_begin_with_the_folder(prelabel, tmp_path):
-    assert prelabel("--format", "ppocrlabel", "--out", "photos") == 0
-    images = ppocrlabel.parse((tmp_path / "photos/Label.txt").read_bytes(), "Label.txt")
+@pytest.mark.parametrize(("tool", "file"), [("ppocrlabel", "Label.txt"), ("label_studio", "tasks.json")])
+def test_paths_begin_with_the_folder(prelabel, tmp_path, tool, file):
+    """Label Studio serves no folder that is its root, only those below; PPOCRLabel looks beside the folder."""
+    assert prelabel("--format", tool, "--out", "labels") == 0
+    images = PER_DATASET[tool]((tmp_path / "labels" / file).read_bytes(), file)
     assert [image.names[0] for image in images] == ["photos/a.png", "photos/deep/b.png"]
 
 

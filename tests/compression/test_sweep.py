@@ -252,9 +252,7 @@ def test_only_what_was_evaluated_alike_stands_beside(untrained, images, tmp_path
     assert read_beside(tmp_path, both, network, card, sweep.evaluation).keys() == found.keys()
     assert {name: one.to_dict() for name, one in found.items()} == {"rtn-w8a8": result("rtn-w8a8", 3).to_dict()}
     evaluation = EvaluationSetup({"two": Reader(data)}, runtime="onnxruntime")
-    with pytest.raises(
-        ValueError, match=r"rtn-w8a8\.json cannot stand beside .* evaluated with other runtime"
-    ):
+    with pytest.raises(ValueError, match=r"rtn-w8a8\.json cannot stand beside .* evaluated with other runtime"):
         read_beside(tmp_path, both, network, card, evaluation)
     with pytest.raises(ValueError, match="holds none of rtn-w4a8"):
         read_beside(tmp_path, read_variants(["rtn"], ["w4a8"]), network, card, sweep.evaluation)

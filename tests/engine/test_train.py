@@ -18,8 +18,9 @@ from tiny_runs import drawing, interrupt_after
 from textspot.checkpoint import CheckpointError, load_model
 from textspot.data.dataset import SourceConfig
 from textspot.data.synthetic.draw import StreamConfig
+from textspot.engine.run_folder import sole_trainer
 from textspot.engine.state import TrainerState, changed_keys
-from textspot.engine.train import TrainingResult, sole_trainer, train
+from textspot.engine.train import TrainingResult, train
 from textspot.models.choice import Choice
 from textspot.models.crnn import RecurrentConfig
 from textspot.models.rfcn_head import RfcnConfig

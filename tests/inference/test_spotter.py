@@ -12,6 +12,7 @@ from textspot.image_files import ImageError
 from textspot.inference.spotter import Spotter
 from textspot.model_card import CheckpointError
 from textspot.postprocess import PostprocessConfig
+from textspot.text.charset import TextConfig
 from textspot.text.language import load_language
 from textspot.text.lexicon import ImageLexicons, Lexicon
 
@@ -125,6 +126,24 @@ def test_each_image_may_have_a_lexicon_of_its_own(spotter, tmp_path):
     assert [longest.lower() in texts(found) for found in spotter([*files])] == [True, False]
     with pytest.raises(ValueError, match="no strong lexicon for image ''"):
         spotter(image)
+
+
+def test_auto_reads_in_the_language_that_the_texts_are_in(spotter):
+    card = replace(spotter.card, recipe=replace(TINY_RECIPE, text=TextConfig("ascii")).to_dict())
+    spotter, charset = Spotter(spotter.runtime, card), card.charset
+    words = ["AUSGANG", "BITTE", "ABFAHRT", "EINGANG"]
+    logits = np.zeros((len(words), 16, charset.num_classes), np.float32)
+    for word, row in zip(words, logits, strict=True):
+        row[:, 0] = 9
+        row[: 2 * len(word) : 2, 0] = 0
+        row[np.arange(0, 2 * len(word), 2), charset.encode(word)] = 9
+    readings = {}
+    for language in ("auto", "german", "english"):
+        spotter.lean_to(language, spotter.beam)
+        readings[language] = spotter.decode_text(logits)
+        assert [text for text, _ in readings[language]] == words
+        assert spotter.decode_text(logits[:0]) == []
+    assert readings["auto"] == readings["german"] != readings["english"], "English words of letters alone score higher"
 
 
 def test_a_language_is_that_of_the_weights_until_it_is_set(spotter):

@@ -56,8 +56,8 @@ def ask(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]
     address = f"http://127.0.0.1:{port}"
     settings = QUIET | {"LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true", "LABEL_STUDIO_HOST": address}
     settings |= {"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(photos.parent), "HOME": str(folder)}
-    settings |= {"LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true"}
     command = [os.environ["LABEL_STUDIO"], "start", "--no-browser", "--port", str(port), "--data-dir", str(folder)]
+    command += ["--enable-legacy-api-token"]
     command += ["--username", "a@example.org", "--password", "only for this test", "--user-token", TOKEN]
     log = (folder / "log").open("wb")
     process = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=subprocess.STDOUT, cwd=folder)

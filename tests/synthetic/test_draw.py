@@ -5,7 +5,7 @@ import pytest
 
 from textspot.data.lmdb_records import Reader
 from textspot.data.synthetic import Renderer, RendererConfig
-from textspot.data.synthetic.draw import DrawConfig, draw_dataset
+from textspot.data.synthetic.draw import DrawConfig, check_drawn, draw_dataset
 
 CONFIG = DrawConfig(num_images=5, seed=4, renderer=RendererConfig(height=64, width=96, max_text_height=20))
 
@@ -39,6 +39,16 @@ def test_the_card_records_how_the_set_was_drawn(tmp_path):
     assert card["drawn"]["seed"] == 4
     assert card["drawn"]["renderer"]["max_text_height"] == 20
     assert "num_processes" not in card["drawn"]
+
+
+def test_a_set_that_is_older_than_a_setting_was_rendered_with_its_default(tmp_path):
+    meta = draw_dataset(tmp_path / "drawn", CONFIG)
+    del meta.card["drawn"]["renderer"]["words"]["languages"]
+    check_drawn(tmp_path / "drawn", meta, CONFIG)
+    words = replace(CONFIG.renderer.words, languages=("german",))
+    for other in (replace(CONFIG, renderer=replace(CONFIG.renderer, words=words)), replace(CONFIG, seed=5)):
+        with pytest.raises(ValueError, match="was not rendered as the recipe says"):
+            check_drawn(tmp_path / "drawn", meta, other)
 
 
 def test_progress_is_shown_image_by_image(tmp_path):

@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 
 from textspot.data.synthetic.words import PATTERNS, SIGN_PHRASES, WordConfig, WordSource
+from textspot.text.charset import LATIN
+from textspot.text.language import list_languages, read_words
+from textspot.text.spelling import Spelling
 
 
 def draw(config: WordConfig, count: int = 300, sign_share: float = 0.0) -> list[str]:
@@ -22,7 +25,10 @@ def draw(config: WordConfig, count: int = 300, sign_share: float = 0.0) -> list[
         ({"min_length": 5, "max_length": 4}, "min_length 5, max_length 4"),
         ({"characters": ""}, "characters is empty"),
         ({"characters": "a b"}, "holds blanks"),
-        ({"characters": "ab\u05d0\u0633"}, r"U\+05D0.*U\+0633.*run from right to left"),
+        ({"languages": ("german", "klingon")}, "languages holds klingon, expected some of catalan, "),
+        ({"part": "train"}, "words.part goes with .*languages"),
+        ({"characters": "ab\u0915\u093f"}, r"U\+093F.*vowel signs that stand before or around"),
+        ({"characters": "ab\u05d0\u0633"}, r"U\+05D0.*U\+0633.*run right to left"),
     ],
 )
 def test_impossible_configurations_are_refused(changes, complaint):
@@ -129,7 +135,7 @@ def test_words_of_signs_come_in_their_order():
 def test_a_given_case_holds_for_all_words():
     source = WordSource(WordConfig(characters=string.ascii_letters, number_share=0.0))
     for seed in range(20):
-        words = source.draw(np.random.default_rng(seed), 5, str.upper)
+        words = source.draw(np.random.default_rng(seed), 5, Spelling.upper)
         assert sum(word.isupper() for word in words) >= 4  # but for a rare string of any characters
 
 
@@ -137,3 +143,58 @@ def test_a_given_case_holds_for_all_words():
 def test_signs_without_a_wanted_character_are_left_out(characters):
     words = draw(WordConfig(characters=characters), count=40, sign_share=1.0)
     assert set("".join(words)) <= set(characters)
+
+
+def test_words_of_a_language_by_its_rules():
+    plain = {"sign_share": 0, "invented_share": 0, "number_share": 0, "characters": "latin", "max_length": 30}
+    german = set(read_words("german"))
+    for word in draw(WordConfig(languages=("german",), case="title", **plain), count=100):
+        folded = word.strip("".join(set(LATIN) - set(string.ascii_letters))).lower()
+        assert word[0].isupper() or not word[0].isalpha() or folded in german
+    turkish = "".join(draw(WordConfig(languages=("turkish",), case="upper", **plain), count=200))
+    assert "İ" in turkish
+    assert "I" in turkish
+    assert not set("iıöğ") & set(turkish)
+
+
+def test_a_text_is_in_one_language():
+    config = WordConfig(
+        languages=("polish", "turkish"),
+        sign_share=0,
+        invented_share=0,
+        number_share=0,
+        case="lower",
+        characters="latin",
+    )
+    source, rng = WordSource(config), np.random.default_rng(3)
+    polish, turkish = set("ąćęłńśźż"), set("ğşıöü")
+    texts = [set("".join(source.draw(rng, 4))) for _ in range(60)]
+    assert sum(bool(text & polish) for text in texts) > 10
+    assert sum(bool(text & turkish) for text in texts) > 10
+    assert sum(bool(text & polish) and bool(text & turkish) for text in texts) < 12  # strings of any characters
+
+
+def test_a_letter_and_its_mark_are_one_character(tmp_path):
+    file = tmp_path / "words.txt"
+    file.write_text("x\u030cx\n", encoding="utf-8")
+    plain = {"sign_share": 0, "invented_share": 0, "number_share": 0, "case": "lower", "min_length": 2, "max_length": 2}
+    words = draw(WordConfig(file=str(file), characters="x\u030c", **plain))
+    assert set(words) == {"x\u030cx", "xx"}, "strings of any characters hold no mark that stands on nothing"
+
+
+def test_held_out_words_are_never_trained_on():
+    def list_words(part: str) -> set[str]:
+        config = WordConfig(languages=("czech",), part=part, characters="latin", min_length=12)
+        return set(WordSource(config)._lists[0].listed)
+
+    train, held_out = list_words("train"), list_words("held_out")
+    assert train.isdisjoint(held_out)
+    assert train | held_out == list_words("all")
+    assert 0.05 < len(held_out) / len(train | held_out) < 0.15
+
+
+def test_the_words_of_all_languages_can_be_written_in_latin():
+    """Of the English list, which holds rarer accents, nearly all."""
+    for name in list_languages():
+        known = [word for word in read_words(name) if set(LATIN).issuperset(word)]
+        assert len(known) >= 0.999 * len(read_words(name)), name

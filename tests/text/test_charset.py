@@ -1,10 +1,13 @@
 import unicodedata
+from collections import Counter
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from textspot.text.charset import PRINTABLE_ASCII, Charset, TextConfig, normalize
+from textspot.text.charset import LATIN, PRINTABLE_ASCII, Charset, TextConfig, normalize
+from textspot.text.language import list_languages, read_words
+from textspot.text.spelling import spelling_of
 
 E_ACUTE, E_THEN_ACUTE = "\u00e9", "e\u0301"
 
@@ -98,3 +101,22 @@ def test_the_space_inside_a_transcript_can_be_missing():
     counts = {character: text.count(character) for character in text}
     assert not Charset(PRINTABLE_ASCII).knows(text)
     assert Charset(PRINTABLE_ASCII).missing(counts) == {" ": 1}
+
+
+def test_latin_holds_the_letters_that_the_lists_use():
+    assert len(set(LATIN)) == len(LATIN)
+    for name in list_languages():
+        counts = Counter(letter for word in read_words(name) for letter in set(word))
+        used = {letter for letter, count in counts.items() if count >= 10}
+        assert used | set("".join(map(spelling_of(name).upper, used))) <= set(LATIN), name
+
+
+def test_a_charset_by_its_name():
+    assert TextConfig("latin").characters == LATIN
+    assert TextConfig("ascii") == TextConfig()
+    assert TextConfig("latin!").characters == "latin!"
+
+
+def test_scripts_from_right_to_left_are_refused():
+    with pytest.raises(ValueError, match=r"text.characters holds 'א' \(U\+05D0\), which run right to left"):
+        TextConfig("abא")

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textspot.text.language import NOT_A_LETTER, LanguageModel, choose_language, learn_language, load_language
+from textspot.text.language import (
+    NOT_A_LETTER,
+    LanguageModel,
+    learn_language,
+    load_language,
+)
+from textspot.text.language_choice import choose_language
 
 WORDS = ["the", "then", "thorn", "horn", "horse", "Émile", "a", "aa"]
 
@@ -99,7 +105,7 @@ def test_a_file_of_words(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, r"neither a language that ships \(english\) nor a file of words: .*No such file"),
+        (None, r"neither a language that ships \(catalan, .*, turkish\) nor a file of words: .*No such file"),
         (b"12\n%\n", "no word of letters alone"),
         (b"\xff\xfe", "decode"),
         ("\n".join(map(chr, range(0x4E00, 0x4F00))).encode(), "256 letters, expected at most 200"),

@@ -35,8 +35,8 @@ class ExportOptions:
         out: file to write; its suffix is .onnx, .pt2 or .safetensors.
         half: store the weights of a .safetensors or an .onnx in float16; they are converted to float32 when loaded.
         threshold: score threshold to store; the default is the one in the weights.
-        thresholds: score thresholds for other settings, as {name: value}. Names are fast, default and best, alone or
-            followed by ", lexicon" or ", complete lexicon", as in {"best, lexicon": 0.4}.
+        thresholds: score thresholds by `--quality` and lexicon, as {name: value}. Names are fast, default and best,
+            alone or followed by ", lexicon" or ", complete lexicon", as in {"best, lexicon": 0.4}.
         push: repository of the Hugging Face hub, as owner/name, that receives the file and its checksum. It is created
             if needed, with a page that says how to use the file. The access token is HF_TOKEN, or that of `hf auth
             login`.

@@ -114,9 +114,7 @@ class InferOptions(ReadingSettings):
         return float(found[1]) if found else None
 
 
-VERB = Verb(
-    "infer", InferOptions, __doc__, positional=("images",), groups=READING, no_use={"language=none": ("beam",)}
-)
+VERB = Verb("infer", InferOptions, __doc__, positional=("images",), groups=READING, no_use={"language=none": ("beam",)})
 
 
 def infer(options: InferOptions) -> int:

@@ -18,7 +18,7 @@ from textspot.image_decoding import ImageError
 from textspot.image_files import read_image
 from textspot.image_folders import find_images
 from textspot.inference.settings import READING, ReadingSettings
-from textspot.prelabel import TOOLS, ToolName
+from textspot.prelabel import TOOLS, WITH_FOLDER, ToolName
 from textspot.structures import Prediction
 
 
@@ -66,7 +66,7 @@ def read_all(options: PrelabelOptions, images: Sequence[Path]) -> Iterator[Predi
             say(str(error))
             continue
         below = Path(os.path.abspath(image)).relative_to(os.path.abspath(options.folder)).as_posix()
-        yield replace(prediction, name=f"{top.name}/{below}" if options.format == "ppocrlabel" else below)
+        yield replace(prediction, name=f"{top.name}/{below}" if options.format in WITH_FOLDER else below)
 
 
 def write_new(files: dict[Path, bytes]) -> None:

@@ -1,6 +1,5 @@
 """The training loop."""
 
-import fcntl
 import math
 import signal
 import time
@@ -9,36 +8,26 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from textspot.atomic_file import write_atomically
 from textspot.batch import Batch
-from textspot.checkpoint import save_model
 from textspot.data.dataset import TOO_LONG
 from textspot.data.lmdb_records import Reader
 from textspot.data.loader import build_loader
 from textspot.engine.distributed import World, join_world
 from textspot.engine.doctor import diagnose, measure_gradients, read_lengths
-from textspot.engine.evaluate import THRESHOLD_PROTOCOL, evaluate_further, validate
 from textspot.engine.log import RunLog
+from textspot.engine.pictures import draw_batch
+from textspot.engine.run_folder import RunFolder, sole_trainer
 from textspot.engine.schedule import learning_rate_at
 from textspot.engine.sources import OpenSource, check_charset, identify, open_further, open_sources
-from textspot.engine.state import TrainerState, share_newest
-from textspot.inference.spotter import Spotter
+from textspot.engine.state import TrainerState
 from textspot.losses import SpottingLoss
-from textspot.model_card import MODEL_FILE, ModelCard
 from textspot.models.spotting_network import TrainingOutput
 from textspot.recipe import Recipe, TrainConfig, build_charset, build_training_stream
-from textspot.runtime.torch_runtime import TorchRuntime
-from textspot.text.ctc import decode_best_path
-from textspot.trackers.tracked_run import TrackedRun
-from textspot.visualize import draw_prediction, draw_regions
 
-STATE_FILE = "trainer.pt"
-NUM_PICTURES = 8
 FEWEST_DAMAGED = 10  # so that one bad record among the first few does not stop a run
 
 
@@ -67,23 +56,6 @@ def train(recipe: Recipe) -> TrainingResult:
             return Trainer(recipe, world, sources, validation, open_further(recipe.data.also_evaluate)).run()
 
 
-@contextmanager
-def sole_trainer(folder: Path) -> Iterator[None]:
-    """Hold the run's folder; a ValueError if another process trains there.
-
-    The lock is the process's own (POSIX): workers do not inherit it, so a killed run can be started again at once.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "w", encoding="utf-8") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ValueError(
-                f"{folder}: another process trains here; wait for it, or choose another folder with --run"
-            ) from error
-        yield
-
-
 class Trainer:
     """One run: its state, its data, its log."""
 
@@ -97,9 +69,8 @@ class Trainer:
     ):
         self.recipe, self.config, self.world = recipe, recipe.train, world
         self.validation, self.further = validation, further
-        self.folder = Path(recipe.run)
+        self.folder = RunFolder(recipe, world, identify(sources, validation))
         self.charset = build_charset(recipe)
-        self.data = identify(sources, validation)
         self.state = TrainerState.build(recipe, world.device)
         self.notes, self.report = self._begin()
         self.stream = build_training_stream(recipe, sources)
@@ -117,10 +88,8 @@ class Trainer:
     def _begin(self) -> tuple[list[str], list[str]]:
         """Go on from the run's checkpoint, else start from the weights the recipe names, if it names any: remarks about
         the former, and the report of what was taken over from the latter."""
-        state_file, init_from = self.folder / "last" / STATE_FILE, self.config.init_from
-        remarks = share_newest(self.world, state_file)
-        if state_file.exists():
-            remarks += self.state.restore(state_file, self.recipe, self.world.size, self.data)
+        init_from, remarks = self.config.init_from, self.folder.restore(self.state)
+        if remarks is not None:
             if init_from:
                 remarks.append(f"resumes from its own checkpoint; {init_from} was used at its start")
             return remarks, []
@@ -129,16 +98,16 @@ class Trainer:
     def run(self) -> TrainingResult:
         """Train to the last step, or until a signal asks to stop."""
         state, config = self.state, self.config
-        with self._log() as log, stop_signals() as asked_to_stop:
+        with self.folder.log(state.step) as log, stop_signals() as asked_to_stop:
             for note in (*self.notes, *self.report):
                 log.say(note)
             where = f"{self.world.size} process(es) on {self.world.device}"
-            log.say(f"{self.folder}: step {state.step} of {config.steps}, {where}")
+            log.say(f"{self.folder.path}: step {state.step} of {config.steps}, {where}")
             if self.world.size > 1 or config.accumulation > 1:
                 log.say(describe_step(config, self.world.size))
             if self.report:
                 log.event("init_from", state.step, {"report": self.report})
-                self._evaluate(log)
+                self.folder.evaluate(state, self.validation, self.further, log)
             batches = iter(self._loader())
             while state.step < config.steps and not self.world.any(bool(asked_to_stop)):
                 batch, output = self.step(batches)
@@ -149,15 +118,15 @@ class Trainer:
                 if state.step % config.log_every == 0:
                     self._log_training(log)
                 if state.step % config.picture_every == 0:
-                    log.picture("regions", state.step, self._picture_regions(batch, output))
+                    log.picture("regions", state.step, draw_batch(state.network, self.charset, batch, output))
                 if state.step % config.evaluate_every == 0 or state.step == config.steps:
-                    self._evaluate(log)
+                    self.folder.evaluate(state, self.validation, self.further, log)
                 if state.step % config.save_every == 0 or state.step == config.steps:
-                    self._save("last")
+                    self.folder.save(state)
             finished = state.step >= config.steps
             if not finished:
-                self._save("last")
-            return TrainingResult(self.folder / "last" / MODEL_FILE, state.figures, finished)
+                self.folder.save(state)
+            return TrainingResult(self.folder.weights, state.figures, finished)
 
     def _loader(self):
         passes = self.config.accumulation
@@ -279,76 +248,6 @@ class Trainer:
         for finding in findings:
             log.say(f"step {self.state.step}: {finding}")
 
-    def _evaluate(self, log: RunLog) -> None:
-        """Figures on the validation images by the averaged weights, pictures of them, and a copy of the best
-        weights."""
-        state = self.state
-        if self.world.is_first:
-            spotter = Spotter(TorchRuntime(state.averaged_network, self.world.device), self._card())
-            evaluation = validate(spotter, self.validation)
-            spotter.threshold = state.threshold = evaluation.threshold
-            state.figures = evaluation.figures | evaluate_further(spotter, self.further)
-            log.event("evaluate", state.step, {**state.figures, "threshold": state.threshold})
-            log.say(
-                f"step {state.step}: "
-                + "  ".join(f"{k} {v:.3f}" for k, v in state.figures.items() if k.endswith("hmean"))
-            )
-            for number in range(min(NUM_PICTURES, len(self.validation))):
-                image = self.validation.sample(number).image
-                picture = draw_prediction(image, spotter.predict([image])[0])
-                log.picture(f"validation/{number}", state.step, picture)
-                _write_png(self.folder / "pictures" / f"validation_{number}.png", picture)
-            hmean = state.figures["icdar2015/end_to_end/hmean"]
-            if hmean > state.best:
-                state.best = hmean
-                self._save("best")
-        self.world.wait()
-
-    def _picture_regions(self, batch: Batch, output: TrainingOutput) -> np.ndarray:
-        """What the recogniser is fed from the first images of the batch, what it reads, and what stands there."""
-        slots = batch.region_slot[:24].cpu()
-        grids = self.state.network.roi.grid(output.ribbons)
-        num_slots = batch.ribbons.shape[1]
-        read = decode_best_path(output.text_logits[: len(slots)].detach().cpu().numpy(), self.charset)
-        columns = []
-        for image in sorted({int(slot) // num_slots for slot in slots}):
-            rows = [row for row, slot in enumerate(slots) if int(slot) // num_slots == image]
-            truth = [self.charset.decode(batch.tokens[row, : batch.token_lengths[row]].tolist()) for row in rows]
-            columns.append(
-                draw_regions(
-                    batch.image[image].permute(1, 2, 0).cpu().numpy(),
-                    torch.stack([grids.flatten(0, 1)[slots[row]] for row in rows]).cpu().numpy(),
-                    [f"{read[row][0]} | {text}" for row, text in zip(rows, truth, strict=True)],
-                )
-            )
-        return (
-            np.concatenate(columns)
-            if columns
-            else draw_regions(np.zeros((8, 8, 3), np.uint8), np.zeros((0, 8, 8, 2)), [])
-        )
-
-    def _card(self) -> ModelCard:
-        state = self.state
-        protocol = THRESHOLD_PROTOCOL if state.figures else ""
-        return ModelCard(self.recipe.to_dict(), state.threshold, state.step, state.figures, protocol)
-
-    def _save(self, name: str) -> None:
-        """Write the averaged weights and, for `last`, all that a restart needs; that comes second, so that a kill in
-        between repeats some steps instead of leaving weights that are older than the state says."""
-        if self.world.is_first:
-            save_model(self.folder / name / MODEL_FILE, self.state.averaged_network.state_dict(), self._card())
-            if name == "last":
-                self.state.save(self.folder / name / STATE_FILE, self.recipe, self.world.size, self.data)
-
-    @contextmanager
-    def _log(self) -> Iterator[RunLog]:
-        folder = self.folder if self.world.is_first else self.folder / "logs" / f"process_{self.world.rank}"
-        trackers = self.config.trackers if self.world.is_first else ()
-        tracked = TrackedRun(trackers, self.folder, self.recipe.to_dict(), self.state.step)
-        log = RunLog(folder, self.state.step, self.config.steps, not self.world.is_first, tracked)
-        with log.open():
-            yield log
-
 
 def join_batchnorm(network: nn.Module, config: TrainConfig, device: torch.device) -> nn.Module:
     """The network with BatchNorm as the recipe says: of this process, or of all; its parameters stay the same ones."""
@@ -402,8 +301,3 @@ def stop_signals() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _write_png(path: Path, image: np.ndarray) -> None:
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    write_atomically(path, lambda temporary: temporary.write_bytes(encoded.tobytes()))

@@ -22,8 +22,9 @@ class ReadingSettings:
         weights: name of bundled weights, a model.safetensors, a run's folder (then its last weights), an .onnx file
             that textspot export wrote, or hf://owner/name of the Hugging Face hub.
         threshold: minimum score of a word; the default is the one stored in the weights.
-        language: language model, whose words are preferred where the recogniser is unsure: english, none, or a file
-            with one word per line. The default is the one stored in the weights.
+        language: language, whose words are preferred where the recogniser is unsure: one that ships, such as german;
+            auto, which finds the language of each image; none; or a file with one word per line. The default is the
+            one stored in the weights.
         runtime: program that runs the network: pytorch for weights, onnxruntime or openvino for an .onnx file. auto:
             pytorch for weights and onnxruntime for an .onnx file; for bundled weights, the fastest installed one.
         device: device of the network: auto (a GPU if there is one), cpu, or cuda:0.

@@ -38,7 +38,8 @@ from textspot.runtime.protocol import Regions, Runtime
 from textspot.structures import Prediction, TextInstance
 from textspot.text.beam import BeamConfig, decode_beam, softmax
 from textspot.text.ctc import decode_best_path
-from textspot.text.language import choose_language, load_language
+from textspot.text.language import LanguageModel
+from textspot.text.language_choice import LanguageChoice, choose_language
 from textspot.text.lexicon import ImageLexicons, Lexicon
 
 logger = logging.getLogger("textspot")
@@ -121,8 +122,9 @@ class Spotter:
     Attributes:
         threshold: least score of an instance, in [0, 1]. Until it is set, the one that was chosen on the validation
             images, for the quality and the kind of lexicon if one was chosen for these.
-        language: `LanguageModel` whose words are preferred when the recogniser is unsure, or None. It starts as the one
-            of the weights.
+        language: `LanguageModel` whose words are preferred when the recogniser is unsure, or None; or a
+            `LanguageChoice`, which finds one for each image, or for each tile of a large one. It starts as that of the
+            weights.
         beam: how strongly the language is preferred.
         lexicon: words that are preferred (how: see `text.lexicon`), for all images, or for each by the name of its
             file; None for none. A word of it scores higher, the longer it is and the fewer words the lexicon has; what
@@ -138,8 +140,7 @@ class Spotter:
     def __init__(self, runtime: Runtime, card: ModelCard):
         self.runtime, self.card = runtime, card
         self._threshold: float | None = None
-        language = card.postprocess.language
-        self.language = load_language(language) if language else None
+        self.language: LanguageModel | LanguageChoice | None = choose_language(card.postprocess.language or "none")
         self.beam = BeamConfig()
         self.lexicon: Lexicon | ImageLexicons | None = None
         self.quality: QualityName = "default"
@@ -257,7 +258,7 @@ class Spotter:
         return self.decode_text(read(pixels, ribbons))
 
     def lean_to(self, language: str | None, beam: BeamConfig) -> None:
-        """Prefer the words of a language as users name it: one that ships, a file of words, `none`; None
+        """Prefer the words of a language as users name it: one that ships, a file of words, `auto`, `none`; None
         leaves that of the weights. A beam other than the default is a ValueError where there is no language."""
         if language is not None:
             self.language = choose_language(language)
@@ -266,10 +267,14 @@ class Spotter:
         self.beam = beam
 
     def decode_text(self, logits: np.ndarray) -> list[tuple[str, float]]:
-        """Text and `text_score` of each region of logits (K, T, C)."""
-        if self.language is None:
+        """Text and `text_score` of each region of logits (K, T, C), which are of one image where the language is to be
+        found."""
+        language = self.language
+        if language is None:
             return decode_best_path(logits, self.card.charset)
-        return decode_beam(logits, self.card.charset, self.language, self.beam)
+        if isinstance(language, LanguageChoice):
+            language = language.choose(text for text, _ in decode_best_path(logits, self.card.charset))
+        return decode_beam(logits, self.card.charset, language, self.beam)
 
     def decode_with(self, lexicon: Lexicon, logits: np.ndarray) -> list[tuple[str | None, float]]:
         """Text and `text_score` of each region of logits (K, T, C) as `Lexicon.read` gives them."""

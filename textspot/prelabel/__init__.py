@@ -11,7 +11,7 @@ from textspot.structures import Prediction
 
 ToolName = Literal["label_studio", "labelme", "cvat", "ppocrlabel", "jsonl"]
 # The files of a project: path below the folder of the images to bytes. The name of a prediction is its image's path
-# below that folder, with forward slashes.
+# below that folder, with forward slashes; for those in WITH_FOLDER it begins with the name of that folder.
 TOOLS: dict[str, Callable[[Sequence[Prediction]], dict[str, bytes]]] = {
     "label_studio": label_studio.write,
     "labelme": labelme.write,
@@ -19,3 +19,4 @@ TOOLS: dict[str, Callable[[Sequence[Prediction]], dict[str, bytes]]] = {
     "ppocrlabel": ppocrlabel.write,
     "jsonl": jsonl.write,
 }
+WITH_FOLDER: tuple[ToolName, ...] = ("ppocrlabel", "label_studio")

@@ -1,7 +1,8 @@
 """Label Studio: tasks with an annotation each, in percent of the image, in `tasks.json`; and the labelling
 configuration they fit, in `label_config.xml`.
 
-The images are addressed as files that Label Studio serves itself (Settings, Cloud Storage, Local files).
+The images are addressed as files that Label Studio serves itself (Settings, Cloud Storage, Local files), below its
+document root: the name of a prediction is the path from there.
 """
 
 from collections.abc import Sequence

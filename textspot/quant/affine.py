@@ -24,8 +24,8 @@ class QuantizerConfig:
         symmetric: signed codes around zero; otherwise unsigned codes with a zero point, which is 0 after a ReLU.
         granularity: values that share a scale: the whole `tensor`; a `channel` of a weight; a `token` of an
             activation, with a scale computed from its own values at run time. A token is a row of a linear
-            layer's input, or a position of a convolution's input; the latter is simulated only, because an
-            engine's kernel covers several.
+            layer's input, or a position of a convolution's input. Scales per position are only simulated: an engine's
+            kernel covers several positions.
         observer: rule that finds the range: the extremes; percentiles; the least squared error of the quantised
             values.
         percentile: upper percentile, for the observer `percentile`; the same share is cut off at the lower end.

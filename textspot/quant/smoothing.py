@@ -23,8 +23,8 @@ class SmoothingConfig:
         kind: `none`; `smoothquant` balances the extremes of inputs and weights; `aser` scales outlier channels down
             to the smallest outlier, and the error correction takes care of their weights; or another of `SMOOTHINGS`.
         alpha: share of the difficulty that SmoothQuant moves into the weights.
-        outlier_share: largest share of the input channels that ASER may take as outliers (at least one
-            channel). How many, possibly none, is chosen for each layer by the error of its output.
+        outlier_share: maximum share of the input channels that ASER takes as outliers; above 0 it allows at least one.
+            The error of a layer's output decides how many ASER takes, possibly none.
         num_outliers: number of outliers of every layer, as the paper's fixed 32; null chooses by `outlier_share`.
     """
 

@@ -6,7 +6,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from textspot.text.scripts import JOINERS, refuse_right_to_left
+
 PRINTABLE_ASCII = string.digits + string.ascii_letters + string.punctuation  # the usual 94 of scene text
+# All accented letters in ten words or more of one of the languages that ship, and those of Maltese and Welsh.
+LATIN_LETTERS = (
+    "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞĀĂĄĆĊČĎĐĒĖĘĚĞĠĢĦĪĮİĶĹĻĽŁŃŅŇŐŒŔŘŚŞŠŤŪŮŰŲŴŶŸŹŻŽȘȚẞ"
+    "àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþāăąćċčďđēėęěğġģħīįıķĺļľłńņňőœŕřśşšťūůűųŵŷÿźżžșțß"
+)
+LATIN_SYMBOLS = "€£¥¢§°©®™«»‹›„“”‚‘’–—…·•¡¿ªº²³¼½¾±×÷µ"
+PUNCTUATION = string.punctuation + LATIN_SYMBOLS  # around words
+LATIN = PRINTABLE_ASCII + LATIN_LETTERS + LATIN_SYMBOLS
+CHARSETS = {"ascii": PRINTABLE_ASCII, "latin": LATIN}
 
 Case = Literal["keep", "upper", "lower"]
 FOLDS: dict[Case, Callable[[str], str]] = {"keep": str, "upper": str.upper, "lower": str.lower}
@@ -17,7 +28,8 @@ class TextConfig:
     """Which characters are read, and what happens to the others.
 
     Args:
-        characters: the characters of the charset, in the order of their classes.
+        characters: the characters of the charset, in the order of their classes; or `ascii`, the 94 that can be
+            printed, or `latin`, these and what Europe's languages in Latin script write besides.
         case: `keep` transcripts as they are, or fold them to `upper` or `lower` case.
         unknown: treatment of a character outside the charset: `error` stops before training starts and lists
             them; `skip` trains the detector on that word, never the recogniser, and counts it.
@@ -26,6 +38,16 @@ class TextConfig:
     characters: str = PRINTABLE_ASCII
     case: Case = "keep"
     unknown: Literal["error", "skip"] = "error"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "characters", find_characters(self.characters))
+        if complaint := refuse_right_to_left(self.characters):
+            raise ValueError(f"text.characters {complaint}")
+
+
+def find_characters(name: str) -> str:
+    """The characters of a charset by its name; anything else is the characters themselves."""
+    return CHARSETS.get(name, name)
 
 
 def normalize(transcript: str, case: Case = "keep") -> str:
@@ -47,13 +69,9 @@ def _shown(character: str) -> str:
     return "" if is_invisible(character) else character
 
 
-# Invisible and yet letters of words in many scripts: zero width joiner and non-joiner.
-_JOINERS = "\u200c\u200d"
-
-
 def is_invisible(character: str) -> bool:
     """Whether a character leaves no mark where it stands: controls, zero width, byte order marks."""
-    return unicodedata.category(character) in ("Cc", "Cf") and character not in _JOINERS
+    return unicodedata.category(character) in ("Cc", "Cf") and character not in JOINERS
 
 
 class Charset:

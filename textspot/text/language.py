@@ -2,13 +2,12 @@
 
 An n-gram model with Witten and Bell's interpolation (Chen and Goodman 1999, "An empirical study of smoothing techniques
 for language modeling", 2.6), unrolled into a table: a state for each context that the words hold, a column for each
-letter, so that a step of decoding is a lookup. Case is folded.
+letter, so that a step of decoding is a lookup. Case is folded, by the rules of the language.
 
 Legend: P places in the words, N letters before one, S states, L letters and 1; letter 0 is the end of a word, and in a
 context its beginning.
 """
 
-import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -18,11 +17,13 @@ from unicodedata import category
 import numpy as np
 
 from textspot.regular_file import refuse_other_kinds
-from textspot.text.charset import normalize
+from textspot.text.charset import PUNCTUATION, normalize
+from textspot.text.spelling import UNICODE, Spelling, bare, spelling_of
 
 ORDER = 5  # letters of an n-gram
 MOST_LETTERS = 200  # an alphabet: of each letter the table has a column
 NOT_A_LETTER = -1
+INNER_POINT = "·"  # between two l of a Catalan word: a letter too
 SHIPPED = Path(__file__).parent.parent / "languages"
 
 
@@ -37,6 +38,7 @@ class LanguageModel:
         start: the state before a word.
         words: those that it was learned from, folded.
         name: that of the language, or of the file.
+        spelling: the rules of case.
     """
 
     letters: str
@@ -45,29 +47,34 @@ class LanguageModel:
     start: int
     words: frozenset[str]
     name: str = "a list of words"
+    spelling: Spelling = UNICODE
 
     def holds(self, text: str) -> bool:
-        """Whether a text, without the punctuation around it, is a word of the list, of two letters or more."""
-        word = _fold(text.strip(string.punctuation))
-        return len(word) > 1 and word in self.words
+        """Whether a text, without the punctuation around it, is a word of the list, of two letters or more. Capitals
+        may lack their accents, where the language often leaves them out."""
+        text = text.strip(PUNCTUATION)
+        word = _fold(text, self.spelling)
+        if len(word) < 2:
+            return False
+        return word in self.words or (self.spelling.bare_capitals and text.isupper() and word in self._bare_words)
 
     def letter_of(self, character: str) -> int:
         """The number of a character's letter, or `NOT_A_LETTER`."""
-        return self._numbers.get(character.casefold(), NOT_A_LETTER)
+        return self._numbers.get(self.spelling.fold(character), NOT_A_LETTER)
+
+    @cached_property
+    def _bare_words(self) -> frozenset[str]:
+        return frozenset(map(bare, self.words))
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
         return {letter: number + 1 for number, letter in enumerate(self.letters)}
 
 
-def list_languages() -> list[str]:
+@cache
+def list_languages() -> tuple[str, ...]:
     """The names of the languages that ship."""
-    return sorted(file.stem for file in SHIPPED.glob("*.txt"))
-
-
-def choose_language(name: str) -> LanguageModel | None:
-    """What a user asks for: `none`, or what `load_language` takes."""
-    return None if name == "none" else load_language(name)
+    return tuple(sorted(file.stem for file in SHIPPED.glob("*.txt")))
 
 
 def load_language(name: str | Path) -> LanguageModel:
@@ -85,14 +92,23 @@ def load_language(name: str | Path) -> LanguageModel:
 
 @cache
 def _load_shipped(name: str) -> LanguageModel:
-    return learn_language((SHIPPED / f"{name}.txt").read_text(encoding="utf-8").splitlines(), name)
+    return learn_language(read_words(name), name, spelling=spelling_of(name))
 
 
-def learn_language(words: Iterable[str], name: str = LanguageModel.name, order: int = ORDER) -> LanguageModel:
-    """The n-gram model of a list of words, `order` at least 2. Each counts once; those that hold anything but letters
-    (and the marks on them) do not. No word, or words of more than 200 letters, are a ValueError."""
-    folded = {_fold(word) for word in "\n".join(words).split("\n")}
-    no_letters = {character for character in set("".join(folded)) if category(character)[0] not in "LM"}
+def read_words(name: str) -> list[str]:
+    """The words of a language that ships, folded, in order of the alphabet."""
+    return (SHIPPED / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+
+
+def learn_language(
+    words: Iterable[str], name: str = LanguageModel.name, order: int = ORDER, spelling: Spelling = UNICODE
+) -> LanguageModel:
+    """The n-gram model of a list of words, `order` at least 2. Each counts once, one with ß also with ss; those that
+    hold anything but letters (and the marks on them) do not. No word, or words of more than 200 letters, are a
+    ValueError."""
+    folded = {_fold(word, spelling) for word in "\n".join(words).split("\n")}
+    folded |= {word.replace("ß", "ss") for word in folded if "ß" in word}  # so it is written in capitals
+    no_letters = {c for c in set("".join(folded)) if category(c)[0] not in "LM" and c != INNER_POINT}
     words = sorted(word for word in folded if word and no_letters.isdisjoint(word))
     if not words:
         raise ValueError("it holds no word of letters alone")
@@ -126,12 +142,13 @@ def learn_language(words: Iterable[str], name: str = LanguageModel.name, order: 
         int(first[longest]),  # of the longest contexts, beginnings alone come first
         frozenset(words),
         name,
+        spelling,
     )
 
 
-def _fold(word: str) -> str:
-    """Composed and without case."""
-    return normalize(normalize(word).casefold())
+def _fold(word: str, spelling: Spelling) -> str:
+    """Composed and without case, and without what is invisible."""
+    return normalize(spelling.fold(normalize(word)))
 
 
 def _list_places(words: Sequence[str], letters: str, order: int) -> tuple[np.ndarray, np.ndarray]:

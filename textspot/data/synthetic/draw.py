@@ -4,7 +4,7 @@ import dataclasses
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,8 +92,16 @@ def draw_dataset(
 
 def check_drawn(path: str | os.PathLike, meta: Meta, config: DrawConfig) -> None:
     """A ValueError if the data set at `path` was rendered in another way: none is replaced by itself."""
-    if meta.card.get("drawn") != json.loads(json.dumps(_drawn(config))):
+    found = _complete(meta.card.get("drawn"), {"renderer": dataclasses.asdict(RendererConfig())})
+    if json.dumps(found, sort_keys=True) != json.dumps(_drawn(config), sort_keys=True):
         raise ValueError(f"{path}: exists, and was not rendered as the recipe says: delete it, or choose another path")
+
+
+def _complete(found: Any, defaults: Mapping[str, Any]) -> Any:
+    """Settings as they were recorded, with the defaults of those that are newer than the record."""
+    if not isinstance(found, Mapping):
+        return found
+    return {**defaults, **{key: _complete(value, defaults.get(key) or {}) for key, value in found.items()}}
 
 
 def _drawn(config: DrawConfig) -> dict[str, Any]:

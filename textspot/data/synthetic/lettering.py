@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from textspot.data.synthetic.typefaces import Typeface
 from textspot.geometry import box_to_quad
+from textspot.text.scripts import needs_shaping, split_graphemes
 
 SUPERSAMPLE = 2  # patch pixels per image pixel: laying the patch into the image then averages instead of aliasing
 PADDING = 0.4  # capital heights of free patch around a lettering and its margins: room for outlines and shadows
@@ -119,7 +120,8 @@ def draw_lettering(
     for number, (line, font, capital) in enumerate(zip(lines, fonts, capitals, strict=True)):
         x = 0
         for text in line.texts:
-            ink, rise = _draw_ink(text, font, line.tracking * capital)
+            shaped = line.typeface.font(int(font.size), shaped=True) if needs_shaping(text) else font
+            ink, rise = _draw_ink(text, shaped, line.tracking * capital)
             pieces.append((number, ink, x, round(y) + rise))
             x += ink.shape[1] + round(line.word_gap * capital)
         widths.append(x - round(line.word_gap * capital))
@@ -166,7 +168,7 @@ def _draw_ink(text: str, font: ImageFont.FreeTypeFont, tracking: float) -> tuple
     image = Image.new("L", (width, int(bottom - top) + 2 * border))
     pen = ImageDraw.Draw(image)
     x = border - left
-    for piece in text if tracking else (text,):
+    for piece in split_graphemes(text) if tracking else (text,):
         pen.text((x, border - top), piece, fill=255, font=font, anchor="ls")
         x += font.getlength(piece) + tracking
     ink = np.asarray(image)

@@ -6,7 +6,9 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import ImageFont
+from PIL import ImageFont, features
+
+from textspot.text.scripts import JOINERS, needs_shaping
 
 SHIPPED = Path(__file__).parent / "fonts"
 SYSTEM_FOLDERS = (
@@ -21,6 +23,7 @@ SYSTEM_FOLDERS = (
 )
 SUFFIXES = (".ttf", ".otf")
 BASIC = string.ascii_letters + string.digits
+WITHOUT_JOINERS = str.maketrans("", "", JOINERS)  # they have no glyph and need none
 PROBE_SIZE = 64
 LEGIBLE_LETTER, LEGIBLE_STROKE = 6.0, 0.8  # pixels: the mean width of a letter, and the width of the stem of an l
 
@@ -40,9 +43,9 @@ class Typeface:
     legible_height: float
     capitals_only: bool
 
-    def font(self, size: int) -> ImageFont.FreeTypeFont:
-        """The font at a size in pixels, cached."""
-        return _load_font(self.path, size)
+    def font(self, size: int, shaped: bool = False) -> ImageFont.FreeTypeFont:
+        """The font at a size in pixels, cached; a shaped one puts marks onto their letters."""
+        return _load_font(self.path, size, ImageFont.Layout.RAQM if shaped else ImageFont.Layout.BASIC)
 
     def spell(self, text: str) -> str:
         """The text as a recogniser of this typeface sees it."""
@@ -50,7 +53,7 @@ class Typeface:
 
     def can_write(self, text: str) -> bool:
         """Whether the typeface has a glyph for each character."""
-        return self.characters.issuperset(text)
+        return self.characters.issuperset(text.translate(WITHOUT_JOINERS))
 
 
 def load_typefaces(fonts: str, characters: str) -> tuple[Typeface, ...]:
@@ -58,8 +61,12 @@ def load_typefaces(fonts: str, characters: str) -> tuple[Typeface, ...]:
 
     What is no scalable font, or lacks some basic Latin letter or digit, is left out.
 
-    A folder that does not exist is a FileNotFoundError; a folder without any usable font file is a ValueError.
+    A folder that does not exist is a FileNotFoundError; a folder without any usable font file is a ValueError, and so
+    are characters that take a shaper where Pillow has none.
     """
+    if needs_shaping(characters) and not features.check("raqm"):
+        marks = ", ".join(f"U+{ord(c):04X}" for c in characters if needs_shaping(c))
+        raise ValueError(f"the characters {marks} stand on others: to draw them, install a Pillow that has Raqm")
     folders = {"shipped": [SHIPPED], "system": [Path(folder).expanduser() for folder in SYSTEM_FOLDERS]}.get(fonts)
     if folders is None:
         folders = [Path(fonts)]
@@ -77,9 +84,9 @@ def load_typefaces(fonts: str, characters: str) -> tuple[Typeface, ...]:
 
 
 @lru_cache(maxsize=512)  # about 0.2 MB and 0.1 ms each
-def _load_font(path: str, size: int) -> ImageFont.FreeTypeFont:
-    # The basic layout: complex shaping depends on how Pillow was built, and would join letters into ligatures.
-    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
+def _load_font(path: str, size: int, layout: ImageFont.Layout = ImageFont.Layout.BASIC) -> ImageFont.FreeTypeFont:
+    # The basic layout where it will do: shaping depends on how Pillow was built, and would join letters into ligatures.
+    return ImageFont.truetype(path, size, layout_engine=layout)
 
 
 @cache

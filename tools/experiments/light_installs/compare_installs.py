@@ -78,7 +78,7 @@ def install(program: Program, folder: Path) -> Path:
     """The Python of a fresh environment in which the program is installed."""
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, *program.requirements], check=True)
     return python
 
@@ -93,7 +93,7 @@ def start(python: Path, code: str, photo: Path) -> Start:
 
     The kernel says of its memory at least what the process that started it takes, which is less than any of these.
     """
-    command = [python, "-I", "-c", f"import sys\n{code}", photo]
+    command: list[str | Path] = [python, "-I", "-c", f"import sys\n{code}", photo]
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         began = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, stderr=errors, cwd=photo.parent)

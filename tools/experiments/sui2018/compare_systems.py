@@ -152,7 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--config", required=True, help="recipe that says what is read; its keys are options too")
+    what = "recipe that says what is read, or a change to the one before; its keys are options too"
+    parser.add_argument("--config", required=True, action="append", help=what)
     parser.add_argument("--out", type=Path, required=True, help="folder of everything that is made")
     names = f"of {', '.join(NAMES)}, or such as rfcn_crnn@0.5; times are compared with those of the first"
     parser.add_argument("--systems", nargs="+", default=NAMES, metavar="NAME", help=names)
@@ -170,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, numbers, what in (("words", [10, 1, 50], "that are read in it"), ("images", [1, 8], "of a timed batch")):
         parser.add_argument(f"--{name}", nargs="+", type=int, default=numbers, help=f"{what}; %(default)s unless said")
     options, of_recipe = parser.parse_known_args(arguments)
-    recipe = read_command_line(["--config", options.config, *of_recipe])
+    recipe = read_command_line([*(f"--config={file}" for file in options.config), *of_recipe])
     return run_command(lambda: compare(options, recipe), "interrupted: the same command continues")
 
 

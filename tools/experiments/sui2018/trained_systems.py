@@ -23,7 +23,7 @@ from textspot.models.choice import Choice
 from textspot.models.spotting_network import DETECTORS, RECOGNIZERS, ModelConfig
 from textspot.progress import track
 from textspot.quant.folding import fold_batchnorm
-from textspot.recipe import Recipe, build_spotting_network
+from textspot.recipe import Recipe, build_spotting_network, recipe_from_dict
 from textspot.runtime.torch_runtime import TorchRuntime
 
 SEPARATE = "separate"
@@ -84,8 +84,9 @@ def check_run(recipe: Recipe, starts_from_run: bool) -> None:
     """A ValueError if the folder of a run holds another recipe's, or if the run that it starts from did not end."""
     folder, init_from = Path(recipe.run), recipe.train.init_from
     if (folder / FIGURES_FILE).exists() or (folder / "last").exists():
-        kept = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))
-        if changed := changed_keys(kept, _what_matters(recipe)):
+        file = folder / RECIPE_FILE
+        kept = recipe_from_dict(json.loads(file.read_text(encoding="utf-8")), str(file))
+        if changed := changed_keys(_what_matters(kept), _what_matters(recipe)):
             raise ValueError(f"{folder} holds another recipe's run ({', '.join(changed)}): choose another --out")
     is_missing = starts_from_run and not (Path(str(init_from)) / FIGURES_FILE).exists()
     if is_missing and not (folder / FIGURES_FILE).exists():
