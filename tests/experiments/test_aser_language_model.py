@@ -52,6 +52,16 @@ def test_documents_are_held_out_by_their_names(corpus):
     (corpus.folder / "part0" / "more.txt").unlink()
 
 
+def test_a_data_set_may_say_what_is_held_out(tmp_path):
+    for part in ("train", "test"):
+        (tmp_path / part).mkdir()
+        for number in range(8):
+            (tmp_path / part / f"{number}.txt").write_text(part, encoding="utf-8")
+    corpus = Corpus(tmp_path / "train", test_folder=tmp_path / "test")
+    assert list(corpus.documents(held_out=True)) == ["test"] * 8
+    assert list(corpus.documents(held_out=False)) == ["train"] * 8
+
+
 def test_documents_that_cannot_be_used(tmp_path):
     with pytest.raises(ValueError, match="no document to train on ends with"):
         list(Corpus(tmp_path).documents(False))
