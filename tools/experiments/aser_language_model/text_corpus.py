@@ -24,8 +24,8 @@ class Corpus:
         folder: folder that holds the files, at any depth; each is a document.
         suffix: ending of their names.
         skip: globs over paths within the folder; what matches one is left out.
-        test_folder: folder of the documents that are held out, if the data set names them; null holds out one document in
-            twenty of `folder`.
+        test_folder: folder of the documents that are held out, if the data set names them; null holds out one in twenty
+            of `folder`.
     """
 
     folder: Path
