@@ -18,11 +18,7 @@ OUTSIDE = {  # file of the repository: page of the site
     "tools/experiments/vit_data_free/README.md": "vit_data_free.md",
     "tools/experiments/aser_language_model/README.md": "aser_language_model.md",
 }
-PICTURES = (
-    "tools/experiments/sui2018/systems.png",
-    "tools/experiments/vit_data_free/accuracy.png",
-    "tools/experiments/aser_language_model/aser_observations.png",
-)
+PICTURES = ("tools/experiments/sui2018/systems.png", "tools/experiments/vit_data_free/accuracy.png")
 LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)]*)?\))")
 
 

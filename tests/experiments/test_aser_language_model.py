@@ -52,6 +52,16 @@ def test_documents_are_held_out_by_their_names(corpus):
     (corpus.folder / "part0" / "more.txt").unlink()
 
 
+def test_a_data_set_may_say_what_is_held_out(tmp_path):
+    for part in ("train", "test"):
+        (tmp_path / part).mkdir()
+        for number in range(8):
+            (tmp_path / part / f"{number}.txt").write_text(part, encoding="utf-8")
+    corpus = Corpus(tmp_path / "train", test_folder=tmp_path / "test")
+    assert list(corpus.documents(held_out=True)) == ["test"] * 8
+    assert list(corpus.documents(held_out=False)) == ["train"] * 8
+
+
 def test_documents_that_cannot_be_used(tmp_path):
     with pytest.raises(ValueError, match="no document to train on ends with"):
         list(Corpus(tmp_path).documents(False))
@@ -180,10 +190,10 @@ def test_training_resumes_and_any_causal_model_is_measured(corpus, tmp_path, cap
     gpt2 = transformers.GPT2Config(vocab_size=300, n_embd=16, n_layer=1, n_head=2, n_positions=16)
     transformers.GPT2LMHeadModel(gpt2).save_pretrained(tmp_path / "gpt2")
     transformers.AutoTokenizer.from_pretrained(tmp_path / "broken").save_pretrained(tmp_path / "gpt2")
-    few = {"context": 16, "bits": ["W4A4"], "seeds": [0], "ranks": [1, 2], "outliers": [0, 1], "sweep_bits": "W4A4"}
+    few = {"context": 16, "bits": "[W4A4]", "seeds": "[0]", "ranks": "[1,2]", "outliers": "[0,1]", "sweep_bits": "W4A4"}
     few |= {"rank": 2, "calibration_windows": 4, "test_windows": 4}
     for name in ("outliers", "gpt2"):
-        settings = [f"--measurement.{key}={json.dumps(value)}" for key, value in few.items()]
+        settings = [f"--measurement.{key}={value}" for key, value in few.items()]
         settings += [option for option in base if "training" not in option]
         network, out = tmp_path / name, tmp_path / f"{name}-measured"
         assert measure_language_model.main([*settings, f"--network={network}", f"--out={out}"]) == 0

@@ -120,7 +120,7 @@ def test_a_block_that_takes_a_list_or_runs_twice():
         reconstruct(quantized, network, ["twice"], inputs)
 
 
-LEARNED = ReconstructionConfig(50, 1e-3, rounding="learned", rounding_rate=3e-2, scale_rate=1e-3, drop=0.5)
+LEARNED = ReconstructionConfig(80, 1e-3, rounding="learned", rounding_rate=3e-2, scale_rate=1e-3, drop=0.5)
 
 
 @pytest.mark.slow
