@@ -101,7 +101,7 @@ def _modernize_drawing(drawing: Any) -> Any:
     if not isinstance(renderer, Mapping):
         return drawing
     words = renderer.get("words")
-    if isinstance(words, Mapping) and not words.get("file"):
+    if isinstance(words, Mapping) and not (words.get("file") or words.get("languages")):
         words = {key: value for key, value in words.items() if key != "invented_share"}
         renderer = {**renderer, "words": words}
     unused = {"words_per_image"} if renderer.get("layout") == "sheet" else set()

@@ -54,7 +54,7 @@ class TrainConfig:
             GPUs only. Choose it for few images per process.
         backbone_learning_rate: the learning rate of the backbone, as a share of that of the rest.
         predicted_regions: share of the training words that are read in the region that the network detects instead of
-            the annotated one, if it detects them.
+            the annotated one, if the two differ by less than a third of the word's height.
         unrefined_regions: share of the training words that are read without the refinement.
         predicted_regions_from: first step at which predicted regions are read.
         num_threads: CPU threads of the training process; 0 leaves it to torch. Exact resume needs the same number.

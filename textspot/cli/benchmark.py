@@ -52,7 +52,7 @@ class BenchmarkOptions:
         num_threads: number of CPU threads; 0 takes the CPUs that this process may use.
         peer: commands of other programs to measure in turn with these; see docs/benchmark.md.
         out: folder for benchmark.json, benchmark.md and stages.png.
-        measure: amount of measuring.
+        measure: numbers of rounds and of starts, and the batch sizes.
         cells: sizes of images and numbers of words to measure.
         soak: number of images, say 2000, over which memory is watched, instead of measuring times.
         compare: two reports to compare instead.

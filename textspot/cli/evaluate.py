@@ -56,16 +56,15 @@ class EvaluateOptions:
         lexicon: words that are preferred: a file, one word per line, or a folder of voc_img_<number>.txt, one file per
             image. A model weighs them while it decodes; texts of result files are replaced by the nearest word.
         lexicon_name: name of the lexicon in the results. The default for a folder is `strong`, for a file its name
-            without suffix. A folder counts as complete: it holds every word of the images. So does a file whose
-            lexicon name is strong, weak or full. Then texts that look like words but resemble no word of the lexicon
-            are dropped.
+            without suffix. textspot assumes that a folder, or a file named strong, weak or full, holds every word of
+            the images. Then texts that look like words but resemble no word of the lexicon are dropped.
         weights: a model.safetensors, a run's folder (then its last weights), an .onnx file, or the name of bundled
             weights.
         data: folder of one LMDB; see textspot prepare.
         threshold: score threshold instead of the one stored in the weights.
         two_fold: score each half of the images with the threshold that is best on the other half, as training does.
-        language: language model, whose words are preferred where the recogniser is unsure: english, none, or a file
-            with one word per line. The default is the one stored in the weights.
+        language: language whose words are preferred where the recogniser is unsure, as in textspot infer. The
+            default is the one stored in the weights.
         beam: settings of the language model.
         quality: size at which an image is read, as in textspot infer: fast, default or best.
         device: device of the network: auto (a GPU if there is one, the default), cpu, or cuda:0.

@@ -74,8 +74,7 @@ class DataConfig:
             chosen at random.
         region_jitter: move the corners of each word's region at random by up to this share of the word's height.
         end_jitter: move each end of a word's region along the line by a random amount between these two, in heights of
-            the word; negative amounts shorten the region. A predicted region (`train.predicted_regions`) is used
-            only if it differs by less than a third of the height.
+            the word; negative amounts shorten the region.
         max_damaged: maximum share of damaged records; training stops if more are damaged.
         num_workers: processes that prepare images; 0 prepares them in the training process.
         transforms: augmentation.

@@ -139,7 +139,7 @@ def _record(network: nn.Module, name: str, inputs: Iterable[Any], run: Run) -> l
 def _tune(
     block: nn.Module, arguments: list[tuple[Tensor, ...]], targets: list[Tensor], config: ReconstructionConfig
 ) -> BlockError:
-    parameters = [parameter.requires_grad_() for parameter in block.parameters()]
+    parameters = list(block.requires_grad_().parameters())
     before_tuning = [parameter.detach().clone() for parameter in parameters]
     grids = [(quantizer, quantizer.grids) for quantizer in activation_quantizers(block)]
     before = _mean_squared_error(block, arguments, targets)

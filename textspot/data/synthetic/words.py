@@ -35,7 +35,6 @@ LETTERS_SHARE = 0.15  # of the invented words: letters without order, which a re
 SIGN_PHRASES = Path(__file__).parent / "sign_phrases.txt"
 STRING_SHARE = 0.03  # of all words: any of the wanted characters, so that the rare ones are seen as well
 ATTEMPTS = 30
-
 HELD_OUT = 10  # one word in so many of a language that ships is held out
 
 WordCase = Literal["lower", "title", "upper", "mixed"]
@@ -48,19 +47,8 @@ CASES: dict[WordCase, tuple[CaseRule, ...]] = {
 }
 # What languages other than English write around words and numbers.
 FOREIGN_PUNCTUATED = (
-    "„{}“",
-    "„{}”",
-    "«{}»",
-    "»{}«",
-    "‹{}›",
-    "“{}”",
-    "‚{}‘",
-    "’{}’",
-    "¿{}?",
-    "¡{}!",
-    "{}…",
-    "–{}",
-    "·{}",
+    *("„{}“", "„{}”", "«{}»", "»{}«", "‹{}›", "“{}”", "‚{}‘", "’{}’"),
+    *("¿{}?", "¡{}!", "{}…", "–{}", "·{}"),
 )
 FOREIGN_PATTERNS = (
     *("9,99€", "99,99€", "€9,99", "9€", "99,–", "£99", "9.999", "99.99.2099", "9,9%", "99.99", "99h99", "9°", "-9°C"),

@@ -37,7 +37,8 @@ def linearize(network: Any) -> Any:
 
     for name, module in list(network.named_modules()):
         if isinstance(module, Conv1D):
-            linear = nn.Linear(*module.weight.shape, device="meta")
+            num_inputs, num_outputs = module.weight.shape
+            linear = nn.Linear(num_inputs, num_outputs, device="meta")
             linear.weight, linear.bias = nn.Parameter(module.weight.T.contiguous()), module.bias
             network.set_submodule(name, linear)
     return network

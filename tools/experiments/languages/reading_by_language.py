@@ -4,14 +4,17 @@
 
 The words are those that `words.part: train` leaves out, so weights trained by configs/spotter_latin.yaml have not seen
 them; neither have they seen the seed. Whether they know the typefaces is up to `--fonts`. The language model is made of
-a list that holds the words. `--kinds` measures the same for texts that are of no language.
+a list that holds the words. Three in a hundred are strings of any characters instead. `--kinds` measures the same for
+texts that are of no language.
 """
 
 import argparse
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 import numpy as np
 
@@ -21,15 +24,16 @@ from textspot.data.synthetic.words import WordConfig
 from textspot.geometry import polygon_to_ribbon
 from textspot.inference.spotter import Spotter
 from textspot.preprocess import preprocess
+from textspot.runtime.torch_runtime import TorchRuntime
 from textspot.structures import Sample
 from textspot.text.language import list_languages
 from textspot.text.language_choice import choose_language
 
 SEED = 28_000  # no recipe draws with it
-KINDS: dict[str, dict[str, float]] = {  # what is written that is no word of a list
-    "numbers, prices, codes": {"number_share": 1.0, "sign_share": 0.0},
-    "invented names": {"number_share": 0.0, "sign_share": 0.0},
-    "phrases of English signs": {"number_share": 0.0, "sign_share": 1.0},
+KINDS = {  # what is written that is no word of a list
+    "numbers, prices, codes": WordConfig(number_share=1.0, sign_share=0.0),
+    "invented names": WordConfig(number_share=0.0, sign_share=0.0),
+    "phrases of English signs": WordConfig(number_share=0.0, sign_share=1.0),
 }
 
 
@@ -44,7 +48,8 @@ def count_right(
 ) -> tuple[dict[str, int], int]:
     """The number of words that are read exactly right with each of the languages, and the number of all that count."""
     chosen = {title: choose_language(name) for title, name in languages.items()}
-    right, num_words = defaultdict(int), 0
+    right: dict[str, int] = defaultdict(int)
+    num_words = 0
     for sample in samples:
         known = [not ignore for ignore in sample.ignore]
         polygons = [polygon for polygon, counts in zip(sample.polygons, known, strict=True) if counts]
@@ -54,7 +59,7 @@ def count_right(
         num_words += len(polygons)
         pixels, scale = preprocess(sample.image, spotter.card.preprocess)
         ribbons = np.stack([polygon_to_ribbon(polygon * scale)[0] for polygon in polygons])
-        logits = spotter.runtime.read(pixels, ribbons)
+        logits = cast(TorchRuntime, spotter.runtime).read(pixels, ribbons)
         for title, spotter.language in chosen.items():
             texts = [text for text, _ in spotter.decode_text(logits)]
             right[title] += sum(text == truth for text, truth in zip(texts, transcripts, strict=True))
@@ -87,8 +92,8 @@ def compare_kinds(spotter: Spotter, options: argparse.Namespace) -> None:
     """Print what each language does to texts of no language."""
     names = ["none", "auto", *(options.languages or list_languages())]
     print("| text | words | " + " | ".join(names) + " |\n|" + "---|" * (len(names) + 2))
-    for kind, shares in KINDS.items():
-        words = WordConfig(characters=spotter.card.charset.characters, **shares)
+    for kind, config in KINDS.items():
+        words = replace(config, characters=spotter.card.charset.characters)
         right, num_words = count_right(spotter, render(words, options), {name: name for name in names})
         values = " | ".join(f"{right[name] / max(num_words, 1):.3f}" for name in names)
         print(f"| {kind} | {num_words} | {values} |", flush=True)

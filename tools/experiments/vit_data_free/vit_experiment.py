@@ -125,7 +125,8 @@ def draw_words(experiment: Experiment, folder: Path, show: Track) -> dict[str, T
         codes = [first + second for first in ALPHABET for second in ALPHABET]
         classes = sorted(np.random.default_rng(0).choice(codes, experiment.num_classes, replace=False).tolist())
         (folder / CLASSES_FILE).write_text("\n".join(classes) + "\n", encoding="utf-8")
-        words = WordConfig(str(folder / CLASSES_FILE), 0.0, 0.0, 0.0, "upper", ALPHABET, 2, 2)
+        only_classes = {"sign_share": 0.0, "invented_share": 0.0, "number_share": 0.0, "min_length": 2, "max_length": 2}
+        words = WordConfig(str(folder / CLASSES_FILE), case="upper", characters=ALPHABET, **only_classes)  # type: ignore[arg-type]
         sheets = {"layout": "sheet", "empty_share": 0.0, "min_text_height": 14.0, "max_text_height": 40.0}
         look = {"max_rotation": 0.2, "max_tilt": 0.3, "occluded_share": 0.0, "degrade": 0.5}
         renderer = Renderer(RendererConfig(384, 384, words=words, **sheets, **look))  # type: ignore[arg-type]
