@@ -29,11 +29,13 @@ class HubServer(BaseHTTPRequestHandler):
             modes = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in asked]
             self._answer(200, {"files": modes})
         elif "/commit/" in path:
-            files = self.repositories["/".join(path.split("/")[3:5])]
+            repository = "/".join(path.split("/")[3:5])
+            files = self.repositories[repository]
             for line in map(json.loads, body.splitlines()):
                 if line["key"] == "file":
                     files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-            self._answer(200, {"commitUrl": f"{self._address()}/commit", "commitOid": commit_of(files)})
+            url = f"{self._address()}/{repository}/commit/{commit_of(files)}"
+            self._answer(200, {"commitUrl": url, "commitOid": commit_of(files)})
         else:
             self._answer(404, {"error": path})
 

@@ -137,8 +137,8 @@ def test_wandb_offline(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_trackio_on_this_machine(monkeypatch, tmp_path):
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))  # which it reads when it is imported
     pytest.importorskip("trackio", reason="needs pip install 'textspot[trackio]'")
-    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     write_log(tmp_path / "mine", 0, range(1, 5), ["trackio"])
     write_log(tmp_path / "mine", 3, range(4, 7), ["trackio"])
     assert list((tmp_path / "trackio").rglob("*.db"))
