@@ -19,7 +19,7 @@ from textspot.older_recipes import modernize
 from textspot.postprocess import PostprocessConfig
 from textspot.preprocess import PreprocessConfig
 from textspot.ranges import NonNegative, NonNegativeInt, PositiveInt, Share, check_ranges
-from textspot.recipe_parser import DESCRIPTION, build_parser, instantiate
+from textspot.recipe_parser import DESCRIPTION, build_parser, instantiate, parser_of
 from textspot.shipped_files import find_recipe
 from textspot.text.charset import Charset, TextConfig
 
@@ -210,11 +210,12 @@ def read_command_line(
     file it stands in. `prog` and `description` are what the help says of the program.
     """
     arguments = find_recipes(sys.argv[1:] if arguments is None else arguments)
-    parser = build_parser(Recipe, prog, description)
+    parser = parser_of(Recipe, prog, description)
     try:
         return _parse(parser, arguments)
     except (ArgumentError, ValueError) as error:
         message = _name_file(parser, arguments, str(error))
+    parser = build_parser(Recipe, prog, description)  # the other one is shared
     parser.exit_on_error = True
     parser.error(message)
 
@@ -234,7 +235,7 @@ def find_recipes(arguments: Sequence[str]) -> list[str]:
 
 def _parse(parser: ArgumentParser, arguments: list[str]) -> Recipe:
     given = parser.parse_args(arguments, defaults=False)
-    recipe = Recipe(**instantiate(parser, parser.parse_args(arguments), given))
+    recipe = Recipe(**instantiate(parser, parser.parse_args(arguments), given.as_dict()))
     refuse_given(recipe, given)
     return recipe
 
@@ -269,9 +270,8 @@ def network_recipe_from_dict(values: dict[str, Any], source: str) -> NetworkReci
 
 
 def _from_dict(config: type[AnyRecipe], values: dict[str, Any], source: str) -> AnyRecipe:
-    parser, values = build_parser(config), modernize(values)
+    parser, values = parser_of(config), modernize(values)
     try:
-        given = parser.parse_object(values, defaults=False)
-        return config(**instantiate(parser, parser.parse_object(values), given))
+        return config(**instantiate(parser, parser.parse_object(values), values))
     except (ArgumentError, ValueError) as error:
         raise ValueError(f"{source}: {error}") from error

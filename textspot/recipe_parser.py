@@ -5,7 +5,8 @@ Which kinds there are is looked up when the parser is built, so kinds may come f
 
 import dataclasses
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import docstring_parser
@@ -74,14 +75,24 @@ def build_parser(config: type, prog: str | None = None, description: str = DESCR
     return parser
 
 
-def instantiate(parser: ArgumentParser, values: Namespace, given: Namespace) -> dict[str, Any]:
-    """The fields of the dataclass from the parsed `values`. `given` are those of them that were stated: a setting of
+def parser_of(config: type, prog: str | None = None, description: str = DESCRIPTION) -> ArgumentParser:
+    """As `build_parser` builds it, once for the kinds that there are now: it takes longer than to parse."""
+    return _build_once(config, prog, description, tuple((part, *kinds.items()) for part, kinds in PARTS.items()))
+
+
+@lru_cache(maxsize=8)
+def _build_once(config: type, prog: str | None, description: str, _: Hashable) -> ArgumentParser:
+    return build_parser(config, prog, description)
+
+
+def instantiate(parser: ArgumentParser, values: Namespace, stated: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the dataclass from the parsed `values`. `stated` are plain values that were given: a setting of
     another kind than the chosen one is a ValueError that names both."""
-    built, stated = parser.instantiate(values).as_dict(), given.as_dict()
+    built = parser.instantiate(values).as_dict()
     built.pop("config", None)
     built["model"] = choose_kinds(built["model"], stated.get("model") or {})
     if "loss" in built:
-        built["loss"] = dict(stated.get("loss") or {})
+        built["loss"] = {term: built["loss"][term] for term in stated.get("loss") or {}}
     return built
 
 
@@ -94,7 +105,7 @@ def choose_kinds(built: Mapping[str, Any], stated: Mapping[str, Any]) -> ModelCo
         for part in PARTS
         for section, settings in (stated.get(part) or {}).items()
         if section not in ("kind", built[part]["kind"])
-        for setting in settings
+        for setting in settings or ()
     ]
     if complaints:
         raise ValueError("; ".join(complaints))
