@@ -102,7 +102,7 @@ class SpotterQuantConfig:
         most_weight_bits: maximum number of bits of any weight. 7 is for CPUs without VNNI, on which an engine adds
             two 8-bit products within 16 bits: the largest overflow.
         engine: quantise the tensors between layers too, so that ONNX Runtime and OpenVINO compute in integers.
-        reconstruction: how the blocks from the image to the detector are tuned after the calibration; null leaves that
+        reconstruction: tuning of the blocks from the image to the detector after the calibration; null leaves that
             out.
         crop_side: side in pixels of the squares, one of each calibration image, that blocks are tuned on.
     """
