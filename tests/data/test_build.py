@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from jsonargparse import ArgumentParser
 
 from textspot.data.build import BuildReport, build_dataset, damaged_records
 from textspot.data.card import Card, Counts, Split, load_card
@@ -67,6 +68,13 @@ def test_the_table_of_cards_is_complete() -> None:
 @pytest.mark.parametrize("name", CARDS)
 def test_cards_load(name: str) -> None:
     assert load_card(DATASETS / name / "card.yaml").name == name
+
+
+def test_a_card_loads_whatever_command_line_was_read_before() -> None:
+    parser = ArgumentParser()
+    parser.add_argument("--number", type=int)
+    parser.parse_args(["--number", "1"])
+    assert load_card(DATASETS / "quickstart_test" / "card.yaml").draw
 
 
 def rounded(instance: dict) -> dict:

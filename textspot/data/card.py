@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from contextvars import Context
 from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -156,7 +157,8 @@ def load_card(path: str | os.PathLike) -> Card:
     parser.add_class_arguments(Card)
     try:
         card = Card(**vars(parser.instantiate(parser.parse_path(path))))
-        refuse_given(card, parser.parse_path(path, defaults=False))
+        # In a context of its own: jsonargparse parses what lies deeper as the last command line was parsed.
+        refuse_given(card, Context().run(parser.parse_path, path, defaults=False))
         return card
     except (ArgumentError, ValueError, TypeError) as error:  # null where a number is expected
         raise ValueError(f"{path}: {error}") from error
