@@ -179,6 +179,14 @@ class Nodes:
             os.kill(one, signal.SIGKILL)
         process.wait()
 
+    def hold_up(self, node: str, seconds: float) -> None:
+        """A node that is slow: what it trains with stands still for a while, and the other one waits."""
+        processes = list(descendants(self.running[node].pid))
+        for number, pause_s in ((signal.SIGSTOP, seconds), (signal.SIGCONT, 0)):
+            for one in processes:
+                os.kill(one, number)
+            time.sleep(pause_s)
+
     def finish(self) -> None:
         for node, process in self.running.items():
             assert process.wait(PATIENCE_S) == 0, self.said(node)
@@ -197,12 +205,13 @@ def descendants(process: int) -> Iterator[int]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes of a node as Linux lists them")
-def test_a_node_that_is_killed_comes_back(node_recipe: Recipe, tmp_path: Path) -> None:
+def test_a_node_may_be_slow_or_killed_and_come_back(node_recipe: Recipe, tmp_path: Path) -> None:
     """Without a shared disk; the weights are those of two processes that nobody disturbed, bit for bit."""
     whole, broken = Nodes(tmp_path / "whole", node_recipe), Nodes(tmp_path / "broken", node_recipe)
     whole.train_on_one("first", num_processes=2)
     broken.start_both()
     broken.wait_until((tmp_path / "broken" / "first" / "run" / "last" / "trainer.pt").exists)
+    broken.hold_up("first", seconds=1)
     broken.kill("second")
     broken.start("second")
     broken.finish()
