@@ -51,6 +51,11 @@ def test_a_set_that_is_older_than_a_setting_was_rendered_with_its_default(tmp_pa
             check_drawn(tmp_path / "drawn", meta, other)
 
 
+def test_a_whole_number_is_the_same_setting_with_a_decimal_point(tmp_path):
+    meta = draw_dataset(tmp_path / "drawn", replace(CONFIG, renderer=replace(CONFIG.renderer, max_text_height=20)))
+    check_drawn(tmp_path / "drawn", meta, replace(CONFIG, renderer=replace(CONFIG.renderer, max_text_height=20.0)))
+
+
 def test_progress_is_shown_image_by_image(tmp_path):
     seen = []
 

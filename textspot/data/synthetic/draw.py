@@ -93,7 +93,7 @@ def draw_dataset(
 def check_drawn(path: str | os.PathLike, meta: Meta, config: DrawConfig) -> None:
     """A ValueError if the data set at `path` was rendered in another way: none is replaced by itself."""
     found = _complete(meta.card.get("drawn"), {"renderer": dataclasses.asdict(RendererConfig())})
-    if json.dumps(found, sort_keys=True) != json.dumps(_drawn(config), sort_keys=True):
+    if json.loads(json.dumps(found)) != json.loads(json.dumps(_drawn(config))):  # lists for tuples; 14 equals 14.0
         raise ValueError(f"{path}: exists, and was not rendered as the recipe says: delete it, or choose another path")
 
 
