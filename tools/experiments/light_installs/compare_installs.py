@@ -81,7 +81,7 @@ def install(program: Program, folder: Path) -> Path:
     """The Python of a fresh environment in which the program is installed."""
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
-    pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [python, "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, *program.requirements], check=True)
     return python
 
