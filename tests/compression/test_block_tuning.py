@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_spotter import build_tiny_network
 
-from textspot.compression.block_tuning import DetectImage, cut_crops, detection_blocks
+from textspot.compression.block_tuning import DetectImage, cut_crops, detection_blocks, sort_as_they_run
 from textspot.compression.spotter import SpotterQuantConfig, default_layer, quantize_spotter
 from textspot.quant.affine import QuantizerConfig
 from textspot.quant.reconstruction import ReconstructionConfig
@@ -21,6 +21,16 @@ def test_every_layer_before_the_recogniser_is_in_one_block():
         if isinstance(module, torch.nn.Conv2d):
             around = [block for block in blocks if name == block or name.startswith(f"{block}.")]
             assert len(around) == (0 if name.startswith(("recognizer", "refinement", "tap")) else 1), name
+
+
+def test_blocks_are_tuned_in_the_order_in_which_they_run(images):
+    network = build_tiny_network()
+    order = sort_as_they_run(network, detection_blocks(network), images[0])
+    assert sorted(order) == sorted(detection_blocks(network))
+    assert order[0] == "backbone.stem.0"
+    assert order[-1] == "detector.geometry"
+    neck = [name for name in order if name.startswith("neck")]
+    assert neck == [f"neck.{kind}.{level}" for level in (3, 2, 1, 0) for kind in ("lateral", "smooth")]
 
 
 def test_crops_are_squares_from_everywhere_or_the_whole_side():

@@ -16,6 +16,7 @@ from textspot.checkpoint import load_mean, load_model, save_quantized
 from textspot.compression.spotter import (
     ReadImage,
     SpotterQuantConfig,
+    default_layer,
     engine_outputs,
     float_layers,
     quantize_spotter,
@@ -25,7 +26,8 @@ from textspot.data.lmdb_records import Reader
 from textspot.inference.spotter import Spotter
 from textspot.model_card import CheckpointError
 from textspot.quant import build_method, count_bytes
-from textspot.quant.layers import QuantMatMul, QuantSoftmax, quantized_layers
+from textspot.quant.affine import QuantizerConfig
+from textspot.quant.layers import QuantMatMul, QuantSoftmax, activation_quantizers, quantized_layers
 from textspot.quant.network import find_modules
 from textspot.recipe import build_spotting_network
 from textspot.runtime.export import export_onnx
@@ -179,3 +181,15 @@ def test_two_bits_read_nothing(learned, images):
     useless = quantize_spotter(network, card, SpotterQuantConfig(layer, few_weights=0), images)
     sample = Reader(data).sample(0)
     assert texts(Spotter(TorchRuntime(useless, torch.device("cpu")), card)(sample.image)) != sorted(sample.transcripts)
+
+
+def test_the_tensors_between_layers_may_have_other_bits_than_the_layers(untrained, images) -> None:
+    network, card, *_ = untrained
+    layer = replace(default_layer(), activation=QuantizerConfig(bits=4))
+    quantized = quantize_spotter(network, card, SpotterQuantConfig(layer, few_weights=0, output_bits=8), images)
+    outputs = [module.output_quantizer for module in quantized.modules() if hasattr(module, "output_quantizer")]
+    assert {quantizer.config.bits for quantizer in outputs} == {8}
+    others = [quantizer for quantizer in activation_quantizers(quantized) if quantizer not in outputs]
+    assert {quantizer.config.bits for quantizer in others} == {4}
+    with pytest.raises(ValueError, match="output_bits is 9, expected 2 to 8, or null"):
+        SpotterQuantConfig(output_bits=9)

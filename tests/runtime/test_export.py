@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from tiny_spotter import TINY_RECIPE, build_tiny_card, build_tiny_network, noise, save_tiny_spotter, write_noise
@@ -22,6 +23,7 @@ from textspot.model_card import CheckpointError, ModelCard
 from textspot.quant.folding import fold_batchnorm
 from textspot.runtime.openvino_runtime import flatten_shared_map, open_core
 from textspot.runtime.protocol import graph_inputs
+from textspot.runtime.stored_weights import store
 from textspot.structures import Prediction
 
 RUNTIMES = ("onnxruntime", "openvino")
@@ -299,6 +301,41 @@ def test_half_of_a_graph(folder: Path, tmp_path: Path) -> None:
         assert abs(len(ours) - len(theirs)) <= 2
         assert abs(ours[0].score - theirs[0].score) < 0.01
         np.testing.assert_allclose(ours[0].polygon, theirs[0].polygon, atol=0.5)
+
+
+@pytest.mark.parametrize("shape", [(24, 16, 3, 3), (5, 3, 7, 13), (1100,)])
+def test_a_weight_in_12_bits_is_what_its_nodes_make_of_it(shape: tuple[int, ...], tmp_path: Path) -> None:
+    """To half a step of a 2047th of the largest value of its channel; also with an odd number of values."""
+    weight = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    weight[0] = 0
+    file = tmp_path / "graph.onnx"
+    output = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, shape)
+    node = onnx.helper.make_node("Identity", ["w"], ["y"])
+    graph = onnx.helper.make_graph([node], "graph", [], [output], [onnx.numpy_helper.from_array(weight, "w")])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(model, file)
+    store(file, "12 bits")
+    assert sum(len(one.raw_data) for one in onnx.load(file).graph.initializer) < 1.6 * weight.size + 4 * shape[0] + 100
+    (found,) = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]).run(None, {})
+    step = np.abs(weight).reshape(len(weight), -1).max(axis=1).reshape(-1, *[1] * (len(shape) - 1)) / 2047
+    assert (np.abs(found - weight) <= 0.51 * step).all()
+
+
+def test_a_packed_graph_reads_the_same(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    out = tmp_path / "packed.onnx"
+    assert export_verb.main(["--weights", str(folder), "--out", str(out), "--pack"]) == 0
+    large = [one for one in onnx.load(out).graph.initializer if math.prod(one.dims) >= 1024]
+    assert len(large) > 5
+    assert {one.data_type for one in large} <= {onnx.TensorProto.UINT8, onnx.TensorProto.INT64}
+    image = noise(96, 128)
+    for runtime in RUNTIMES:
+        ours, theirs = (textspot.load(path, runtime=runtime)(image) for path in (out, folder / "spotter.onnx"))
+        assert abs(len(ours) - len(theirs)) <= 2
+        assert abs(ours[0].score - theirs[0].score) < 0.01
+        np.testing.assert_allclose(ours[0].polygon, theirs[0].polygon, atol=0.5)
+    with pytest.raises(SystemExit):
+        export_verb.main(["--weights", str(folder), "--out", str(tmp_path / "x.safetensors"), "--pack"])
+    assert "--pack is for an .onnx" in capsys.readouterr().err
 
 
 def test_the_mean_of_weights(weights_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -22,6 +22,7 @@ from textspot.inference.views import COMPLETE, PARTIAL, QUALITIES
 if TYPE_CHECKING:
     from textspot.model_card import ModelCard
     from textspot.models.spotting_network import SpottingNetwork
+    from textspot.runtime.stored_weights import Storage
 
 SUFFIXES = (".onnx", ".pt2", ".safetensors")
 
@@ -34,6 +35,8 @@ class ExportOptions:
         weights: a model.safetensors, a run's folder, or the name of bundled weights; or several of them.
         out: file to write; its suffix is .onnx, .pt2 or .safetensors.
         half: store the weights of a .safetensors or an .onnx in float16; they are converted to float32 when loaded.
+        pack: store the weights of an .onnx in 12 bits, with a scale for each output channel; they are converted to
+            float32 when loaded.
         threshold: score threshold to store; the default is the one in the weights.
         thresholds: score thresholds by `--quality` and lexicon, as {name: value}. Names are fast, default and best,
             alone or followed by ", lexicon" or ", complete lexicon", as in {"best, lexicon": 0.4}.
@@ -46,6 +49,7 @@ class ExportOptions:
     weights: tuple[Path, ...]
     out: Path
     half: bool = False
+    pack: bool = False
     threshold: ClosedUnitInterval | None = None
     thresholds: dict[str, ClosedUnitInterval] | None = None
     push: str | None = None
@@ -58,6 +62,8 @@ class ExportOptions:
             raise ValueError(f"--thresholds names {', '.join(map(repr, unknown))}, expected some of: {'; '.join(WAYS)}")
         if self.half and self.out.suffix == ".pt2":
             raise ValueError(f"--half is for a .safetensors or an .onnx, --out is {self.out}")
+        if self.pack and (self.half or self.out.suffix != ".onnx"):
+            raise ValueError(f"--pack is for an .onnx and excludes --half, --out is {self.out}")
         if self.push and self.out.suffix == ".pt2":
             raise ValueError(f"--push is for a .safetensors or an .onnx, which textspot loads, --out is {self.out}")
 
@@ -78,7 +84,7 @@ def export(options: ExportOptions) -> int:
         threshold=card.threshold if options.threshold is None else options.threshold,
         thresholds=card.thresholds | (options.thresholds or {}),
     )
-    write_network(network, card, out, options.half)
+    write_network(network, card, out, "12 bits" if options.pack else "float16" if options.half else "float32")
     if len(weights) > 1 and options.threshold is None:
         print(
             f"the score threshold, {card.threshold:.3f}, is that of {weights[-1]}, not of the mean: choose one with "
@@ -95,20 +101,20 @@ def export(options: ExportOptions) -> int:
     return 0
 
 
-def write_network(network: "SpottingNetwork", card: "ModelCard", out: Path, half: bool) -> None:
-    """Write a network and its card in the format of the file's suffix."""
+def write_network(network: "SpottingNetwork", card: "ModelCard", out: Path, storage: "Storage") -> None:
+    """Write a network and its card in the format of the file's suffix, its float weights stored as said."""
     from textspot.checkpoint import save_model, save_quantized
     from textspot.quant.layers import quantized_layers
     from textspot.runtime.export import export_onnx, export_program
 
     if out.suffix == ".onnx":
-        export_onnx(network, card, out, half)
+        export_onnx(network, card, out, storage)
     elif out.suffix == ".pt2":
         export_program(network, card, out)
     elif quantized_layers(network):
         save_quantized(out, network, card)
     else:
-        save_model(out, network.state_dict(), card, half)
+        save_model(out, network.state_dict(), card, storage == "float16")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

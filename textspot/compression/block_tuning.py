@@ -30,7 +30,7 @@ class DetectImage:
 
 
 def detection_blocks(network: SpottingNetwork) -> list[str]:
-    """The modules that are tuned one after the other, from the image to the detector's maps, but for what stays float:
+    """The modules that are tuned one by one, from the image to the detector's maps, but for what stays float:
     residual blocks, convolutions with the ReLU behind them, and single ones."""
     layers = [name for name, module in network.named_modules() if isinstance(module, LAYERS)]
     inside = [name for name in layers if name.partition(".")[0] in ("backbone", "neck", "detector")]
@@ -70,6 +70,23 @@ def tune_blocks(
     errors, by name."""
     blocks = [name for name in detection_blocks(network) if quantized_layers(quantized.get_submodule(name))]
     errors: dict[str, BlockError] = {}
-    for name in track(blocks, "tuning blocks"):
+    for name in track(sort_as_they_run(network, blocks, crops[0]), "tuning blocks"):
         errors |= reconstruct(quantized, network, [name], crops, config, DetectImage())
     return errors
+
+
+@torch.no_grad()
+def sort_as_they_run(network: SpottingNetwork, names: Sequence[str], image: np.ndarray) -> list[str]:
+    """The names of modules of the detection part in the order in which they run on an image (H, W, 3): a top-down neck
+    has its coarsest level last and runs it first."""
+    order: list[str] = []
+    hooks = [
+        network.get_submodule(name).register_forward_pre_hook(lambda _module, _args, name=name: order.append(name))
+        for name in names
+    ]
+    try:
+        DetectImage()(network, image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sorted(names, key=order.index)

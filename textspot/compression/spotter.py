@@ -102,6 +102,8 @@ class SpotterQuantConfig:
         most_weight_bits: maximum number of bits of any weight. 7 is for CPUs without VNNI, on which an engine adds
             two 8-bit products within 16 bits: the largest overflow.
         engine: quantise the tensors between layers too, so that ONNX Runtime and OpenVINO compute in integers.
+        output_bits: bits of these tensors, which are added or read by several layers; null for those of the layers'
+            inputs. Published 4-bit figures leave such tensors float.
         reconstruction: tuning of the blocks from the image to the detector after the calibration; null leaves that
             out.
         crop_side: side in pixels of the squares, one of each calibration image, that blocks are tuned on.
@@ -113,6 +115,7 @@ class SpotterQuantConfig:
     keep_float: tuple[str, ...] | None = None
     most_weight_bits: int = ENGINE_BITS
     engine: bool = True
+    output_bits: int | None = None
     reconstruction: ReconstructionConfig | None = None
     crop_side: int = 384
 
@@ -121,6 +124,8 @@ class SpotterQuantConfig:
             raise ValueError(f"crop_side is {self.crop_side}, expected a multiple of {MULTIPLE}")
         if not 2 <= self.most_weight_bits <= ENGINE_BITS:
             raise ValueError(f"most_weight_bits is {self.most_weight_bits}, expected 2 to {ENGINE_BITS}")
+        if self.output_bits is not None and not 2 <= self.output_bits <= ENGINE_BITS:
+            raise ValueError(f"output_bits is {self.output_bits}, expected 2 to {ENGINE_BITS}, or null")
 
 
 def resolve_float_layers(config: SpotterQuantConfig, network: SpottingNetwork) -> SpotterQuantConfig:
@@ -142,7 +147,7 @@ def quantize_spotter(
     small = _round_small_layers(network, config)
     layers = {name: _limit(layer, config) for name, layer in (small | config.overrides).items()}
     kept = config.keep_float or ()
-    quantized = quantize(network, QuantConfig(_limit(config.layer, config), layers, kept, outputs))
+    quantized = quantize(network, QuantConfig(_limit(config.layer, config), layers, kept, outputs, config.output_bits))
     with torch.inference_mode(config.reconstruction is None):  # what it makes cannot be tuned
         calibrate(quantized, TrackedPasses(images, "calibrating", track), ReadImage(card))
     if config.reconstruction is not None:

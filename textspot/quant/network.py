@@ -22,12 +22,14 @@ class QuantConfig:
         keep_float: patterns of layers that stay as they are.
         outputs: patterns of modules of any type whose output is quantised too, on the grid of `layer.activation` per
             tensor: an int8 engine adds, and convolves in integers, only between quantised tensors.
+        output_bits: bits of these outputs; null for those of `layer.activation`.
     """
 
     layer: LayerConfig = field(default_factory=LayerConfig)
     overrides: dict[str, LayerConfig] = field(default_factory=dict)
     keep_float: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    output_bits: int | None = None
 
     def resolve(self, names: list[str]) -> dict[str, LayerConfig]:
         """The config of each layer that is to be quantised."""
@@ -57,7 +59,8 @@ def quantize(network: nn.Module, config: QuantConfig | None = None) -> nn.Module
     for name in outputs:
         if config.layer.activation is None:
             raise ValueError("outputs are to be quantised, and layer.activation, their grid, is null")
-        quantize_output(network.get_submodule(name), config.layer.activation, name)
+        bits = config.output_bits or config.layer.activation.bits
+        quantize_output(network.get_submodule(name), replace(config.layer.activation, bits=bits), name)
     return network
 
 

@@ -6,10 +6,8 @@ that nothing is read in vain and nobody has to guess. Legend: B images, K region
 
 import io
 import json
-import math
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
@@ -23,6 +21,7 @@ from textspot.preprocess import MULTIPLE
 from textspot.quant.folding import fold_batchnorm
 from textspot.quant.layers import quantized_layers
 from textspot.runtime.protocol import INPUTS, OUTPUTS
+from textspot.runtime.stored_weights import Storage, store
 
 OPSET = 20  # the first with GridSample as the exporter writes it
 MOST_IMAGES, MOST_SIDE = 1024, 16384  # bounds that the exporter wants of a batch and of a side in pixels
@@ -72,9 +71,9 @@ def export_program(network: SpottingNetwork, card: ModelCard, path: Path) -> Non
     write_atomically(path, lambda temporary: temporary.write_bytes(archive.getvalue()))
 
 
-def export_onnx(network: SpottingNetwork, card: ModelCard, path: Path, half: bool = False) -> None:
+def export_onnx(network: SpottingNetwork, card: ModelCard, path: Path, storage: Storage = "float32") -> None:
     """Write one ONNX file with the weights inside, those of quantised layers as integers, and the card as its
-    metadata. `half` stores the float ones in float16: the graph makes them float32 again when it is loaded."""
+    metadata. `storage` is that of the large float ones: the graph makes them float32 again when it is loaded."""
     program = torch.onnx.export(
         trace(network), dynamo=True, opset_version=OPSET, input_names=INPUTS, output_names=OUTPUTS, verbose=False
     )
@@ -88,35 +87,10 @@ def export_onnx(network: SpottingNetwork, card: ModelCard, path: Path, half: boo
         program.save(temporary, external_data=False)
         if quantized_layers(network):
             store_integers(temporary)
-        if half:
-            store_half(temporary)
+        store(temporary, storage)
         file_checksum.seal(temporary)
 
     write_atomically(path, write)
-
-
-FEWEST_HALVED = 1024  # values of a weight; shorter ones, biases among them, stay as they are
-
-
-def store_half(file: Path) -> None:
-    """Keep the large float32 weights of an ONNX file in float16, each behind a cast, in place."""
-    import onnx
-    from onnx import numpy_helper
-
-    model = onnx.load(file)
-    graph = model.graph
-    large = [
-        one
-        for one in graph.initializer
-        if one.data_type == onnx.TensorProto.FLOAT and math.prod(one.dims) >= FEWEST_HALVED
-    ]
-    for number, weight in enumerate(large):
-        halved = numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float16), f"{weight.name}.half")
-        cast = onnx.helper.make_node("Cast", [halved.name], [weight.name], to=onnx.TensorProto.FLOAT)
-        graph.initializer.remove(weight)
-        graph.initializer.append(halved)
-        graph.node.insert(number, cast)
-    onnx.save(model, file)
 
 
 def store_integers(file: Path) -> None:
