@@ -136,7 +136,7 @@ def quantize_spotter(
     track: Track = untracked,
 ) -> SpottingNetwork:
     """A quantised copy, calibrated on images (H, W, 3) uint8 as `read_calibration_images` gives them, and frozen;
-    `track` shows progress, once or twice over the images."""
+    `track` shows progress, up to three times over the images."""
     network, config = expose_attention(network), resolve_float_layers(config, network)
     outputs = engine_outputs(network) if config.engine and config.layer.activation is not None else ()
     small = _round_small_layers(network, config)

@@ -26,9 +26,10 @@ def call(network: nn.Module, inputs: Any) -> Any:
 def calibrate(network: nn.Module, inputs: Iterable[Any], run: Run = call) -> None:
     """Choose all grids and factors of a network from `quantize`, in place.
 
-    `inputs` is gone through up to three times (statistics for smoothing and correction; ranges; ranges of corrections in
-    integers), in float, the last time with rounded weights; an iterator is kept as a list. `run(network, item)` passes one item. No items, a layer that no item reached, and
-    values that are not finite are a `ValueError` that names the layer.
+    `inputs` is gone through up to three times (statistics for smoothing and correction; ranges; ranges of corrections
+    in integers), in float, the last time with rounded weights; an iterator is kept as a list. `run(network, item)`
+    passes one item. No items, a layer that no item reached, and values that are not finite are a `ValueError` that
+    names the layer.
     """
     twins = quantized_layers(network)
     if any(twin.weight_scale is not None or twin.smoothing is not None for twin in twins.values()):
@@ -97,10 +98,10 @@ def _calibrate_factors(network: nn.Module, inputs: Iterable[Any], run: Run) -> N
     corrected = [twin for twin in quantized_layers(network).values() if has_integer_factors(twin)]
     if not corrected:
         return
-    corrections = nn.ModuleList(IntegerCorrection(twin) for twin in corrected)
-    for twin, correction in zip(corrected, corrections, strict=True):
-        twin.integer_correction = correction
-        correction.fit(twin)
+    for twin in corrected:
+        twin.integer_correction = IntegerCorrection(twin)
+        twin.integer_correction.fit(twin)
+    corrections = nn.ModuleList(twin.integer_correction for twin in corrected)
     with phase(network, "float"), phase(corrections, "observing"):
         _pass_all(network, inputs, run)
     _fit_activations(corrections)

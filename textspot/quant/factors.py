@@ -25,7 +25,8 @@ class IntegerCorrection(nn.Module):
     def __init__(self, twin: Twin):
         super().__init__()
         config, activation = twin.config, twin.config.activation
-        assert config.correction.bits is not None and activation is not None  # as `LayerConfig` says
+        assert config.correction.bits is not None
+        assert activation is not None  # as `LayerConfig` says
         self.config = QuantizerConfig(config.correction.bits, True, "channel", config.weight.observer)
         for part in FACTORS:
             self.register_buffer(f"{part}_scale", None)

@@ -56,8 +56,8 @@ class LayerConfig:
             raise ValueError("smoothing.kind is aser, whose outlier weights need a correction: set correction.kind")
         if self.correction.kind != "none" and self.correction.bits is not None and self.activation is None:
             raise ValueError(
-                "correction.bits is set and activation is null: integer factors need integer inputs; set correction.bits "
-                "to null"
+                "correction.bits is set and activation is null: integer factors need integer inputs; set "
+                "correction.bits to null"
             )
 
 

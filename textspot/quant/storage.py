@@ -147,8 +147,10 @@ def _fill(network: nn.Module, tensors: dict[str, Tensor]) -> None:
     expected |= {name + part for name in twins for part in (PACKED, ".weight_scale", ".weight_zero_point")}
     quantizers = static_quantizers(network)
     expected |= {name + part for name in quantizers for part in (".scale", ".zero_point")}
-    integer = [name for name, twin in twins.items() if twin.integer_correction is not None]
-    expected |= {f"{name}.{key}" for name in integer for part in FACTORS for key in (part, f"integer_correction.{part}_scale")}
+    for name, twin in twins.items():
+        if twin.integer_correction is not None:
+            expected |= {f"{name}.{part}" for part in FACTORS}
+            expected |= {f"{name}.integer_correction.{part}_scale" for part in FACTORS}
     missing = sorted(expected - tensors.keys())
     if missing:
         raise ValueError(f"missing are {', '.join(missing)}")
