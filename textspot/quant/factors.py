@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from textspot.quant.affine import ENGINE_BITS, QuantizerConfig, fake_quantize_channels, from_codes, to_codes
-from textspot.quant.layers import ActivationQuantizer, QuantConv2d, QuantLinear
+from textspot.quant.fitting import Twin
+from textspot.quant.layers import ActivationQuantizer
 from textspot.quant.observers import fit_grid
 
 FACTORS = ("factor_in", "factor_out")
-
-Twin = QuantLinear | QuantConv2d
 
 
 class IntegerCorrection(nn.Module):

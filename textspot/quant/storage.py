@@ -132,7 +132,7 @@ def _layer_config(values: dict[str, Any]) -> LayerConfig:
         QuantizerConfig(**values["weight"]),
         QuantizerConfig(**values["activation"]) if values["activation"] else None,
         SmoothingConfig(**values["smoothing"]),
-        CorrectionConfig(**{"bits": None, **values["correction"]}),  # files from before it knew no other
+        CorrectionConfig(**values["correction"]),
         values["probabilities"],
     )
 
@@ -140,17 +140,17 @@ def _layer_config(values: dict[str, Any]) -> LayerConfig:
 def _fill(network: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Put the tensors into their places; parts that a twin has not yet are made."""
     twins = quantized_layers(network)
-    for name, twin in twins.items():
-        if twin.config.correction.bits is not None and f"{name}.{FACTORS[0]}" in tensors:
-            twin.integer_correction = IntegerCorrection(twin)
+    integer = {
+        name: twin for name, twin in twins.items() if twin.config.correction.bits and f"{name}.factor_in" in tensors
+    }
+    for twin in integer.values():
+        twin.integer_correction = IntegerCorrection(twin)
     expected = network.state_dict().keys() - {f"{name}.weight" for name in twins}
     expected |= {name + part for name in twins for part in (PACKED, ".weight_scale", ".weight_zero_point")}
     quantizers = static_quantizers(network)
     expected |= {name + part for name in quantizers for part in (".scale", ".zero_point")}
-    for name, twin in twins.items():
-        if twin.integer_correction is not None:
-            expected |= {f"{name}.{part}" for part in FACTORS}
-            expected |= {f"{name}.integer_correction.{part}_scale" for part in FACTORS}
+    parts = [key for part in FACTORS for key in (part, f"integer_correction.{part}_scale")]
+    expected |= {f"{name}.{part}" for name in integer for part in parts}
     missing = sorted(expected - tensors.keys())
     if missing:
         raise ValueError(f"missing are {', '.join(missing)}")
@@ -165,9 +165,9 @@ def _fill(network: nn.Module, tensors: dict[str, Tensor]) -> None:
         lowest = code_range(config.bits, config.symmetric)[0]
         codes = unpack(tensors[name + PACKED], config.bits, lowest, twin.weight.shape)
         set_codes(twin, codes)
-        if twin.integer_correction is not None:
-            for part in FACTORS:
-                twin.integer_correction.set_codes(twin, part, tensors[f"{name}.{part}"])
+    for name, twin in integer.items():
+        for part in FACTORS:
+            twin.integer_correction.set_codes(twin, part, tensors[f"{name}.{part}"])
 
 
 def _place(network: nn.Module, name: str, tensor: Tensor) -> None:
