@@ -57,7 +57,7 @@ def ask(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]
     address = f"http://127.0.0.1:{port}"
     settings = QUIET | {"LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true", "LABEL_STUDIO_HOST": address}
     settings |= {"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(photos.parent), "HOME": str(folder)}
-    settings |= dict.fromkeys(("ML_BLOCK_LOCAL_IP", "SSRF_PROTECTION_ENABLED"), "false")  # the backend is on this machine
+    settings |= dict.fromkeys(("ML_BLOCK_LOCAL_IP", "SSRF_PROTECTION_ENABLED"), "false")  # it is on this machine
     command = [os.environ["LABEL_STUDIO"], "start", "--no-browser", "--port", str(port), "--data-dir", str(folder)]
     command += ["--enable-legacy-api-token"]
     command += ["--username", "a@example.org", "--password", "only for this test", "--user-token", TOKEN]
