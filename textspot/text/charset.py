@@ -103,8 +103,9 @@ class Charset:
         return [self._token[character] for character in text]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """Text of tokens without blanks."""
-        return "".join(self.characters[token - 1] for token in tokens)
+        """Text of tokens without blanks, composed (NFC) as transcripts are: a letter and a mark that follow each other
+        may be one character."""
+        return unicodedata.normalize("NFC", "".join(self.characters[token - 1] for token in tokens))
 
     def missing(self, counts: Mapping[str, int], case: Case = "keep") -> dict[str, int]:
         """The characters of `counts` (character -> occurrences in the data) that have no class, most frequent first."""

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import ImageFont, features
 
 from textspot.text.scripts import JOINERS, needs_shaping
+from textspot.text.spelling import UNICODE
 
 SHIPPED = Path(__file__).parent / "fonts"
 SYSTEM_FOLDERS = (
@@ -49,7 +50,7 @@ class Typeface:
 
     def spell(self, text: str) -> str:
         """The text as a recogniser of this typeface sees it."""
-        return text.upper() if self.capitals_only else text
+        return UNICODE.upper(text) if self.capitals_only else text
 
     def can_write(self, text: str) -> bool:
         """Whether the typeface has a glyph for each character."""
