@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from textspot.text.charset import LATIN, PRINTABLE_ASCII, Charset, TextConfig, normalize
+from textspot.text.charset import CHARSETS, LATIN, PRINTABLE_ASCII, Charset, TextConfig, normalize
 from textspot.text.language import list_languages, read_words
 from textspot.text.spelling import spelling_of
 
@@ -103,12 +103,18 @@ def test_the_space_inside_a_transcript_can_be_missing():
     assert Charset(PRINTABLE_ASCII).missing(counts) == {" ": 1}
 
 
-def test_latin_holds_the_letters_that_the_lists_use():
-    assert len(set(LATIN)) == len(LATIN)
-    for name in list_languages():
-        counts = Counter(letter for word in read_words(name) for letter in set(word))
-        used = {letter for letter, count in counts.items() if count >= 10}
-        assert used | set("".join(map(spelling_of(name).upper, used))) <= set(LATIN), name
+@pytest.mark.parametrize("name", list_languages())
+def test_a_charset_holds_the_letters_that_a_list_uses(name):
+    spelling, counts = spelling_of(name), Counter(letter for word in read_words(name) for letter in set(word))
+    used = {letter for letter, count in counts.items() if count >= 10}
+    used |= set("".join(map(spelling.upper, used)))
+    assert any(used <= set(characters) for characters in CHARSETS.values())
+
+
+def test_charsets_hold_each_character_once_and_ascii_first():
+    for characters in CHARSETS.values():
+        assert len(set(characters)) == len(characters)
+        assert characters.startswith(PRINTABLE_ASCII)
 
 
 def test_a_charset_by_its_name():

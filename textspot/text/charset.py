@@ -14,10 +14,13 @@ LATIN_LETTERS = (
     "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞĀĂĄĆĊČĎĐĒĖĘĚĞĠĢĦĪĮİĶĹĻĽŁŃŅŇŐŒŔŘŚŞŠŤŪŮŰŲŴŶŸŹŻŽȘȚẞ"
     "àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþāăąćċčďđēėęěğġģħīįıķĺļľłńņňőœŕřśşšťūůűųŵŷÿźżžșțß"
 )
-LATIN_SYMBOLS = "€£¥¢§°©®™«»‹›„“”‚‘’–—…·•¡¿ªº²³¼½¾±×÷µ"
-PUNCTUATION = string.punctuation + LATIN_SYMBOLS  # around words
-LATIN = PRINTABLE_ASCII + LATIN_LETTERS + LATIN_SYMBOLS
-CHARSETS = {"ascii": PRINTABLE_ASCII, "latin": LATIN}
+SYMBOLS = "€£¥¢§°©®™«»‹›„“”‚‘’–—…·•¡¿ªº²³¼½¾±×÷µ"
+# The alphabets of Russian, Ukrainian, Bulgarian and Serbian.
+CYRILLIC_LETTERS = "АБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯЁЄІЇҐЍЈЉЊЋЂЏабвгдежзийклмнопрстуфхцчшщъыьэюяёєіїґѝјљњћђџ"
+PUNCTUATION = string.punctuation + SYMBOLS  # around words
+LATIN = PRINTABLE_ASCII + LATIN_LETTERS + SYMBOLS
+CYRILLIC = PRINTABLE_ASCII + CYRILLIC_LETTERS + SYMBOLS + "№"
+CHARSETS = {"ascii": PRINTABLE_ASCII, "latin": LATIN, "cyrillic": CYRILLIC}
 
 Case = Literal["keep", "upper", "lower"]
 FOLDS: dict[Case, Callable[[str], str]] = {"keep": str, "upper": str.upper, "lower": str.lower}
@@ -29,7 +32,7 @@ class TextConfig:
 
     Args:
         characters: the characters of the charset, in the order of their classes; or `ascii`, the 94 that can be
-            printed, or `latin`, these and what Europe's languages in Latin script write besides.
+            printed; or `latin` or `cyrillic`, these and what Europe's languages in that script write besides.
         case: `keep` transcripts as they are, or fold them to `upper` or `lower` case.
         unknown: treatment of a character outside the charset: `error` stops before training starts and lists
             them; `skip` trains the detector on that word, never the recogniser, and counts it.

@@ -3,7 +3,7 @@
 import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal
 from zlib import crc32
@@ -54,6 +54,7 @@ FOREIGN_PATTERNS = (
     *("9,99€", "99,99€", "€9,99", "9€", "99,–", "£99", "9.999", "99.99.2099", "9,9%", "99.99", "99h99", "9°", "-9°C"),
     *("§99", "§9", "9½", "9–99", "99²", "9×9", "9±9", "Nº9", "9ª", "©2099", "~®", "~™", "•~", "~–~", "99¢", "¥999"),
 )
+CYRILLIC_PATTERNS = ("№9", "№99")
 ALL_PUNCTUATED, ALL_PATTERNS = PUNCTUATED + FOREIGN_PUNCTUATED, PATTERNS + FOREIGN_PATTERNS
 
 
@@ -69,10 +70,10 @@ class WordConfig:
             `held_out` from them.
         sign_share: the share of texts that are the words of real signs, in their order.
         invented_share: share of words that are invented, where there is a word list, so that reading is learned
-            and not the list.
+            and not the list: syllables, or of a list without Latin letters the halves of two of its words.
         number_share: the share of numbers, prices, times, codes and addresses.
         case: case of the words; `mixed` is lower, Title or UPPER, for each word anew.
-        characters: characters that the words may contain, or a charset by its name, `ascii` or `latin`; other words are
+        characters: characters that the words may contain, or a charset by its name, such as `latin`; other words are
             left out.
         min_length: minimum number of characters of a word; a letter and its marks are one.
         max_length: maximum number of characters of a word.
@@ -165,8 +166,10 @@ class WordSource:
             return _fill(rng, choose(rng, words.patterns))
         if words.listed and rng.random() >= self._config.invented_share:
             word = choose(rng, words.listed)
-        else:
+        elif words.is_latin:
             word = _invent(rng, self._config.min_length, self._config.max_length)
+        else:
+            word = _splice(choose(rng, words.listed), choose(rng, words.listed))
         if rng.random() < PUNCTUATED_SHARE:
             return choose(rng, words.punctuated).format(word)
         return word
@@ -180,7 +183,11 @@ class WordSource:
         if config.file:
             lists.append(_Words(UNICODE, self._fitting(config.file, _read_list(config.file))))
         if config.languages:
-            lists = [replace(one, patterns=ALL_PATTERNS, punctuated=ALL_PUNCTUATED) for one in lists]
+            own = [() if one.is_latin else CYRILLIC_PATTERNS for one in lists]
+            lists = [
+                replace(one, patterns=ALL_PATTERNS + more, punctuated=ALL_PUNCTUATED)
+                for one, more in zip(lists, own, strict=True)
+            ]
         return lists or [_Words(UNICODE)]
 
     def _fits(self, word: str, spelling: Spelling = UNICODE) -> bool:
@@ -206,6 +213,11 @@ class _Words:
     listed: tuple[str, ...] = ()
     patterns: tuple[str, ...] = PATTERNS
     punctuated: tuple[str, ...] = PUNCTUATED
+
+    @cached_property
+    def is_latin(self) -> bool:
+        """Whether Latin syllables look like its words; an empty list has no other letters."""
+        return not self.listed or not set(string.ascii_letters).isdisjoint("".join(self.listed))
 
 
 @cache
@@ -235,6 +247,11 @@ def _invent(rng: np.random.Generator, min_length: int, max_length: int) -> str:
     while len(word) < length:
         word += choose(rng, ONSETS) + choose(rng, NUCLEI) + choose(rng, CODAS)
     return word[:length]
+
+
+def _splice(first: str, second: str) -> str:
+    """The first half of one word and the last half of another."""
+    return first[: (len(first) + 1) // 2] + second[(len(second) + 1) // 2 :]
 
 
 def _fill(rng: np.random.Generator, pattern: str) -> str:
