@@ -201,9 +201,9 @@ def test_the_words_of_all_languages_can_be_written_in_a_charset():
         assert sum(not rare.isdisjoint(word) for word in words) <= 0.002 * len(words), name
 
 
-def test_words_of_another_script_are_invented_of_their_own_parts(tmp_path):
-    file = tmp_path / "words.txt"
-    file.write_text("слово\nбуква\n", encoding="utf-8")
-    plain = {"sign_share": 0, "number_share": 0, "invented_share": 1.0, "case": "lower", "characters": "cyrillic"}
-    words = {word.strip(PUNCTUATION) for word in draw(WordConfig(file=str(file), **plain), count=200)}
+def test_words_of_another_script_are_invented_of_their_own_parts(monkeypatch):
+    monkeypatch.setattr("textspot.data.synthetic.words._part_of", lambda *_: ("слово", "буква"))
+    config = WordConfig(languages=("russian",), sign_share=0, invented_share=1, case="lower", characters="cyrillic")
+    words = {word.strip(PUNCTUATION) for word in draw(config, count=300)}
     assert {"слова", "букво", "слово", "буква"} <= words
+    assert any(word.startswith("№") for word in draw(replace(config, number_share=1), count=300))

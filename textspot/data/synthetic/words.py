@@ -3,7 +3,7 @@
 import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal
 from zlib import crc32
@@ -70,7 +70,7 @@ class WordConfig:
             `held_out` from them.
         sign_share: the share of texts that are the words of real signs, in their order.
         invented_share: share of words that are invented, where there is a word list, so that reading is learned
-            and not the list: syllables, or of a list without Latin letters the halves of two of its words.
+            and not the list: syllables; in `languages` of another script the halves of two of their words.
         number_share: the share of numbers, prices, times, codes and addresses.
         case: case of the words; `mixed` is lower, Title or UPPER, for each word anew.
         characters: characters that the words may contain, or a charset by its name, such as `latin`; other words are
@@ -163,7 +163,7 @@ class WordSource:
 
     def _draw_any(self, rng: np.random.Generator, words: "_Words") -> str:
         if rng.random() < self._config.number_share:
-            return _fill(rng, choose(rng, words.patterns))
+            return _fill(rng, choose(rng, words.patterns + words.own_patterns))
         if words.listed and rng.random() >= self._config.invented_share:
             word = choose(rng, words.listed)
         elif words.is_latin:
@@ -177,18 +177,19 @@ class WordSource:
     def _read_lists(self) -> list["_Words"]:
         """The words of each list, at least one, though it may be empty."""
         config = self._config
-        lists = [
-            _Words(spelling_of(name), self._fitting(name, _part_of(name, config.part))) for name in config.languages
-        ]
+        lists = [self._words_of(name) for name in config.languages]
         if config.file:
             lists.append(_Words(UNICODE, self._fitting(config.file, _read_list(config.file))))
         if config.languages:
-            own = [() if one.is_latin else CYRILLIC_PATTERNS for one in lists]
-            lists = [
-                replace(one, patterns=ALL_PATTERNS + more, punctuated=ALL_PUNCTUATED)
-                for one, more in zip(lists, own, strict=True)
-            ]
+            lists = [replace(one, patterns=ALL_PATTERNS, punctuated=ALL_PUNCTUATED) for one in lists]
         return lists or [_Words(UNICODE)]
+
+    def _words_of(self, language: str) -> "_Words":
+        listed = self._fitting(language, _part_of(language, self._config.part))
+        words = _Words(spelling_of(language), listed)
+        if set(string.ascii_letters).isdisjoint("".join(listed)):
+            return replace(words, is_latin=False, own_patterns=CYRILLIC_PATTERNS)
+        return words
 
     def _fits(self, word: str, spelling: Spelling = UNICODE) -> bool:
         return any(self.allows(case(spelling, word)) for case in self._cases)
@@ -207,17 +208,14 @@ class WordSource:
 
 @dataclass(frozen=True)
 class _Words:
-    """A list of words, of one language, and what is written besides."""
+    """A list of words, of one language, and what is written besides; Latin ones are invented of syllables."""
 
     spelling: Spelling
     listed: tuple[str, ...] = ()
     patterns: tuple[str, ...] = PATTERNS
     punctuated: tuple[str, ...] = PUNCTUATED
-
-    @cached_property
-    def is_latin(self) -> bool:
-        """Whether Latin syllables look like its words; an empty list has no other letters."""
-        return not self.listed or not set(string.ascii_letters).isdisjoint("".join(self.listed))
+    own_patterns: tuple[str, ...] = ()
+    is_latin: bool = True
 
 
 @cache

@@ -3,9 +3,9 @@
     python tools/experiments/languages/reading_by_language.py --weights runs/spotter_latin --fonts HELD_OUT_FONTS
 
 The words are those that `words.part: train` leaves out, so weights trained by configs/spotter_latin.yaml or
-spotter_cyrillic.yaml have not seen them; neither have they seen the seed. Whether they know the typefaces is up to `--fonts`. The language model is made of
-a list that holds the words. Three in a hundred are strings of any characters instead. `--kinds` measures the same for
-texts that are of no language.
+spotter_cyrillic.yaml have not seen them; neither have they seen the seed. Whether they know the typefaces is up to
+`--fonts`. The language model is made of a list that holds the words. Three in a hundred are strings of any characters
+instead. `--kinds` measures the same for texts that are of no language.
 """
 
 import argparse
