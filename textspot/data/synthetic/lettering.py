@@ -192,7 +192,7 @@ def _draw_ink(text: str, font: ImageFont.FreeTypeFont, tracking: float) -> tuple
         pen.text((x, border - top), piece, fill=255, font=font, anchor="ls")
         x += font.getlength(piece) + tracking
     ink, _, above = _crop(np.asarray(image))
-    return ink, above - border + top
+    return ink, int(above - border + top)
 
 
 def _draw_column(text: str, font: ImageFont.FreeTypeFont, tracking: float, capital: float) -> tuple[np.ndarray, int]:
