@@ -73,8 +73,8 @@ class WordConfig:
             and not the list: syllables; in `languages` of another script the halves of two of their words.
         number_share: the share of numbers, prices, times, codes and addresses.
         case: case of the words; `mixed` is lower, Title or UPPER, for each word anew.
-        characters: characters that the words may contain, or a charset by its name, such as `latin`; other words are
-            left out.
+        characters: characters that the words may contain, or what names them, as under `text.characters`: `latin`, or a
+            text file; other words are left out.
         min_length: minimum number of characters of a word; a letter and its marks are one.
         max_length: maximum number of characters of a word.
     """
