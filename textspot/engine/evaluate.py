@@ -75,14 +75,29 @@ def validate(spotter: Spotter, reader: Reader) -> Evaluation:
     return evaluate(*predict_dataset(spotter, reader))
 
 
-def evaluate_further(spotter: Spotter, readers: Mapping[str, Reader]) -> dict[str, float]:
+@dataclass(frozen=True)
+class Further:
+    """Data sets that a run looks at beside its validation images, by name: those on which the spotter finds and reads,
+    and those whose annotated words it reads."""
+
+    evaluated: Mapping[str, Reader]
+    read: Mapping[str, Reader]
+
+
+def evaluate_further(spotter: Spotter, further: Further) -> dict[str, float]:
     """Figures of a spotter at its threshold on further data sets, by `name/protocol/quantity`."""
-    return {
+    found = {
         f"{name}/{protocol}/{quantity}": value
-        for name, reader in readers.items()
+        for name, reader in further.evaluated.items()
         for protocol, figures in score_dataset(PROTOCOLS, spotter, reader).figures.items()
         for quantity, value in figures.items()
     }
+    read = {
+        f"{name}/{figure}": value
+        for name, reader in further.read.items()
+        for figure, value in score_reading(spotter, reader).items()
+    }
+    return found | read
 
 
 def score_dataset(
