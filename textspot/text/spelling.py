@@ -90,9 +90,11 @@ def look_alike(character: str) -> str:
     return plain if len(plain) == 1 else character
 
 
-# Letters with a stroke or without a dot have no decomposition; nor have quotation marks and dashes. Then Cyrillic.
+# Letters with a stroke or without a dot have no decomposition; nor have quotation marks and dashes. Then Cyrillic and
+# Greek ones.
 _LOOK_ALIKES = str.maketrans(
-    "øØłŁđĐðħĦı„“”‘’‚«»‹›–—·•АВЕКМНОРСТУХЅІЈаеорсухѕіј", 'oOlLdDdhHi"""\'\',""<>--..ABEKMHOPCTYXSIJaeopcyxsij'
+    "øØłŁđĐðħĦı„“”‘’‚«»‹›–—·•АВЕКМНОРСТУХЅІЈаеорсухѕіјΑΒΕΖΗΙΚΜΝΟΡΤΥΧαικνορτυχ",
+    'oOlLdDdhHi"""\'\',""<>--..ABEKMHOPCTYXSIJaeopcyxsijABEZHIKMNOPTYXaikvoptux',
 )
 
 

@@ -198,12 +198,11 @@ def _draw_ink(text: str, font: ImageFont.FreeTypeFont, tracking: float) -> tuple
 def _draw_column(text: str, font: ImageFont.FreeTypeFont, tracking: float, capital: float) -> tuple[np.ndarray, int]:
     """As `_draw_ink`, of letters below one another with their middles on a line, then turned to the left by a quarter.
     That line is where the middle of capitals is."""
-    font_size, letters = int(font.size), split_graphemes(text)
+    letters, border = split_graphemes(text), 2 + int(font.size)
     steps = [font.getlength(letter, direction="ttb") + tracking for letter in letters]
-    border = 2 + font_size
     image = Image.new("L", (2 * border, int(sum(steps)) + 2 * border))
     pen = ImageDraw.Draw(image)
-    for letter, y in zip(letters, np.cumsum([0, *steps]), strict=False):
+    for letter, y in zip(letters, np.cumsum([0, *steps[:-1]]), strict=True):
         pen.text((border, border + y), letter, fill=255, font=font, anchor="mt", direction="ttb")
     ink, left, _ = _crop(np.asarray(image))
     return np.rot90(ink), round(border - left - ink.shape[1] - capital / 2)

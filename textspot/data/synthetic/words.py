@@ -163,7 +163,7 @@ class WordSource:
 
     def _draw_any(self, rng: np.random.Generator, words: "_Words") -> str:
         if rng.random() < self._config.number_share:
-            return _fill(rng, choose(rng, words.patterns + words.own_patterns))
+            return _fill(rng, choose(rng, words.patterns))
         if words.listed and rng.random() >= self._config.invented_share:
             word = choose(rng, words.listed)
         elif words.is_latin:
@@ -181,15 +181,13 @@ class WordSource:
         if config.file:
             lists.append(_Words(UNICODE, self._fitting(config.file, _read_list(config.file))))
         if config.languages:
-            lists = [replace(one, patterns=ALL_PATTERNS, punctuated=ALL_PUNCTUATED) for one in lists]
+            lists = [replace(one, patterns=_patterns_of(one), punctuated=ALL_PUNCTUATED) for one in lists]
         return lists or [_Words(UNICODE)]
 
     def _words_of(self, language: str) -> "_Words":
         listed = self._fitting(language, _part_of(language, self._config.part))
-        words = _Words(spelling_of(language), listed)
-        if set(string.ascii_letters).isdisjoint("".join(listed)):
-            return replace(words, is_latin=False, own_patterns=CYRILLIC_PATTERNS)
-        return words
+        is_latin = not set(string.ascii_letters).isdisjoint("".join(listed))
+        return _Words(spelling_of(language), listed, is_latin=is_latin)
 
     def _fits(self, word: str, spelling: Spelling = UNICODE) -> bool:
         return any(self.allows(case(spelling, word)) for case in self._cases)
@@ -214,8 +212,11 @@ class _Words:
     listed: tuple[str, ...] = ()
     patterns: tuple[str, ...] = PATTERNS
     punctuated: tuple[str, ...] = PUNCTUATED
-    own_patterns: tuple[str, ...] = ()
     is_latin: bool = True
+
+
+def _patterns_of(words: _Words) -> tuple[str, ...]:
+    return ALL_PATTERNS if words.is_latin else ALL_PATTERNS + CYRILLIC_PATTERNS
 
 
 @cache
