@@ -40,7 +40,9 @@ def predict_dataset(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RegionLimitWarning)  # far below any threshold that is used
             predictions += _predict(spotter, samples, lexicon)
-        ground_truths += [GroundTruth(s.polygons, s.transcripts, s.ignore, s.name) for s in samples]
+        ground_truths += [
+            GroundTruth(s.polygons, list(map(normalize, s.transcripts)), s.ignore, s.name) for s in samples
+        ]
     return predictions, ground_truths
 
 
