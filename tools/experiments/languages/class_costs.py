@@ -4,8 +4,8 @@
 
 Trains the network of spotter-s a few steps for each size, on the same rendered sheets: 4 of 448 x 448 pixels a step.
 Only ASCII is written there: what the other classes cost does not depend on what they stand for. Then it reads one image
-with the trained weights: 100 regions, since the threshold is 0. Seconds are of a processor, so that whatever else runs counts little: those of a run of some
-steps more than a run of one, over these steps.
+with the trained weights: 100 regions, since the threshold is 0. Seconds are of a processor, so that whatever else runs
+counts little: those of a run of some steps more than a run of one, over these steps.
 """
 
 import argparse
