@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from textspot.data.lmdb_records import Reader
 from textspot.inference.spotter import RegionLimitWarning, Spotter
@@ -80,8 +80,8 @@ class Further:
     """Data sets that a run looks at beside its validation images, by name: those on which the spotter finds and reads,
     and those whose annotated words it reads."""
 
-    evaluated: Mapping[str, Reader]
-    read: Mapping[str, Reader]
+    evaluated: Mapping[str, Reader] = field(default_factory=dict)
+    read: Mapping[str, Reader] = field(default_factory=dict)
 
 
 def evaluate_further(spotter: Spotter, further: Further) -> dict[str, float]:
