@@ -156,7 +156,7 @@ def test_corrections_cost_multiplications(untrained, images):
 
 def test_progress_of_a_calibration_that_goes_over_the_images_up_to_three_times(untrained, images):
     network, card, *_ = untrained
-    for method, bits, passes in (("rtn", 8, 1), ("aser", None, 2), ("lorc", 8, 2), ("aser", 8, 3)):
+    for method, bits, passes in (("rtn", 8, 1), ("aser", None, 2), ("aser", 8, 3)):
         said = []
 
         def track(items, what, said=said):
