@@ -5,7 +5,8 @@
 
 Then connect http://localhost:9090 under Settings, Model. The labelling interface of the project is the
 label_config.xml that `textspot prelabel --format label_studio` writes. Only images that Label Studio itself serves are
-read: uploads and local files.
+read: uploads and local files. Label Studio 1.23 refuses a backend on the same machine, unless it was started
+with ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false.
 """
 
 import json

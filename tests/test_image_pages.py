@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -100,11 +101,10 @@ def hand_written_pdf(objects, trailer=""):
 
 
 def damage_page(pdf, number):
-    """Let a page of a PDF, from 1, be no page."""
-    head, *pages = pdf.split(b"/Type /Page\n")
-    return head + b"".join(
-        (b"/Type /Pagx\n" if n == number else b"/Type /Page\n") + rest for n, rest in enumerate(pages, 1)
-    )
+    """Let a page of a PDF, from 1, be the object 0, which no file has."""
+    kids = re.search(rb"/Kids \[ [^]]*\]", pdf)[0]
+    page = re.findall(rb"\d+ 0 R", kids)[number - 1]
+    return pdf.replace(kids, kids.replace(page, b"0 0 R".rjust(len(page), b"0")))
 
 
 def test_a_damaged_page_of_a_pdf_costs_that_page():

@@ -38,7 +38,7 @@ def build_instance(polygon: np.ndarray, score: float) -> TextInstance:
 
 def test_a_language_that_does_not_ship_is_said_at_once():
     assert PostprocessConfig(language="english").language == "english"
-    with pytest.raises(ValueError, match=r"postprocess\.language is 'englsh', expected null or one of auto, catalan"):
+    with pytest.raises(ValueError, match=r"postprocess\.language is 'englsh', expected null or one of auto, bulgarian"):
         PostprocessConfig(language="englsh")
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from textspot.file_checksum import BLANK
 from textspot.postprocess import PostprocessConfig
 from textspot.preprocess import PreprocessConfig
-from textspot.text.charset import Charset, TextConfig
+from textspot.text.charset import Charset, TextConfig, names_file
 
 Part = TypeVar("Part")
 
@@ -58,7 +58,9 @@ class ModelCard:
 
     @cached_property
     def charset(self) -> Charset:
-        """The characters that the network reads."""
+        """The characters that the network reads; never those of a file, which a card cannot hold."""
+        if names_file(self.recipe["text"]["characters"]):
+            raise ValueError("text.characters is the name of a file, expected characters")
         return Charset(self._part("text", TextConfig).characters)
 
     @cached_property

@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def answer(request: bytes) -> tuple[dict[str, Any], memoryview]:
     words, _, data = request.partition(b"\n")
     question, nothing = json.loads(words), memoryview(b"")
     try:
-        with pypdfium2.PdfDocument(data) as document:
+        with closing(pypdfium2.PdfDocument(data)) as document:  # a context of its own since pypdfium2 5
             if "page" not in question:
                 return {"pages": len(document)}, nothing
             pixels = _draw(document[question["page"] - 1], question["most_pixels"])

@@ -41,6 +41,7 @@ def benchmark(folder, tmp_path, monkeypatch):
     return lambda *arguments: benchmark_verb.main([*weights, *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_three_files_and_a_page(benchmark, folder, tmp_path, capsys):
     peer = shlex.join([sys.executable, str(folder / "peer.py")])
     assert benchmark("--images", folder / "photographs", *SMALL, *CELLS, "--peer", peer, "--out", "results") == 0
@@ -79,6 +80,7 @@ def test_an_lmdb_brings_its_words(benchmark, folder, tmp_path, capsys):
     assert "icdar2015/end_to_end hmean" in page
 
 
+@pytest.mark.slow
 def test_every_precision_that_there_is(benchmark, folder, capsys):
     precisions = ("--precision", "float32", "bf16", "float16")
     assert benchmark("--images", folder / "photographs", *SMALL, *CELLS, *precisions) == 0

@@ -7,6 +7,7 @@ from textspot.data.synthetic.draw import DrawConfig, draw_dataset
 from textspot.data.synthetic.renderer import RendererConfig
 
 
+@pytest.mark.slow
 def test_every_stage_of_the_data_path_is_measured(tmp_path, capsys):
     draw_dataset(tmp_path / "drawn", DrawConfig(6, renderer=RendererConfig(96, 128)))
     arguments = ["--data", str(tmp_path / "drawn"), "--num_images", "5", "--soak", "6"]

@@ -313,7 +313,7 @@ def test_a_language_is_a_name_a_file_or_none(infer, capsys):
     assert infer("x.png", "--beam.weight", "2") == 1
     assert "there is none: choose one" in capsys.readouterr().err
     assert infer("x.png", "--language", "klingon") == 1
-    assert "error: klingon: neither a language that ships (catalan, croatian" in capsys.readouterr().err
+    assert "error: klingon: neither a language that ships (bulgarian, catalan" in capsys.readouterr().err
 
 
 def test_a_region_that_could_not_be_read_is_no_line_of_the_result_file(tmp_path):

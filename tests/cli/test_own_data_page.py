@@ -65,7 +65,7 @@ def test_every_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("textspot.engine.overfit.STEPS", 2)
     write_export(tmp_path / "photos", 40)
-    (recipe,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+    recipe, _ = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
     for old, new in FEWER_DRAWN.items():
         recipe = recipe.replace(old, new)
     Path("mine.yaml").write_text(recipe)

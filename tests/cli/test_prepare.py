@@ -230,8 +230,8 @@ def test_pseudo_label(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_page_on_own_data_is_true(tmp_path: Path) -> None:
     """Its recipe is one, its cards are there, and its commands are those of the program."""
     page = Path("docs/your_own_data.md").read_text(encoding="utf-8")
-    (recipe,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
-    (tmp_path / "mine.yaml").write_text(recipe)
+    recipe, panel = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(recipe.replace("data:\n", panel, 1))
     assert read_command_line(["--config", str(tmp_path / "mine.yaml")]).data.validation.path == "data/mine/val"
     folders = set(re.findall(r"`(datasets/\w+)`", page))
     assert len(folders) == 5

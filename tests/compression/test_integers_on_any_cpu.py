@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from textspot.compression.spotter import SpotterQuantConfig, _limit
 from textspot.quant.affine import code_range
+from textspot.quant.layers import LayerConfig
 
 RUN = """
 import json, sys, numpy as np
@@ -64,8 +65,11 @@ def test_pairs_of_products_fit_into_16_bits_up_to_seven(bits: int) -> None:
 
 
 def test_the_option_limits_every_layer() -> None:
+    """Low-rank factors included, unless they are float."""
     config = SpotterQuantConfig(most_weight_bits=7)
-    assert _limit(config.layer, config).weight.bits == 7
-    assert _limit(config.layer, SpotterQuantConfig()).weight.bits == 8
+    limited, free = _limit(config.layer, config), _limit(config.layer, SpotterQuantConfig())
+    assert (limited.weight.bits, limited.correction.bits) == (7, 7)
+    assert (free.weight.bits, free.correction.bits) == (8, 8)
+    assert _limit(LayerConfig(), config).correction.bits is None
     with pytest.raises(ValueError, match="most_weight_bits is 9, expected 2 to 8"):
         SpotterQuantConfig(most_weight_bits=9)

@@ -71,6 +71,7 @@ def test_an_image_without_text_shows_the_recogniser_one_region(untrained):
     assert logits.shape[:2] == (1, 1)
 
 
+@pytest.mark.slow
 def test_all_layers_are_quantised_but_the_three_that_stay_float(untrained, quantized_untrained):
     convolutions = [name for name, module in untrained[0].named_modules() if isinstance(module, torch.nn.Conv2d)]
     assert set(quantized_layers(quantized_untrained)) == set(convolutions) - set(float_layers(untrained[0]))

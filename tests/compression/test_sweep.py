@@ -154,24 +154,26 @@ def test_corrections_cost_multiplications(untrained, images):
     assert 1.001 < counts["lorc"] / counts["rtn"] < 1.2
 
 
-def test_progress_of_a_calibration_that_goes_over_the_images_once_or_twice(untrained, images):
+def test_progress_of_a_calibration_that_goes_over_the_images_up_to_three_times(untrained, images):
     network, card, *_ = untrained
-    for method, passes in (("rtn", 1), ("aser", 2)):
+    for method, bits, passes in (("rtn", 8, 1), ("aser", None, 2), ("aser", 8, 3)):
         said = []
 
         def track(items, what, said=said):
             said.append((len(items), what))
             return items
 
-        quantize_spotter(network, card, SpotterQuantConfig(build_method(method), few_weights=0), images, track)
+        layer = build_method(method)
+        layer = replace(layer, correction=replace(layer.correction, bits=bits))
+        quantize_spotter(network, card, SpotterQuantConfig(layer, few_weights=0), images, track)
         assert said == [(len(images), "calibrating")] * passes
 
 
 def test_a_variant_changes_of_its_template_bits_and_kinds_only():
-    template = LayerConfig(correction=CorrectionConfig(rank=5, budget=0.3))
+    template = LayerConfig(correction=CorrectionConfig(rank=5, budget=0.3, bits=8))
     layer = Variant("aser", 4, 6).layer(template)
     assert (layer.weight.bits, layer.activation.bits, layer.smoothing.kind) == (4, 6, "aser")
-    assert layer.correction == CorrectionConfig("whitened", rank=5, budget=0.3)
+    assert layer.correction == CorrectionConfig("whitened", rank=5, budget=0.3, bits=8)
     assert Variant("rtn", 8, 8).layer(layer).correction.kind == "none"
 
 

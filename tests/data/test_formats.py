@@ -386,6 +386,10 @@ def test_label_studio_what_was_not_annotated() -> None:
             [task(rectangle(type="brushlabels", value={"rle": []}))],
             "region r: brushlabels: has no rectangle or polygon",
         ),
+        (
+            [task(rectangle(value={"x": 1, "y": 1, "width": 9, "height": 1, "rectanglelabels": None}))],
+            'region r: "rectanglelabels": expected a list, found None',
+        ),
         ([task(rectangle(original_width=None))], 'region r: "original_width": expected a number, found None'),
         ([task(rectangle(value={"points": [[1, 2], [3, 4]]}))], "region r: the polygon has 2 points"),
         ([task(rectangle(value={"x": 1, "y": 1, "width": "9"}))], "region r: \"width\": expected a number, found '9'"),

@@ -18,7 +18,7 @@ from textspot.checkpoint import load_model, save_model
 from textspot.data.lmdb_records import Reader
 from textspot.data.synthetic.draw import draw_dataset
 from textspot.data.synthetic.renderer import Renderer, RendererConfig
-from textspot.engine.evaluate import evaluate_further, validate
+from textspot.engine.evaluate import Further, evaluate_further, validate
 from textspot.engine.state import TrainerState
 from textspot.engine.train import train
 from textspot.engine.transfer import NATS_BEHIND, take_over
@@ -234,24 +234,27 @@ def test_the_backbone_may_keep_weights_and_statistics(tiny_recipe: Recipe, given
 @pytest.mark.slow
 def test_figures_of_the_given_weights_and_of_the_old_data_stand_beside_the_new(tiny_recipe: Recipe, given: str) -> None:
     old = tiny_recipe.data.train[0].path
-    recipe = tuned(replace(tiny_recipe, data=replace(tiny_recipe.data, also_evaluate={"old": old})), given, steps=6)
+    data = replace(tiny_recipe.data, also_evaluate={"old": old}, also_read={"old_words": old})
+    recipe = tuned(replace(tiny_recipe, data=data), given, steps=6)
     result = train(recipe)
     evaluations = events(recipe, "evaluate")
     assert [event["step"] for event in evaluations] == [0, 6]
     spotter = load(given)
     expected = validate(spotter, Reader(recipe.data.validation.path))
     spotter.threshold = expected.threshold
-    before = expected.figures | evaluate_further(spotter, {"old": Reader(old)})
-    assert {"old/icdar2015/end_to_end/hmean", "icdar2015/end_to_end/hmean"} <= before.keys() == result.figures.keys()
+    before = expected.figures | evaluate_further(spotter, Further({"old": Reader(old)}, {"old_words": Reader(old)}))
+    further = {"old/icdar2015/end_to_end/hmean", "old_words/recognition/word_accuracy"}
+    assert further | {"icdar2015/end_to_end/hmean"} <= before.keys() == result.figures.keys()
     assert {name: evaluations[0][name] for name in before} == before
     (told,) = events(recipe, "init_from")
     assert told["report"][1] == "characters whose classes are taken over: 36 of 36"
 
 
-def test_further_data_without_images_is_refused(tiny_recipe: Recipe, tmp_path: Path) -> None:
+@pytest.mark.parametrize("setting", ["also_evaluate", "also_read"])
+def test_further_data_without_images_is_refused(tiny_recipe: Recipe, tmp_path: Path, setting: str) -> None:
     draw_dataset(tmp_path / "none", drawing(0, seed=1))
-    data = replace(tiny_recipe.data, also_evaluate={"old": str(tmp_path / "none")})
-    with pytest.raises(ValueError, match=r"data\.also_evaluate\.old: .*none holds no image"):
+    data = replace(tiny_recipe.data, **{setting: {"old": str(tmp_path / "none")}})
+    with pytest.raises(ValueError, match=rf"data\.{setting}\.old: .*none holds no image"):
         train(replace(tiny_recipe, data=data))
 
 

@@ -41,6 +41,7 @@ def test_systems_are_trained_once_and_stand_beside_each_other(tmp_path, capsys, 
     assert "holds another recipe's run (train.steps): choose another --out" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_name_says_what_the_network_is():
     recipe = read_command_line(["--config", "configs/rfcn_fcr.yaml"])
     base = recipe.model
@@ -84,6 +85,7 @@ def test_what_makes_no_sense_is_said_before_anything_is_trained(option, message,
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_its_namesake_of_an_earlier_call(tmp_path, capsys, monkeypatch):
     def train(recipe):
         raise ValueError(f"would start from {recipe.train.init_from}")

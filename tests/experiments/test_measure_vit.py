@@ -65,6 +65,7 @@ def test_the_whole_experiment_and_its_continuation(tmp_path: Path, capsys: pytes
     assert "holds another experiment: end_bits unknown, not None" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_training_continues_where_it_was_broken_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vit_experiment, "SAVE_EVERY", 1)
     monkeypatch.setattr(vit_experiment, "BATCH", 4)

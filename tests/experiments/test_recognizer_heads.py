@@ -97,6 +97,7 @@ def test_shares_are_those_of_operators():
     assert operator_shares(events, on_gpu=True) == [("add", 0.8), ("conv", 0.2)]
 
 
+@pytest.mark.slow
 def test_the_tool_prints_a_column_for_each_head(capsys):
     small = [
         "--model.backbone.slim_resnet.widths=[8,8,8,8]",

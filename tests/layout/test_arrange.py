@@ -69,6 +69,7 @@ def test_the_order_of_the_words_does_not_matter():
     assert [[int(order[word]) for word in line] for line in shuffled] == lines_of(page.polygons)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("degrees", ANGLES)
 def test_of_shaken_pages_98_percent_of_the_lines_are_right(degrees):
     """Words together and in order, as a detector would place their corners, on 5 pages of every kind."""

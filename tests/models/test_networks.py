@@ -377,6 +377,7 @@ def test_separate_heads_read_from_features_of_their_own():
     assert (features.reading - shared).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), [("vgg16_bn", "features.0.weight"), ("resnet18", "conv1.weight")])
 def test_imagenet_weights_are_fetched_where_training_starts_and_nowhere_else(kind, name, monkeypatch):
     torch.manual_seed(0)

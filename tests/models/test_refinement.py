@@ -82,6 +82,7 @@ def test_the_loss_knows_neither_size_nor_what_nobody_knows():
     assert refinement_loss(truth, truth, torch.ones(3))[0] == 0
 
 
+@pytest.mark.slow
 def test_it_learns_where_the_word_is():
     """Bright words on a dark map: after training a region that lies beside its word is moved onto it."""
     generator = torch.Generator().manual_seed(0)

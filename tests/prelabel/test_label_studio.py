@@ -9,6 +9,7 @@ Label Studio wants an environment of its own; where that is, a variable says:
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -56,6 +57,7 @@ def ask(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]
     address = f"http://127.0.0.1:{port}"
     settings = QUIET | {"LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true", "LABEL_STUDIO_HOST": address}
     settings |= {"LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(photos.parent), "HOME": str(folder)}
+    settings |= dict.fromkeys(("ML_BLOCK_LOCAL_IP", "SSRF_PROTECTION_ENABLED"), "false")  # it is on this machine
     command = [os.environ["LABEL_STUDIO"], "start", "--no-browser", "--port", str(port), "--data-dir", str(folder)]
     command += ["--enable-legacy-api-token"]
     command += ["--username", "a@example.org", "--password", "only for this test", "--user-token", TOKEN]
@@ -129,7 +131,7 @@ def test_from_prelabel_to_a_data_set(ask, project, photos, labels, tmp_path):
 
     source = tmp_path / "source"
     source.mkdir()
-    (source / "images").symlink_to(photos)
+    shutil.copytree(photos, source / "images")
     exported = ask("GET", f"/api/projects/{project}/export?exportType=JSON")
     (source / "export.json").write_text(json.dumps(exported))
     card = (ROOT / "datasets" / "label_studio" / "card.yaml").read_text().replace("[0, 0.9]", "[0, 1]")

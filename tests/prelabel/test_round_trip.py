@@ -10,7 +10,7 @@ from textspot.geometry import box_to_quad
 from textspot.prelabel import TOOLS
 from textspot.structures import Prediction, TextInstance
 
-ODD = ["OPEN", '<b>&amp;"a"', "1,50", "日本 \U0001f600", ""]
+ODD = ["OPEN", '<b>&amp;"a"', "1,50", "日本 \U0001f600", "ŞIıß x\u030c", ""]
 FILES = {
     "label_studio": {"tasks.json", "label_config.xml"},
     "labelme": {"a b.json", "deep/c.json", "empty.json"},

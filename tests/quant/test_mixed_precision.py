@@ -68,6 +68,7 @@ def test_the_choice_keeps_to_the_drop_and_none_of_its_layers_can_go_lower(name, 
         assert max(found.choice.values()) >= 1
 
 
+@pytest.mark.slow
 def test_with_scores_that_add_up_it_finds_the_cheapest_choice():
     """Each layer costs something of its own at each precision: brute force over all choices finds nothing cheaper that
     lowers one layer of the result."""

@@ -1,6 +1,7 @@
 """What is saved comes back bit by bit, and takes the space that its bits say."""
 
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -13,7 +14,11 @@ from textspot.quant.calibration import calibrate, freeze
 from textspot.quant.layers import LayerConfig
 from textspot.quant.methods import METHODS, build_method
 from textspot.quant.network import QuantConfig, quantize
-from textspot.quant.storage import count_bytes, load, save
+from textspot.quant.storage import FORMAT, count_bytes, load, save
+
+
+def with_integer_factors(layer: LayerConfig, bits: int = 8) -> LayerConfig:
+    return dataclasses.replace(layer, correction=dataclasses.replace(layer.correction, bits=bits))
 
 
 def build_frozen(name: str, config: QuantConfig) -> tuple[nn.Module, nn.Module, list[torch.Tensor]]:
@@ -25,10 +30,12 @@ def build_frozen(name: str, config: QuantConfig) -> tuple[nn.Module, nn.Module, 
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, "aser with integer factors"])
 @pytest.mark.parametrize("name", BUILDERS)
 def test_a_saved_network_is_the_same_to_the_bit(tmp_path, name, method, bits):
-    config = QuantConfig(build_method(method, bits), outputs=("*.0",) if name == "convolutions" else ())
+    layer = build_method(method.split()[0], bits)
+    layer = with_integer_factors(layer) if "integer" in method else layer
+    config = QuantConfig(layer, outputs=("*.0",) if name == "convolutions" else ())
     quantized, network, inputs = build_frozen(name, config)
     save(quantized, tmp_path / "model.safetensors")
     for parameter in network.parameters():
@@ -72,6 +79,31 @@ def test_weights_take_their_bits(tmp_path, bits):
         assert sum(file.get_tensor(name).nbytes for name in file.keys()) == sum(sizes.values())  # noqa: SIM118
 
 
+@pytest.mark.parametrize("bits", [4, 8])
+def test_factors_in_integers_take_a_byte_each(bits):
+    layer = with_integer_factors(build_method("lorc"), bits)
+    twins = [twin for twin in build_frozen("linear", QuantConfig(layer))[0] if hasattr(twin, "factor_in")]
+    sizes, plain = (count_bytes(build_frozen("linear", QuantConfig(one))[0]) for one in (layer, build_method("rtn")))
+    assert sizes["low_rank"] == sum(twin.factor_in.numel() + twin.factor_out.numel() for twin in twins)
+    rows = sum(len(twin.factor_in) + len(twin.factor_out) for twin in twins)
+    assert sizes["scales"] - plain["scales"] == 4 * rows + 8 * 3 * len(twins)  # and three grids with zero points
+
+
+def test_a_file_from_before_factors_had_bits_has_float_ones(tmp_path):
+    quantized, network, inputs = build_frozen("linear", QuantConfig(build_method("aser", 4)))
+    path = tmp_path / "model.safetensors"
+    save(quantized, path)
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        described = json.loads(file.metadata()[FORMAT])
+    for layer in described["layers"].values():
+        del layer["correction"]["bits"]
+    save_file(tensors, path, {FORMAT: json.dumps(described)})
+    loaded = load(path, network)
+    assert loaded[0].config.correction.bits is None
+    assert all(torch.equal(loaded(x), quantized(x)) for x in inputs)
+
+
 def test_smoothing_factors_are_counted():
     quantized, _, _ = build_frozen("linear", QuantConfig(build_method("smoothquant")))
     assert count_bytes(quantized)["smoothing"] == 4 * (12 + 20 + 16)
@@ -111,12 +143,13 @@ def test_files_that_do_not_fit(tmp_path):
 
 
 def test_a_tensor_that_is_missing(tmp_path):
-    quantized, network, _ = build_frozen("linear", QuantConfig(dataclasses.replace(build_method("rtn"))))
+    quantized, network, _ = build_frozen("linear", QuantConfig(with_integer_factors(build_method("lorc"))))
     path = tmp_path / "model.safetensors"
     save(quantized, path)
     with safe_open(path, "pt") as file:
         tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
-    for name in ("5.bias", "3.weight_packed", "0.weight_scale", "0.input_quantizer.scale"):
+    usual = ("5.bias", "3.weight_packed", "0.weight_scale", "0.input_quantizer.scale")
+    for name in (*usual, "0.factor_out", "3.integer_correction.factor_in_scale", "5.integer_correction.main.scale"):
         save_file({key: values for key, values in tensors.items() if key != name}, path, metadata)
         with pytest.raises(ValueError, match=f"missing are {name}"):
             load(path, network)

@@ -15,6 +15,8 @@ from textspot.quant.storage import load, save
 from textspot.quant.synthesis import OBJECTIVES, ImageSpace, SynthesisConfig, plan_synthesis
 from textspot.quant.transformer import TransformerConfig, quantize_transformer
 
+pytestmark = pytest.mark.slow
+
 PLAIN = TransformerConfig(reconstruction=None)
 
 
@@ -26,7 +28,6 @@ def bits_of(layer):
     return layer.config.weight.bits, layer.config.activation.bits
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", others.BUILDERS)
 def test_more_bits_are_nearer(kind):
     """On a uniform grid: the steps of the log2 grid are as coarse at 8 bits as at 4."""
@@ -69,7 +70,6 @@ def test_the_first_layer_and_the_last_have_other_bits_if_told(kind):
     assert set(body) == {(4, 5)}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", others.BUILDERS)
 def test_reconstruction_brings_it_nearer(kind):
     network, images = others.build(kind, 8)
@@ -102,7 +102,6 @@ def test_switches():
         quantize_transformer(network, images[:0])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["deit_small_patch16_224", "deit_tiny_distilled_patch16_224", "vit_small_patch16_224"])
 def test_the_same_call_takes_a_network_of_timm(name):
     timm = pytest.importorskip("timm")

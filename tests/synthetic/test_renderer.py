@@ -110,6 +110,7 @@ def test_words_per_image():
     assert counts == {0, 1, 2}
 
 
+@pytest.mark.slow
 def test_empty_share():
     assert all(len(sample) == 0 for sample in render(3, empty_share=1.0))
     assert all(len(sample) > 0 for sample in render(20, empty_share=0.0))
@@ -128,6 +129,7 @@ def test_words_are_those_of_the_configuration():
     assert all(text.isdigit() and 2 <= len(text) <= 3 for text in texts)
 
 
+@pytest.mark.slow
 def test_text_heights():
     samples = render(30, words=LETTERS, min_text_height=20.0, max_text_height=30.0, max_tilt=0.0)
     heights = [height_of(polygon) for sample in samples for polygon in sample.polygons if len(polygon) == 4]
@@ -135,6 +137,7 @@ def test_text_heights():
     assert 26 < max(heights) < 30 * (1 + 2 * 0.12) + 4  # outlines and margins belong to the polygon
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [0.0, 0.3, np.pi])
 def test_rotation_stays_within_its_limit_and_uses_it(limit):
     samples = render(30, max_rotation=limit, max_tilt=0.0)
@@ -145,6 +148,7 @@ def test_rotation_stays_within_its_limit_and_uses_it(limit):
     assert angles.max() >= 0.6 * limit
 
 
+@pytest.mark.slow
 def test_tilt_makes_perspective():
     def taper(tilt: float) -> float:
         samples = render(15, max_rotation=0.0, max_tilt=tilt)
@@ -260,6 +264,7 @@ def test_blurs_are_as_strong_as_they_say(sigma):
     assert max(map(step_response, shakes)) == pytest.approx(sigma, rel=0.15)
 
 
+@pytest.mark.slow
 def test_words_blurred_beyond_reading_are_ignored():
     words = {"words": LETTERS, "min_text_height": 8.0, "max_text_height": 50.0, "ignore_below": 0.0}
     sharp = render(10, degrade=0.0, occluded_share=0.0, **words)
@@ -289,6 +294,7 @@ def test_what_is_in_front_covers_what_it_says():
         assert (image[covered == 1] < 255).any(axis=1).all()
 
 
+@pytest.mark.slow
 def test_words_behind_something_are_ignored():
     samples = render(30, occluded_share=1.0, degrade=0.0, ignore_below=0.0)
     assert 0 < np.concatenate([sample.ignore for sample in samples]).mean() < 0.5

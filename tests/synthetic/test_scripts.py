@@ -65,7 +65,7 @@ def test_a_mark_stands_on_its_letter(tracking: float) -> None:
 
 def test_marks_without_a_shaper_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "check", lambda _: False)
-    with pytest.raises(ValueError, match=r"U\+0301 stand on others: to draw them, install a Pillow that has Raqm"):
+    with pytest.raises(ValueError, match=r"U\+0301 stand on others: to draw that, install a Pillow that has Raqm"):
         load_typefaces("shipped", "x" + ACUTE)
     assert load_typefaces("shipped", "xé")
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from textspot.data.synthetic.words import PATTERNS, SIGN_PHRASES, WordConfig, WordSource
-from textspot.text.charset import LATIN
+from textspot.text.charset import CHARSETS, LATIN, PUNCTUATION
 from textspot.text.language import list_languages, read_words
 from textspot.text.spelling import Spelling
 
@@ -25,7 +25,7 @@ def draw(config: WordConfig, count: int = 300, sign_share: float = 0.0) -> list[
         ({"min_length": 5, "max_length": 4}, "min_length 5, max_length 4"),
         ({"characters": ""}, "characters is empty"),
         ({"characters": "a b"}, "holds blanks"),
-        ({"languages": ("german", "klingon")}, "languages holds klingon, expected some of catalan, "),
+        ({"languages": ("german", "klingon")}, "languages holds klingon, expected some of bulgarian, catalan, "),
         ({"part": "train"}, "words.part goes with .*languages"),
         ({"characters": "ab\u0915\u093f"}, r"U\+093F.*vowel signs that stand before or around"),
         ({"characters": "ab\u05d0\u0633"}, r"U\+05D0.*U\+0633.*run right to left"),
@@ -193,8 +193,17 @@ def test_held_out_words_are_never_trained_on():
     assert 0.05 < len(held_out) / len(train | held_out) < 0.15
 
 
-def test_the_words_of_all_languages_can_be_written_in_latin():
-    """Of the English list, which holds rarer accents, nearly all."""
+def test_the_words_of_all_languages_can_be_written_in_a_charset():
+    """Of the lists, some of which hold rarer letters, nearly all."""
     for name in list_languages():
-        known = [word for word in read_words(name) if set(LATIN).issuperset(word)]
-        assert len(known) >= 0.999 * len(read_words(name)), name
+        words = read_words(name)
+        rare = min((set("".join(words)).difference(characters) for characters in CHARSETS.values()), key=len)
+        assert sum(not rare.isdisjoint(word) for word in words) <= 0.002 * len(words), name
+
+
+def test_words_of_another_script_are_invented_of_their_own_parts(monkeypatch):
+    monkeypatch.setattr("textspot.data.synthetic.words._part_of", lambda *_: ("слово", "буква"))
+    config = WordConfig(languages=("russian",), sign_share=0, invented_share=1, case="lower", characters="cyrillic")
+    words = {word.strip(PUNCTUATION) for word in draw(config, count=300)}
+    assert {"слова", "букво", "слово", "буква"} <= words
+    assert any(word.startswith("№") for word in draw(replace(config, number_share=1), count=300))

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from textspot.text.charset import LATIN, PRINTABLE_ASCII, Charset, TextConfig, normalize
+from textspot.model_card import ModelCard
+from textspot.text.charset import CHARSETS, LATIN, PRINTABLE_ASCII, Charset, TextConfig, normalize
 from textspot.text.language import list_languages, read_words
 from textspot.text.spelling import spelling_of
 
@@ -103,12 +104,18 @@ def test_the_space_inside_a_transcript_can_be_missing():
     assert Charset(PRINTABLE_ASCII).missing(counts) == {" ": 1}
 
 
-def test_latin_holds_the_letters_that_the_lists_use():
-    assert len(set(LATIN)) == len(LATIN)
-    for name in list_languages():
-        counts = Counter(letter for word in read_words(name) for letter in set(word))
-        used = {letter for letter, count in counts.items() if count >= 10}
-        assert used | set("".join(map(spelling_of(name).upper, used))) <= set(LATIN), name
+@pytest.mark.parametrize("name", list_languages())
+def test_a_charset_holds_the_letters_that_a_list_uses(name):
+    spelling, counts = spelling_of(name), Counter(letter for word in read_words(name) for letter in set(word))
+    used = {letter for letter, count in counts.items() if count >= 10}
+    used |= set("".join(map(spelling.upper, used)))
+    assert any(used <= set(characters) for characters in CHARSETS.values())
+
+
+def test_charsets_hold_each_character_once_and_ascii_first():
+    for characters in CHARSETS.values():
+        assert len(set(characters)) == len(characters)
+        assert characters.startswith(PRINTABLE_ASCII)
 
 
 def test_a_charset_by_its_name():
@@ -120,3 +127,31 @@ def test_a_charset_by_its_name():
 def test_scripts_from_right_to_left_are_refused():
     with pytest.raises(ValueError, match=r"text.characters holds 'א' \(U\+05D0\), which run right to left"):
         TextConfig("abא")
+
+
+def test_the_characters_of_a_file(tmp_path):
+    file = tmp_path / "words.txt"
+    file.write_text("\ufeffλόγος\n  e\u0301t\u00e9 STRASSE ß\n\n東京\n", encoding="utf-8")
+    characters = TextConfig(str(file)).characters
+    assert characters == PRINTABLE_ASCII + "ÉßéΌΓΛΟΣγλοςό京東"
+    assert Charset(characters).knows("ΛΌΓΟΣ")
+    file.write_text("", encoding="utf-8")
+    assert TextConfig(str(file)).characters == PRINTABLE_ASCII
+
+
+def test_files_of_characters_that_cannot_be_read(tmp_path):
+    with pytest.raises(ValueError, match=r"gone\.txt: no UTF-8 text file of the characters to read"):
+        TextConfig(str(tmp_path / "gone.txt"))
+    (tmp_path / "latin1.txt").write_bytes("é".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"latin1\.txt: no UTF-8 text file"):
+        TextConfig(str(tmp_path / "latin1.txt"))
+    (tmp_path / "hebrew.txt").write_text("שלום", encoding="utf-8")
+    with pytest.raises(ValueError, match="which run right to left"):
+        TextConfig(str(tmp_path / "hebrew.txt"))
+
+
+def test_a_card_of_weights_names_no_file(tmp_path):
+    (tmp_path / "words.txt").write_text("abc", encoding="utf-8")
+    recipe = {"text": {"characters": str(tmp_path / "words.txt")}, "preprocess": {}, "postprocess": {}}
+    with pytest.raises(ValueError, match="is the name of a file, expected characters"):
+        ModelCard(recipe)

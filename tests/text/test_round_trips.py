@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from textspot.metrics.recognition import score_recognition
 from textspot.structures import Prediction, TextInstance
 from textspot.text.beam import decode_beam
-from textspot.text.charset import LATIN, Charset, normalize
+from textspot.text.charset import CHARSETS, LATIN, Charset, normalize
 from textspot.text.ctc import decode_best_path, min_time_steps
 from textspot.text.language import LanguageModel, learn_language, list_languages, read_words
 from textspot.text.scripts import split_graphemes
@@ -39,7 +39,7 @@ def read_back(text: str, charset: Charset, language: LanguageModel | None = None
 
 @pytest.mark.parametrize("name", list_languages())
 def test_words_of_each_language_in_each_case(name: str) -> None:
-    charset, spelling = Charset(LATIN), spelling_of(name)
+    charset, spelling = Charset("".join(sorted(set("".join(CHARSETS.values()))))), spelling_of(name)
     words = [word for word in read_words(name)[::400] if len(word) > 1 and charset.knows(word)]
     language = learn_language(words, name, spelling=spelling)
     for word in words:

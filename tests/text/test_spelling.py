@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textspot.text.charset import LATIN, LATIN_LETTERS
+from textspot.text.charset import CHARSETS, CYRILLIC_LETTERS, LATIN_LETTERS
 from textspot.text.language import learn_language, list_languages, load_language, read_words
 from textspot.text.spelling import bare, look_alike, spelling_of
 
@@ -20,6 +20,8 @@ from textspot.text.spelling import bare, look_alike, spelling_of
         ("german", "straße", "Straße", "STRASSE"),
         ("dutch", "ijsland", "IJsland", "IJSLAND"),
         ("dutch", "lijn", "Lijn", "LIJN"),
+        ("ukrainian", "п'ять", "П'ять", "П'ЯТЬ"),
+        ("serbian", "љубав", "Љубав", "ЉУБАВ"),
         ("croatian", "ijekavica", "Ijekavica", "IJEKAVICA"),
         ("french", "école", "École", "ÉCOLE"),
         ("french", "", "", ""),
@@ -40,6 +42,8 @@ def test_capitals(language, word, title, upper):
         ("turkish", ["IŞIK", "Işık", "İSTİYORUM"], ["ışik", "ISTIYORUM", "İŞIK"]),
         ("french", ["étudiant", "ÉTUDIANT", "ETUDIANT", "«Étudiant»"], ["etudiant", "Etudiant"]),
         ("romanian", ["știu", "ştiu", "ŞTIU"], ["știuț"]),
+        ("russian", ["ещё", "ЕЩЕ", "«Актёр»", "актер"], ["ещё!ё"]),
+        ("ukrainian", ["п'ять", "П’ЯТЬ", "пʼять"], ["п-ять"]),
         ("catalan", ["pel·lícula", "PEL·LÍCULA"], ["pellícula"]),
     ],
 )
@@ -49,7 +53,7 @@ def test_words_of_a_language_in_all_spellings(language, holds, lacks):
     assert [text for text in lacks if model.holds(text)] == []
 
 
-@given(st.text(LATIN_LETTERS + "Iiabc", max_size=8), st.sampled_from(list_languages()))
+@given(st.text(LATIN_LETTERS + CYRILLIC_LETTERS + "Iiabc’ʼ", max_size=8), st.sampled_from(list_languages()))
 def test_folding_keeps_each_letter_and_is_done_once(text, language):
     spelling = spelling_of(language)
     folded = spelling.fold(text)
@@ -71,4 +75,5 @@ def test_each_letter_of_a_word_is_one_of_the_model(language):
 def test_bare_letters_and_look_alikes():
     assert bare("ÉcöleŁßø") == "EcoleŁßø"
     assert "".join(map(look_alike, "éŁøıİ„»–aß€")) == 'eLoiI""-aß€'
-    assert all(look_alike(c) == c or look_alike(c).isascii() for c in LATIN)
+    assert "".join(map(look_alike, "ВёїЈ№жΆώΡλ")) == "BeiJ№жAωPλ"
+    assert all(look_alike(c) == c or look_alike(c).isascii() for c in CHARSETS["latin"])

@@ -195,8 +195,9 @@ class Work:
     def track(self, sources: Sequence[Source]) -> Iterable[Source]:
         """The sources, while a bar on a terminal says how many are done; the words go above it."""
         console = Console(stderr=True)
-        hidden = len(sources) < 2 or not console.is_terminal
-        return track(sources, "reading", console=console, disable=hidden, transient=True)
+        if len(sources) < 2 or not console.is_terminal:
+            return sources  # a hidden bar of rich 13 would write an empty line
+        return track(sources, "reading", console=console, transient=True)
 
     def read(self, source: Source) -> Iterator[tuple[Source, Page]]:
         """The pages of a source; one that cannot be read is named, and the others go on."""

@@ -83,9 +83,9 @@ def float_layers(network: SpottingNetwork) -> tuple[str, ...]:
 
 
 def default_layer() -> LayerConfig:
-    """Round to nearest in 8 bits, all ranges by least squared error."""
+    """Round to nearest in 8 bits, all ranges by least squared error; corrections, if any, in 8 bits too."""
     weight = QuantizerConfig(symmetric=True, granularity="channel", observer="mse")
-    return LayerConfig(weight, QuantizerConfig(observer="mse"))
+    return LayerConfig(weight, QuantizerConfig(observer="mse"), correction=CorrectionConfig(bits=ENGINE_BITS))
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def quantize_spotter(
     track: Track = untracked,
 ) -> SpottingNetwork:
     """A quantised copy, calibrated on images (H, W, 3) uint8 as `read_calibration_images` gives them, and frozen;
-    `track` shows progress, once or twice over the images."""
+    `track` shows progress, up to three times over the images."""
     network, config = expose_attention(network), resolve_float_layers(config, network)
     outputs = engine_outputs(network) if config.engine and config.layer.activation is not None else ()
     small = _round_small_layers(network, config)
@@ -158,9 +158,12 @@ def quantize_spotter(
 
 
 def _limit(layer: LayerConfig, config: SpotterQuantConfig) -> LayerConfig:
-    """A layer whose weights have no more bits than they may."""
-    bits = min(layer.weight.bits, config.most_weight_bits)
-    return replace(layer, weight=replace(layer.weight, bits=bits))
+    """A layer whose weights, those of its correction included, have no more bits than they may."""
+    most, correction = config.most_weight_bits, layer.correction
+    if correction.bits is not None:
+        correction = replace(correction, bits=min(correction.bits, most))
+    weight = replace(layer.weight, bits=min(layer.weight.bits, most))
+    return replace(layer, weight=weight, correction=correction)
 
 
 def _round_small_layers(network: SpottingNetwork, config: SpotterQuantConfig) -> dict[str, LayerConfig]:

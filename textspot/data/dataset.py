@@ -67,6 +67,7 @@ class DataConfig:
         validation: the source of the validation images.
         also_evaluate: more LMDBs to evaluate on, as {name: path}, such as the data that given weights were trained on.
             They use the score threshold chosen on `validation`, and do not decide which weights are best.
+        also_read: more LMDBs, as {name: path}, whose annotated words are read at each evaluation, such as word crops.
         image_size: height and width of the training images in pixels, divisible by 32; they are cut from the
             photographs.
         min_text_height: minimum height and width of a word in pixels, after augmentation; smaller words are ignored.
@@ -85,6 +86,7 @@ class DataConfig:
     train: tuple[SourceConfig, ...]
     validation: SourceConfig
     also_evaluate: dict[str, str] = field(default_factory=dict)
+    also_read: dict[str, str] = field(default_factory=dict)
     image_size: tuple[int, int] = (512, 512)
     min_text_height: NonNegative = 6.0
     max_regions: NonNegativeInt = 32

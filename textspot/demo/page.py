@@ -91,7 +91,9 @@ def build_page(spotter: Spotter, folder: Path) -> gr.Blocks:
                 )
                 score = round(spotter.threshold, 2)
                 slider = gr.Slider(LOWEST, 1, value=score, step=0.01, label="Least confidence", buttons=[])
-                text = gr.Textbox(label="Lines in reading order", lines=3, max_lines=20, buttons=["copy"])
+                text = gr.Textbox(
+                    label="Lines in reading order", lines=3, max_lines=20, buttons=["copy"], elem_id="lines"
+                )
                 with gr.Row():
                     as_json = gr.DownloadButton("JSON", interactive=False)
                     as_pdf = gr.DownloadButton("Searchable PDF", interactive=False)

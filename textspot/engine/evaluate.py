@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from textspot.data.lmdb_records import Reader
 from textspot.inference.spotter import RegionLimitWarning, Spotter
@@ -40,7 +40,9 @@ def predict_dataset(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RegionLimitWarning)  # far below any threshold that is used
             predictions += _predict(spotter, samples, lexicon)
-        ground_truths += [GroundTruth(s.polygons, s.transcripts, s.ignore, s.name) for s in samples]
+        ground_truths += [
+            GroundTruth(s.polygons, list(map(normalize, s.transcripts)), s.ignore, s.name) for s in samples
+        ]
     return predictions, ground_truths
 
 
@@ -73,14 +75,29 @@ def validate(spotter: Spotter, reader: Reader) -> Evaluation:
     return evaluate(*predict_dataset(spotter, reader))
 
 
-def evaluate_further(spotter: Spotter, readers: Mapping[str, Reader]) -> dict[str, float]:
+@dataclass(frozen=True)
+class Further:
+    """Data sets that a run looks at beside its validation images, by name: those on which the spotter finds and reads,
+    and those whose annotated words it reads."""
+
+    evaluated: Mapping[str, Reader] = field(default_factory=dict)
+    read: Mapping[str, Reader] = field(default_factory=dict)
+
+
+def evaluate_further(spotter: Spotter, further: Further) -> dict[str, float]:
     """Figures of a spotter at its threshold on further data sets, by `name/protocol/quantity`."""
-    return {
+    found = {
         f"{name}/{protocol}/{quantity}": value
-        for name, reader in readers.items()
+        for name, reader in further.evaluated.items()
         for protocol, figures in score_dataset(PROTOCOLS, spotter, reader).figures.items()
         for quantity, value in figures.items()
     }
+    read = {
+        f"{name}/{figure}": value
+        for name, reader in further.read.items()
+        for figure, value in score_reading(spotter, reader).items()
+    }
+    return found | read
 
 
 def score_dataset(

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ class RunLog:
     def open(self) -> Iterator["RunLog"]:
         """Show the progress bar; at the end everything is on the disk."""
         ended_well = False
-        with self._progress:
+        with nullcontext() if self._progress.disable else self._progress:  # hidden, that of rich 13 writes a line
             try:
                 yield self
                 ended_well = True

@@ -11,6 +11,7 @@ from rapidfuzz.distance import Levenshtein
 
 from textspot.batch import Batch, Example, collate
 from textspot.engine.distributed import join_world
+from textspot.engine.evaluate import Further
 from textspot.engine.sources import OpenSource, check_charset, open_sources
 from textspot.engine.train import Trainer
 from textspot.inference.spotter import Spotter
@@ -49,7 +50,7 @@ def check_up(recipe: Recipe, track: Track = untracked) -> Checkup:
         sources, validation = open_sources(recipe.data, world)
         unknown = _describe_charset([*sources, validation], recipe.text)
         settings = replace(recipe.train, steps=STEPS, warmup_steps=WARMUP_STEPS, batch_size=NUM_IMAGES, accumulation=1)
-        trainer = Trainer(replace(recipe, run=folder, train=settings), world, sources, validation, {})
+        trainer = Trainer(replace(recipe, run=folder, train=settings), world, sources, validation, Further())
         views = [trainer.stream[position] for position in track(range(NUM_VIEWS), "looking at the data")]
         lines = [*trainer.report, *unknown, *describe_words(views, recipe)]
         readable = [n for n, view in enumerate(views) if len(view.ribbons) and trainer.stream.trains(n) == "both"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from textspot.checkpoint import save_model
 from textspot.data.lmdb_records import Reader
 from textspot.engine.distributed import World
-from textspot.engine.evaluate import THRESHOLD_PROTOCOL, evaluate_further, validate
+from textspot.engine.evaluate import THRESHOLD_PROTOCOL, Further, evaluate_further, validate
 from textspot.engine.log import RunLog
 from textspot.engine.pictures import write_png
 from textspot.engine.state import TrainerState, share_newest
@@ -21,6 +21,7 @@ from textspot.visualize import draw_prediction
 
 STATE_FILE = "trainer.pt"
 NUM_PICTURES = 8
+MAIN_FIGURES = ("hmean", "word_accuracy_case_insensitive")  # named on the terminal
 
 
 @contextmanager
@@ -77,7 +78,7 @@ class RunFolder:
             self._save_weights("last", state)
             state.save(self.state_file, self.recipe, self.world.size, self.data)
 
-    def evaluate(self, state: TrainerState, validation: Reader, further: Mapping[str, Reader], log: RunLog) -> None:
+    def evaluate(self, state: TrainerState, validation: Reader, further: Further, log: RunLog) -> None:
         """Figures on the validation images by the averaged weights, pictures of them, and a copy of the best
         weights."""
         if self.world.is_first:
@@ -86,8 +87,8 @@ class RunFolder:
             spotter.threshold = state.threshold = evaluation.threshold
             state.figures = evaluation.figures | evaluate_further(spotter, further)
             log.event("evaluate", state.step, {**state.figures, "threshold": state.threshold})
-            hmeans = (f"{name} {value:.3f}" for name, value in state.figures.items() if name.endswith("hmean"))
-            log.say(f"step {state.step}: " + "  ".join(hmeans))
+            main = (f"{name} {value:.3f}" for name, value in state.figures.items() if name.endswith(MAIN_FIGURES))
+            log.say(f"step {state.step}: " + "  ".join(main))
             self._show(spotter, validation, state.step, log)
             hmean = state.figures["icdar2015/end_to_end/hmean"]
             if hmean > state.best:

@@ -12,6 +12,7 @@ from textspot.data.mosaic import Mosaic
 from textspot.data.shards import open_records
 from textspot.data.synthetic.draw import DrawnStream, check_drawn, draw_dataset
 from textspot.engine.distributed import World
+from textspot.engine.evaluate import Further
 from textspot.progress import track
 from textspot.text.charset import Charset, TextConfig
 
@@ -48,13 +49,16 @@ def _draw_missing(config: DataConfig) -> None:
             draw_dataset(source.path, source.draw, overwrite=Path(source.path).exists(), track=track)
 
 
-def open_further(paths: Mapping[str, str]) -> dict[str, Reader]:
-    """The data sets that are evaluated beside the validation source, by name; one that is empty or damaged is a
-    ValueError."""
+def open_further(config: DataConfig) -> Further:
+    """The data sets that are looked at beside the validation source; one that is empty or damaged is a ValueError."""
+    return Further(_open_named("also_evaluate", config.also_evaluate), _open_named("also_read", config.also_read))
+
+
+def _open_named(setting: str, paths: Mapping[str, str]) -> dict[str, Reader]:
     readers = {name: open_records(path) for name, path in paths.items()}
     for name, reader in readers.items():
         if not len(reader):
-            raise ValueError(f"data.also_evaluate.{name}: {reader.path} holds no image")
+            raise ValueError(f"data.{setting}.{name}: {reader.path} holds no image")
         if damaged := damaged_records(reader):
             raise ValueError("\n".join([*damaged, f"{reader.path} is damaged: build it again"]))
     return readers

@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from textspot.data.lmdb_records import Reader
 from textspot.data.loader import build_loader
 from textspot.engine.distributed import World, join_world
 from textspot.engine.doctor import diagnose, measure_gradients, read_lengths
+from textspot.engine.evaluate import Further
 from textspot.engine.log import RunLog
 from textspot.engine.pictures import draw_batch
 from textspot.engine.run_folder import RunFolder, sole_trainer
@@ -53,7 +54,7 @@ def train(recipe: Recipe) -> TrainingResult:
         with sole_trainer(Path(recipe.run)) if world.is_first else nullcontext():
             sources, validation = open_sources(recipe.data, world)
             check_charset([*sources, validation], recipe.text)
-            return Trainer(recipe, world, sources, validation, open_further(recipe.data.also_evaluate)).run()
+            return Trainer(recipe, world, sources, validation, open_further(recipe.data)).run()
 
 
 class Trainer:
@@ -65,7 +66,7 @@ class Trainer:
         world: World,
         sources: list[OpenSource],
         validation: Reader,
-        further: Mapping[str, Reader],
+        further: Further,
     ):
         self.recipe, self.config, self.world = recipe, recipe.train, world
         self.validation, self.further = validation, further

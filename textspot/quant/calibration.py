@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from textspot.quant.affine import from_codes, to_codes
+from textspot.quant.factors import FACTORS, IntegerCorrection, has_integer_factors
 from textspot.quant.fitting import Twin, build_statistics, round_and_correct, smooth
 from textspot.quant.folding import FoldingCheck
 from textspot.quant.layers import NEVER_RAN, Phase, activation_quantizers, phase, quantized_layers, start_pass
@@ -25,9 +26,10 @@ def call(network: nn.Module, inputs: Any) -> Any:
 def calibrate(network: nn.Module, inputs: Iterable[Any], run: Run = call) -> None:
     """Choose all grids and factors of a network from `quantize`, in place.
 
-    `inputs` is gone through once or twice (statistics for smoothing and correction; ranges), in float both times; an
-    iterator is kept as a list. `run(network, item)` passes one item. No items, a layer that no item reached, and
-    values that are not finite are a `ValueError` that names the layer.
+    `inputs` is gone through up to three times (statistics for smoothing and correction; ranges; ranges of corrections
+    in integers), in float, the last time with rounded weights; an iterator is kept as a list. `run(network, item)`
+    passes one item. No items, a layer that no item reached, and values that are not finite are a `ValueError` that
+    names the layer.
     """
     twins = quantized_layers(network)
     if any(twin.weight_scale is not None or twin.smoothing is not None for twin in twins.values()):
@@ -43,6 +45,7 @@ def calibrate(network: nn.Module, inputs: Iterable[Any], run: Run = call) -> Non
     _fit_activations(network)
     for name, twin in twins.items():
         round_and_correct(twin, statistics.get(name), outliers[name])
+    _calibrate_factors(network, inputs, run)
 
 
 def collect_statistics(
@@ -75,14 +78,33 @@ def collect_statistics(
 def _run_all(network: nn.Module, name: Phase, inputs: Iterable[Any], run: Run) -> None:
     for quantizer in activation_quantizers(network):
         quantizer.forget()  # what a calibration that failed has left
-    count = 0
     with phase(network, name):
-        for item in inputs:
-            start_pass(network)
-            run(network, item)
-            count += 1
+        _pass_all(network, inputs, run)
+
+
+@torch.no_grad()
+def _pass_all(network: nn.Module, inputs: Iterable[Any], run: Run) -> None:
+    count = 0
+    for item in inputs:
+        start_pass(network)
+        run(network, item)
+        count += 1
     if not count:
         raise ValueError("no calibration inputs: expected at least one")
+
+
+def _calibrate_factors(network: nn.Module, inputs: Iterable[Any], run: Run) -> None:
+    """Choose the grids of corrections in integers, as they occur behind rounded weights."""
+    corrected = [twin for twin in quantized_layers(network).values() if has_integer_factors(twin)]
+    if not corrected:
+        return
+    for twin in corrected:
+        twin.integer_correction = IntegerCorrection(twin)
+        twin.integer_correction.fit(twin)
+    corrections = nn.ModuleList(twin.integer_correction for twin in corrected)
+    with phase(network, "float"), phase(corrections, "observing"):
+        _pass_all(network, inputs, run)
+    _fit_activations(corrections)
 
 
 def _fit_activations(network: nn.Module) -> None:
@@ -98,21 +120,28 @@ def _fit_activations(network: nn.Module) -> None:
 
 @torch.no_grad()
 def freeze(network: nn.Module) -> None:
-    """Round the weights of a calibrated network to their grids, and low-rank factors to float16, for good, in place:
-    what is then saved is what was measured."""
+    """Round the weights of a calibrated network to their grids, and low-rank factors to theirs or float16, for good, in
+    place: what is then saved is what was measured."""
     for quantizer in activation_quantizers(network):
         if not quantizer.dynamic:
             quantizer.calibrated_grids()  # or an error that names it
     for twin in quantized_layers(network).values():
         set_codes(twin, weight_codes(twin))
-        for part in ("factor_in", "factor_out"):
-            factor = getattr(twin, part)
-            if factor is not None:
-                rounded = factor.detach().half().to(factor.dtype)
-                if not rounded.isfinite().all():
-                    raise ValueError(f"{twin.name}: a low-rank factor is too large for float16")
-                setattr(twin, part, nn.Parameter(rounded, requires_grad=False))
+        for part in FACTORS:
+            if getattr(twin, part) is not None:
+                _freeze_factor(twin, part)
     network.requires_grad_(False)
+
+
+def _freeze_factor(twin: Twin, part: str) -> None:
+    if twin.integer_correction is not None:
+        twin.integer_correction.set_codes(twin, part, twin.integer_correction.codes(twin, part))
+        return
+    factor = getattr(twin, part).detach()
+    rounded = factor.half().to(factor.dtype)
+    if not rounded.isfinite().all():
+        raise ValueError(f"{twin.name}: a low-rank factor is too large for float16")
+    setattr(twin, part, nn.Parameter(rounded, requires_grad=False))
 
 
 def weight_codes(twin: Twin) -> Tensor:

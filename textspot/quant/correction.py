@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from textspot.quant.affine import ENGINE_BITS
 from textspot.ranges import Limit, Share, check_ranges
 
 FIRST_RIDGE = 1e-10  # of the mean of the diagonal; ten times more at each retry
@@ -30,12 +31,15 @@ class CorrectionConfig:
         alpha: share of the sum of all singular values, as in ASER: the rank is the number of largest ones that reach
             it (our reading of the paper). 0 takes `rank`.
         budget: largest cost of the correction, as a share of the layer's multiplications (not in the papers).
+        bits: bits of the factors, 2 to 8; what passes between them, and both sides of the sum, are then quantised to 8
+            bits (not in the papers). null leaves the factors, and what an engine computes in such a layer, float.
     """
 
     kind: str = "none"
     rank: int = 32
     alpha: Share = 0.0
     budget: Limit = 1.0
+    bits: int | None = None
 
     def __post_init__(self) -> None:
         choices = ("none", *METRICS)
@@ -43,6 +47,8 @@ class CorrectionConfig:
             raise ValueError(f"correction.kind is {self.kind!r}, expected one of {', '.join(choices)}")
         if self.rank < 1:
             raise ValueError(f"correction.rank is {self.rank}, expected at least 1; kind: none switches it off")
+        if self.bits is not None and not 2 <= self.bits <= ENGINE_BITS:
+            raise ValueError(f"correction.bits is {self.bits}, expected 2 to {ENGINE_BITS}, or null")
         check_ranges(self, "correction.")
 
     def highest_rank(self, num_outputs: int, num_inputs: int) -> int:

@@ -54,6 +54,11 @@ class LayerConfig:
             )
         if self.smoothing.kind == "aser" and self.correction.kind == "none":
             raise ValueError("smoothing.kind is aser, whose outlier weights need a correction: set correction.kind")
+        if self.correction.kind != "none" and self.correction.bits is not None and self.activation is None:
+            raise ValueError(
+                "correction.bits is set and activation is null: integer factors need integer inputs; set "
+                "correction.bits to null"
+            )
 
 
 class NotCalibratedError(RuntimeError):
@@ -153,7 +158,8 @@ class ActivationQuantizer(nn.Module):
 
 
 class QuantizedLayer(nn.Module):
-    """What QuantLinear and QuantConv2d share: y = W_q Q(x / m) + b + L_A (L_B Q(x / m)).
+    """What QuantLinear and QuantConv2d share: y = W_q Q(x / m) + b + L_A (L_B Q(x / m)); with factors in integers see
+    `factors`.
 
     weight_scale and weight_zero_point (R,), R the output channels or 1, are unset before the calibration; until then
     `weight` is the float layer's. smoothing m (C,) and the factors L_B (`factor_in`) and L_A (`factor_out`) are unset
@@ -168,6 +174,7 @@ class QuantizedLayer(nn.Module):
     smoothing: Tensor | None
     factor_in: Tensor | None
     factor_out: Tensor | None
+    integer_correction: Any  # what adds the correction where its factors are integers: see `factors`
     learned: Any  # what gives the weights instead while a reconstruction runs: see `learned_grids`
     channel_axis: int
 
@@ -181,6 +188,7 @@ class QuantizedLayer(nn.Module):
             self.register_buffer(buffer, None)
         self.register_parameter("factor_in", None)
         self.register_parameter("factor_out", None)
+        self.register_module("integer_correction", None)
         self.learned = None
         self.input_quantizer = (
             ActivationQuantizer(config.activation, name, self.channel_axis) if config.activation else None
@@ -189,11 +197,11 @@ class QuantizedLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.prepare_input(x)
         y = self.transform(x, self.quantized_weight(), self.bias)
-        return (
-            y
-            if self.factor_in is None or self.factor_out is None
-            else y + self.correct(x, self.factor_in, self.factor_out)
-        )
+        if self.factor_in is None or self.factor_out is None:
+            return y
+        if self.integer_correction is not None:
+            return self.integer_correction(self, x, y)
+        return y + self.widen(self.narrow(x, self.factor_in), self.factor_out)
 
     def prepare_input(self, x: Tensor) -> Tensor:
         """Smoothed, then quantised."""
@@ -220,8 +228,12 @@ class QuantizedLayer(nn.Module):
         """The float layer with other weights."""
         raise NotImplementedError
 
-    def correct(self, x: Tensor, factor_in: Tensor, factor_out: Tensor) -> Tensor:
-        """L_A (L_B x)."""
+    def narrow(self, x: Tensor, factor_in: Tensor) -> Tensor:
+        """L_B x."""
+        return self.transform(x, factor_in, None)
+
+    def widen(self, x: Tensor, factor_out: Tensor) -> Tensor:
+        """L_A x."""
         raise NotImplementedError
 
 
@@ -237,8 +249,8 @@ class QuantLinear(QuantizedLayer, nn.Linear):
     def transform(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.linear(x, weight, bias)
 
-    def correct(self, x: Tensor, factor_in: Tensor, factor_out: Tensor) -> Tensor:
-        return F.linear(F.linear(x, factor_in), factor_out)
+    def widen(self, x: Tensor, factor_out: Tensor) -> Tensor:
+        return F.linear(x, factor_out)
 
 
 class QuantConv2d(QuantizedLayer, nn.Conv2d):
@@ -255,8 +267,8 @@ class QuantConv2d(QuantizedLayer, nn.Conv2d):
     def transform(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return self._conv_forward(x, weight, bias)
 
-    def correct(self, x: Tensor, factor_in: Tensor, factor_out: Tensor) -> Tensor:
-        return F.conv2d(self._conv_forward(x, factor_in, None), factor_out, groups=self.groups)
+    def widen(self, x: Tensor, factor_out: Tensor) -> Tensor:
+        return F.conv2d(x, factor_out, groups=self.groups)
 
 
 class MatMul(nn.Module):

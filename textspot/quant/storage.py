@@ -1,5 +1,5 @@
-"""A frozen network as one safetensors file: weights packed at their bits, low-rank factors in float16, everything else
-as it is.
+"""A frozen network as one safetensors file: weights packed at their bits, low-rank factors in int8 or
+float16, everything else as it is.
 
 The metadata holds the config of every quantised layer, so the file and the float network's architecture are enough.
 """
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from textspot.quant.affine import QuantizerConfig, code_range
 from textspot.quant.calibration import set_codes, weight_codes
 from textspot.quant.correction import CorrectionConfig
+from textspot.quant.factors import FACTORS, IntegerCorrection
 from textspot.quant.folding import FoldedBatchNorm, fold
 from textspot.quant.layers import TWINS, ActivationQuantizer, LayerConfig, quantized_layers
 from textspot.quant.network import quantize_output, replace_layers
@@ -33,11 +34,12 @@ PARTS = {  # last word of a tensor's name: what it is counted as
     "weight_zero_point": "scales",
     "scale": "scales",
     "zero_point": "scales",
+    "factor_in_scale": "scales",
+    "factor_out_scale": "scales",
     "smoothing": "smoothing",
     "factor_in": "low_rank",
     "factor_out": "low_rank",
 }
-HALF = tuple(part for part, counted in PARTS.items() if counted == "low_rank")  # kept in float16
 
 
 def save(network: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -69,7 +71,11 @@ def packed_tensors(network: nn.Module) -> dict[str, Tensor]:
         del tensors[f"{name}.weight"]
         bits, lowest = twin.config.weight.bits, code_range(twin.config.weight.bits, twin.config.weight.symmetric)[0]
         tensors[name + PACKED] = pack(weight_codes(twin), bits, lowest)
-        tensors |= {f"{name}.{part}": tensors[f"{name}.{part}"].half() for part in HALF if f"{name}.{part}" in tensors}
+        integer = twin.integer_correction
+        for part in FACTORS:
+            if f"{name}.{part}" in tensors:
+                stored = integer.codes(twin, part) if integer is not None else getattr(twin, part).half()
+                tensors[f"{name}.{part}"] = stored
     for name, quantizer in static_quantizers(network).items():
         scales, zero_points = zip(*quantizer.calibrated_grids(), strict=True)
         tensors[f"{name}.scale"] = torch.tensor(scales)
@@ -134,10 +140,17 @@ def _layer_config(values: dict[str, Any]) -> LayerConfig:
 def _fill(network: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Put the tensors into their places; parts that a twin has not yet are made."""
     twins = quantized_layers(network)
+    integer = {
+        name: twin for name, twin in twins.items() if twin.config.correction.bits and f"{name}.factor_in" in tensors
+    }
+    for twin in integer.values():
+        twin.integer_correction = IntegerCorrection(twin)
     expected = network.state_dict().keys() - {f"{name}.weight" for name in twins}
     expected |= {name + part for name in twins for part in (PACKED, ".weight_scale", ".weight_zero_point")}
     quantizers = static_quantizers(network)
     expected |= {name + part for name in quantizers for part in (".scale", ".zero_point")}
+    parts = [key for part in FACTORS for key in (part, f"integer_correction.{part}_scale")]
+    expected |= {f"{name}.{part}" for name in integer for part in parts}
     missing = sorted(expected - tensors.keys())
     if missing:
         raise ValueError(f"missing are {', '.join(missing)}")
@@ -146,12 +159,15 @@ def _fill(network: nn.Module, tensors: dict[str, Tensor]) -> None:
         quantizer.grids = list(zip(scales.tolist(), zero_points.tolist(), strict=True))
     for name, tensor in tensors.items():
         if not name.endswith(PACKED):
-            _place(network, name, tensor.float() if name.endswith(HALF) else tensor)
+            _place(network, name, tensor.float() if name.endswith(FACTORS) else tensor)
     for name, twin in twins.items():
         config = twin.config.weight
         lowest = code_range(config.bits, config.symmetric)[0]
         codes = unpack(tensors[name + PACKED], config.bits, lowest, twin.weight.shape)
         set_codes(twin, codes)
+    for name, twin in integer.items():
+        for part in FACTORS:
+            twin.integer_correction.set_codes(twin, part, tensors[f"{name}.{part}"])
 
 
 def _place(network: nn.Module, name: str, tensor: Tensor) -> None:

@@ -4,8 +4,10 @@ import string
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from textspot.regular_file import refuse_other_kinds
 from textspot.text.scripts import JOINERS, refuse_right_to_left
 
 PRINTABLE_ASCII = string.digits + string.ascii_letters + string.punctuation  # the usual 94 of scene text
@@ -14,10 +16,13 @@ LATIN_LETTERS = (
     "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞĀĂĄĆĊČĎĐĒĖĘĚĞĠĢĦĪĮİĶĹĻĽŁŃŅŇŐŒŔŘŚŞŠŤŪŮŰŲŴŶŸŹŻŽȘȚẞ"
     "àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþāăąćċčďđēėęěğġģħīįıķĺļľłńņňőœŕřśşšťūůűųŵŷÿźżžșțß"
 )
-LATIN_SYMBOLS = "€£¥¢§°©®™«»‹›„“”‚‘’–—…·•¡¿ªº²³¼½¾±×÷µ"
-PUNCTUATION = string.punctuation + LATIN_SYMBOLS  # around words
-LATIN = PRINTABLE_ASCII + LATIN_LETTERS + LATIN_SYMBOLS
-CHARSETS = {"ascii": PRINTABLE_ASCII, "latin": LATIN}
+SYMBOLS = "€£¥¢§°©®™«»‹›„“”‚‘’–—…·•¡¿ªº²³¼½¾±×÷µ"
+# The alphabets of Russian, Ukrainian, Bulgarian and Serbian.
+CYRILLIC_LETTERS = "АБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯЁЄІЇҐЍЈЉЊЋЂЏабвгдежзийклмнопрстуфхцчшщъыьэюяёєіїґѝјљњћђџ"
+PUNCTUATION = string.punctuation + SYMBOLS  # around words
+LATIN = PRINTABLE_ASCII + LATIN_LETTERS + SYMBOLS
+CYRILLIC = PRINTABLE_ASCII + CYRILLIC_LETTERS + SYMBOLS + "№"
+CHARSETS = {"ascii": PRINTABLE_ASCII, "latin": LATIN, "cyrillic": CYRILLIC}
 
 Case = Literal["keep", "upper", "lower"]
 FOLDS: dict[Case, Callable[[str], str]] = {"keep": str, "upper": str.upper, "lower": str.lower}
@@ -29,7 +34,8 @@ class TextConfig:
 
     Args:
         characters: the characters of the charset, in the order of their classes; or `ascii`, the 94 that can be
-            printed, or `latin`, these and what Europe's languages in Latin script write besides.
+            printed; or `latin` or `cyrillic`, these and what Europe's languages in that script write besides; or a text
+            file (`*.txt`, such as a word list), the 94 and every character in it, as a capital and as a small letter.
         case: `keep` transcripts as they are, or fold them to `upper` or `lower` case.
         unknown: treatment of a character outside the charset: `error` stops before training starts and lists
             them; `skip` trains the detector on that word, never the recogniser, and counts it.
@@ -46,8 +52,25 @@ class TextConfig:
 
 
 def find_characters(name: str) -> str:
-    """The characters of a charset by its name; anything else is the characters themselves."""
-    return CHARSETS.get(name, name)
+    """The characters of a charset by its name, or of a file; anything else is the characters themselves."""
+    return read_characters(name) if names_file(name) else CHARSETS.get(name, name)
+
+
+def names_file(characters: str) -> bool:
+    """Whether it is the name of a text file. No charset ends like this: it would hold t twice."""
+    return characters.endswith(".txt")
+
+
+def read_characters(file: str) -> str:
+    """The usual 94 characters and those of a UTF-8 file, as capitals and as small letters, by code point. A file that
+    cannot be read is a ValueError."""
+    refuse_other_kinds(file, "a text file")
+    try:
+        found = set("".join(map(normalize, Path(file).read_text(encoding="utf-8-sig").split("\n"))))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file}: no UTF-8 text file of the characters to read: {error}") from error
+    cased = {character for letter in found for character in (letter.upper(), letter.lower()) if len(character) == 1}
+    return PRINTABLE_ASCII + "".join(sorted((found | cased).difference(PRINTABLE_ASCII, " ")))
 
 
 def normalize(transcript: str, case: Case = "keep") -> str:
@@ -103,8 +126,9 @@ class Charset:
         return [self._token[character] for character in text]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """Text of tokens without blanks."""
-        return "".join(self.characters[token - 1] for token in tokens)
+        """Text of tokens without blanks, composed (NFC) as transcripts are: a letter and a mark that follow each other
+        may be one character."""
+        return unicodedata.normalize("NFC", "".join(self.characters[token - 1] for token in tokens))
 
     def missing(self, counts: Mapping[str, int], case: Case = "keep") -> dict[str, int]:
         """The characters of `counts` (character -> occurrences in the data) that have no class, most frequent first."""

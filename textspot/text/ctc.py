@@ -55,16 +55,12 @@ def decode_best_path(logits_RTC: np.ndarray, charset: Charset) -> list[tuple[str
 
     The score is the geometric mean, over the T steps, of the probability of the class chosen there, blanks included.
     """
-    if logits_RTC.shape[0] == 0:
-        return []
-    logits_RTC = logits_RTC.astype(np.float64)
-    best_RT = logits_RTC.argmax(axis=2)
-    top_RT = logits_RTC.max(axis=2)
-    log_prob_RT = -np.log(np.exp(logits_RTC - top_RT[..., None]).sum(axis=2))
-    scores_R = np.exp(log_prob_RT.mean(axis=1))
-    starts_RT = np.concatenate([np.ones_like(best_RT[:, :1], dtype=bool), best_RT[:, 1:] != best_RT[:, :-1]], axis=1)
-    kept_RT = starts_RT & (best_RT > 0)
-    return [
-        (charset.decode(best_T[kept_T]), float(score))
-        for best_T, kept_T, score in zip(best_RT, kept_RT, scores_R, strict=True)
-    ]
+    return [_decode_region(logits_TC.astype(np.float64), charset) for logits_TC in logits_RTC]
+
+
+def _decode_region(logits_TC: np.ndarray, charset: Charset) -> tuple[str, float]:
+    """Text and score of one region: of all at once, thousands of classes would take gigabytes."""
+    best_T, top_T = logits_TC.argmax(axis=1), logits_TC.max(axis=1)
+    log_prob_T = -np.log(np.exp(logits_TC - top_T[:, None]).sum(axis=1))
+    starts_T = np.append(True, best_T[1:] != best_T[:-1])[: len(best_T)]
+    return charset.decode(best_T[starts_T & (best_T > 0)]), float(np.exp(log_prob_T.mean()))

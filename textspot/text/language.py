@@ -23,7 +23,6 @@ from textspot.text.spelling import UNICODE, Spelling, bare, spelling_of
 ORDER = 5  # letters of an n-gram
 MOST_LETTERS = 200  # an alphabet: of each letter the table has a column
 NOT_A_LETTER = -1
-INNER_POINT = "·"  # between two l of a Catalan word: a letter too
 SHIPPED = Path(__file__).parent.parent / "languages"
 
 
@@ -108,7 +107,7 @@ def learn_language(
     ValueError."""
     folded = {_fold(word, spelling) for word in "\n".join(words).split("\n")}
     folded |= {word.replace("ß", "ss") for word in folded if "ß" in word}  # so it is written in capitals
-    no_letters = {c for c in set("".join(folded)) if category(c)[0] not in "LM" and c != INNER_POINT}
+    no_letters = {c for c in set("".join(folded)) if category(c)[0] not in "LM" and c not in spelling.inner}
     words = sorted(word for word in folded if word and no_letters.isdisjoint(word))
     if not words:
         raise ValueError("it holds no word of letters alone")

@@ -54,4 +54,5 @@ def count_votes(texts: Iterable[str]) -> dict[str, float]:
 
 @cache
 def _words_of(name: str) -> frozenset[str]:
-    return frozenset(read_words(name))
+    words, spelling = read_words(name), spelling_of(name)
+    return frozenset(map(spelling.fold, words) if spelling.same else words)

@@ -24,6 +24,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from textspot.regular_file import refuse_other_kinds
+from textspot.text.charset import normalize
 from textspot.text.dictionary import dictionary_word
 from textspot.text.word_tree import WordTree, grow_tree, spell
 
@@ -85,14 +86,14 @@ class Lexicon:
         """The reading or the word that matches it."""
         kept = self._keep(text)
         if match is None:
-            word = self._by_spelling.get(spell(text))  # with letters that the tree does not have
+            word = self._as_listed(text)  # with letters that the tree does not have
             return (kept, score if kept else 0.0) if word is None else (word, score)
         spelling, log_likelihood = match
         among = len(self.words) if self.complete else max(len(self.words), VOCABULARY)
         nats = log_likelihood + DOUBT * num_steps * log(max(score, 1e-300)) + len(spelling) * RANDOM_LETTER - log(among)
         word_score = exp(nats / num_steps)
         if spelling == spell(text):
-            return self._by_spelling[spelling], max(score, word_score)
+            return self._as_listed(text), max(score, word_score)
         if kept is None or word_score > score:
             return self._by_spelling[spelling], word_score
         return kept, score
@@ -111,7 +112,8 @@ class Lexicon:
             unknown = wanted
         for start in range(0, len(unknown), CHUNK):
             self._answers.update(self._search(unknown[start : start + CHUNK]))
-        return [self._answers.get(plain) for plain in plains]
+        found = zip(texts, plains, strict=True)
+        return [text if text in self._listed else self._answers.get(plain) for text, plain in found]
 
     def _search(self, plains: Sequence[str]) -> dict[str, str | None]:
         """The word for each bare reading of `SHORTEST` characters or more."""
@@ -155,6 +157,14 @@ class Lexicon:
     @cached_property
     def _tree(self) -> WordTree:
         return grow_tree(self.words)
+
+    def _as_listed(self, text: str) -> str | None:
+        """The word of its spelling, itself if it is one: ısı and isi, or May and may, share theirs."""
+        return text if text in self._listed else self._by_spelling.get(spell(text))
+
+    @cached_property
+    def _listed(self) -> frozenset[str]:
+        return frozenset(self.words)
 
     @cached_property
     def _by_spelling(self) -> dict[str, str]:
@@ -243,7 +253,7 @@ def _read_words(path: str | Path) -> tuple[str, ...]:
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise ValueError(f"{path}: line {line}: not UTF-8; save the file as UTF-8") from error
-    return _unique(line.strip() for line in text.split("\n") if line.strip())
+    return _unique(filter(None, map(normalize, text.split("\n"))))
 
 
 def _unique(words: Iterable[str]) -> tuple[str, ...]:

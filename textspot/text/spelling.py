@@ -1,7 +1,8 @@
 """How languages write capitals, and which spellings of a word are one: the rules that `str.upper` does not know.
 
 Sources: Unicode 16, SpecialCasing.txt (Turkish i); Rat für deutsche Rechtschreibung 2024, paragraph 25 (ß and SS);
-Taaladvies (IJsland); Unicode 16, chapter 7.1 (Romanian comma and cedilla).
+Taaladvies (IJsland); Unicode 16, chapter 7.1 (Romanian comma and cedilla); Правила русской орфографии и пунктуации
+1956, paragraph 10 (ё and е); Український правопис 2019, paragraph 7 (the apostrophe).
 """
 
 import unicodedata
@@ -19,12 +20,14 @@ class Spelling:
         same: letters that are often written instead of another one: those to their right ones.
         initials: two letters that are capitalised together at the beginning of a word.
         bare_capitals: whether words in capitals are often written without their accents.
+        inner: what is a letter too inside a word, in the spelling that word lists have.
     """
 
     capitals: Mapping[str, str] = field(default_factory=dict)
     same: Mapping[str, str] = field(default_factory=dict)
     initials: tuple[str, ...] = ()
     bare_capitals: bool = False
+    inner: str = "·"  # between two l of a Catalan word
 
     def upper(self, word: str) -> str:
         """The word in capitals; ß becomes SS."""
@@ -62,7 +65,9 @@ UNICODE = Spelling()
 SPELLINGS: dict[str, Spelling] = {
     "dutch": Spelling(initials=("ij",)),
     "romanian": Spelling(same={"ş": "ș", "ţ": "ț"}),
+    "russian": Spelling(same={"ё": "е"}),
     "turkish": Spelling(capitals={"i": "İ", "ı": "I"}),
+    "ukrainian": Spelling(same={"’": "'", "ʼ": "'"}, inner="'"),
     **dict.fromkeys(("catalan", "french", "italian", "portuguese", "spanish"), Spelling(bare_capitals=True)),
 }
 
@@ -85,8 +90,12 @@ def look_alike(character: str) -> str:
     return plain if len(plain) == 1 else character
 
 
-# Letters with a stroke or without a dot have no decomposition; nor have quotation marks and dashes.
-_LOOK_ALIKES = str.maketrans("øØłŁđĐðħĦı„“”‘’‚«»‹›–—·•", 'oOlLdDdhHi"""\'\',""<>--..')
+# Letters with a stroke or without a dot have no decomposition; nor have quotation marks and dashes. Then Cyrillic and
+# Greek ones.
+_LOOK_ALIKES = str.maketrans(
+    "øØłŁđĐðħĦı„“”‘’‚«»‹›–—·•АВЕКМНОРСТУХЅІЈаеорсухѕіјΑΒΕΖΗΙΚΜΝΟΡΤΥΧαικνορτυχ",
+    'oOlLdDdhHi"""\'\',""<>--..ABEKMHOPCTYXSIJaeopcyxsijABEZHIKMNOPTYXaikvoptux',
+)
 
 
 def _fold_letter(letter: str) -> str:

@@ -98,7 +98,7 @@ def _parse_region(results: list[Any]) -> Instance:
     values = [result["value"] for result in results]
     transcript = " ".join(text for value in values for text in _texts(value))
     keys = [(value, key) for value in values for key in value if key.endswith("labels")]
-    labels = [str(label) for value, key in keys for label in read_key(value, key, list, default=[])]
+    labels = [str(label) for value, key in keys for label in read_key(value, key, list)]
     return Instance(
         polygon=_outline(outlines[0]),
         transcript=transcript,

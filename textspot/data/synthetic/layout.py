@@ -7,7 +7,7 @@ import numpy as np
 
 from textspot.data.synthetic.chance import log_uniform
 from textspot.data.synthetic.composition import WORD, Composition, compose
-from textspot.data.synthetic.lettering import SUPERSAMPLE, Lettering, draw_lettering
+from textspot.data.synthetic.lettering import QUARTER, SUPERSAMPLE, Lettering, draw_lettering
 from textspot.data.synthetic.placement import Placement, inside, plane_homography, project, translation
 from textspot.data.synthetic.scribe import Scribe
 from textspot.geometry import box_to_quad
@@ -30,13 +30,19 @@ TO_IMAGE_SCALE = np.diag([1 / SUPERSAMPLE, 1 / SUPERSAMPLE, 1])
 @dataclass(frozen=True)
 class Page:
     """What a layout has to fill: `height`, `width` in pixels; the least and the largest height of capitals; the largest
-    angles in radians by which text is turned within the image and tilted out of it."""
+    angles in radians by which text is turned within the image and tilted out of it; the share of pieces, or of sheets,
+    whose lines are vertical."""
 
     height: int
     width: int
     text_height: tuple[float, float]
     max_rotation: float
     max_tilt: float
+    vertical_share: float = 0.0
+
+    def draw_vertical(self, rng: np.random.Generator) -> bool:
+        """Whether the next lines are vertical; the generator is left alone where none is."""
+        return self.vertical_share > 0 and rng.random() < self.vertical_share
 
     def draw_angles(self, rng: np.random.Generator) -> np.ndarray:
         """Rotation, pitch and yaw (3,) of a plane, by small angles more often than by large ones."""
@@ -64,9 +70,13 @@ def lay_scene(
 
 
 def lay_sheet(rng: np.random.Generator, page: Page, scribe: Scribe) -> list[Placement]:
-    """Rows of words, each in a typeface of its own, that fill the image; all lie on one turned plane."""
+    """Rows of words, each in a typeface of its own, that fill the image; all lie on one turned plane. Vertical rows are
+    columns, from right to left."""
+    scribe = scribe.turned() if page.draw_vertical(rng) else scribe
     angle, pitch, yaw = page.draw_angles(rng)
-    plane = plane_homography(angle, pitch, yaw, 0.5 * float(np.hypot(page.height, page.width)))
+    plane = plane_homography(
+        angle + QUARTER * scribe.vertical, pitch, yaw, 0.5 * float(np.hypot(page.height, page.width))
+    )
     plane = translation(page.width / 2, page.height / 2) @ plane
     corners = project(np.linalg.inv(plane), box_to_quad(np.array([0, 0, page.width, page.height])))
     (left, y), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
@@ -112,8 +122,11 @@ class _Scene:
     def find_place(self, composition: Composition) -> Placement | None:
         """A composition at a place where nothing is yet, which is then marked as taken."""
         lowest, highest = self.page.text_height
+        scribe = self.scribe
+        if self.page.draw_vertical(self.rng):
+            scribe, composition = scribe.turned(), replace(composition, icon=False, bend=0.0)
         capital = log_uniform(self.rng, lowest, highest)
-        while (lettering := composition.write(self.rng, self.scribe, capital, lowest)) is not None:
+        while (lettering := composition.write(self.rng, scribe, capital, lowest)) is not None:
             thrown = [self._throw(lettering) for _ in range(PLACES)]
             placements = self._calmest_first([placement for placement in thrown if placement is not None])
             placement = next((placement for placement in placements if self._take(placement)), None)
@@ -129,6 +142,7 @@ class _Scene:
         left, top, right, bottom = lettering.frame
         own = 1 if self.rng.random() < OWN_PLANE else self.rng.uniform(0, 0.3)
         angle, pitch, yaw = own * self.page.draw_angles(self.rng) + (1 - own) * self.view
+        angle += QUARTER * lettering.vertical
         plane = plane_homography(angle, pitch, yaw, 0.5 * float(np.hypot(right - left, bottom - top)) / SUPERSAMPLE)
         plane = plane @ TO_IMAGE_SCALE @ translation(-(left + right) / 2, -(top + bottom) / 2)
         outline = Placement(lettering, plane).outline(CLEARANCE)

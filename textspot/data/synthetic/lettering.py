@@ -15,19 +15,31 @@ SUPERSAMPLE = 2  # patch pixels per image pixel: laying the patch into the image
 PADDING = 0.4  # capital heights of free patch around a lettering and its margins: room for outlines and shadows
 MARGIN = 1.0  # image pixels between a word's ink and its polygon: the soft edge of the glyphs belongs to the word
 POINTS_PER_EDGE = 7  # of the polygon of a bent word
+QUARTER = np.pi / 2  # radians, clockwise: what begins at the left begins at the top then, the next line to its left
 TIGHTEST = 1.2  # the least radius of an arc, in heights of what is bent: below it the inner edge would fold
 
 
 @dataclass(frozen=True)
 class Line:
     """Words beside each other. `cap_height` is in pixels of the image; the gap between words and `tracking`, what is
-    added to the gap between letters, in capital heights. The typeface must have a glyph for each character."""
+    added to the gap between letters, in capital heights. The typeface must have a glyph for each character. The letters
+    of a `vertical` line lie on their left sides: they stand upright once the line is turned by `QUARTER`."""
 
     texts: tuple[str, ...]
     typeface: Typeface
     cap_height: float
     word_gap: float = 0.5
     tracking: float = 0.0
+    vertical: bool = False
+
+    def draw(self, text: str, font: ImageFont.FreeTypeFont) -> tuple[np.ndarray, int]:
+        """The tightly cropped ink of a word in the line's typeface at this size, and the y of its top when the baseline
+        is at 0."""
+        capital = font.size * self.typeface.cap_height
+        if self.vertical:
+            return _draw_column(text, self.typeface.font(int(font.size), shaped=True), self.tracking * capital, capital)
+        shaped = self.typeface.font(int(font.size), shaped=True) if needs_shaping(text) else font
+        return _draw_ink(text, shaped, self.tracking * capital)
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,7 @@ class Lettering:
     `ink (h, w) uint8` is the coverage, `boxes (N, 4)` the tight ink box `xyxy` of each of the `texts` before the patch
     was bent along `arc`, if it was. `cap_height` is the least height of a capital, `baseline` the y of the first line's
     baseline, `margins` what belongs to the lettering at the left, top, right and bottom of its ink, all in patch
-    pixels.
+    pixels. `vertical` letters lie on their left sides; the patch is to be turned by `QUARTER`.
     """
 
     ink: np.ndarray
@@ -74,6 +86,7 @@ class Lettering:
     baseline: float
     margins: np.ndarray
     arc: Arc | None = None
+    vertical: bool = False
 
     def outlines(self, grow: float = 0.0) -> np.ndarray:
         """The polygons (N, K, 2) of the words, clockwise from the start of reading, each side `grow` pixels farther
@@ -120,8 +133,7 @@ def draw_lettering(
     for number, (line, font, capital) in enumerate(zip(lines, fonts, capitals, strict=True)):
         x = 0
         for text in line.texts:
-            shaped = line.typeface.font(int(font.size), shaped=True) if needs_shaping(text) else font
-            ink, rise = _draw_ink(text, shaped, line.tracking * capital)
+            ink, rise = line.draw(text, font)
             pieces.append((number, ink, x, round(y) + rise))
             x += ink.shape[1] + round(line.word_gap * capital)
         widths.append(x - round(line.word_gap * capital))
@@ -140,7 +152,15 @@ def draw_lettering(
     for (_, ink, *_), (left, above, right, below) in zip(pieces, boxes, strict=True):
         np.maximum(patch[above:below, left:right], ink, out=patch[above:below, left:right])
     texts = tuple(text for line in lines for text in line.texts)
-    flat = Lettering(patch, texts, boxes.astype(np.float64), lowest, float(pad[1] - top), np.array(margins) * lowest)
+    flat = Lettering(
+        patch,
+        texts,
+        boxes.astype(np.float64),
+        lowest,
+        float(pad[1] - top),
+        np.array(margins) * lowest,
+        vertical=lines[0].vertical,
+    )
     return bend_lettering(flat, bend) if bend else flat
 
 
@@ -171,7 +191,24 @@ def _draw_ink(text: str, font: ImageFont.FreeTypeFont, tracking: float) -> tuple
     for piece in split_graphemes(text) if tracking else (text,):
         pen.text((x, border - top), piece, fill=255, font=font, anchor="ls")
         x += font.getlength(piece) + tracking
-    ink = np.asarray(image)
+    ink, _, above = _crop(np.asarray(image))
+    return ink, int(above - border + top)
+
+
+def _draw_column(text: str, font: ImageFont.FreeTypeFont, tracking: float, capital: float) -> tuple[np.ndarray, int]:
+    """As `_draw_ink`, of letters below one another with their middles on a line, then turned to the left by a quarter.
+    That line is where the middle of capitals is."""
+    letters, border = split_graphemes(text), 2 + int(font.size)
+    steps = [font.getlength(letter, direction="ttb") + tracking for letter in letters]
+    image = Image.new("L", (2 * border, int(sum(steps)) + 2 * border))
+    pen = ImageDraw.Draw(image)
+    for letter, y in zip(letters, np.cumsum([0, *steps[:-1]]), strict=True):
+        pen.text((border, border + y), letter, fill=255, font=font, anchor="mt", direction="ttb")
+    ink, left, _ = _crop(np.asarray(image))
+    return np.rot90(ink), round(border - left - ink.shape[1] - capital / 2)
+
+
+def _crop(ink: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """The ink without the empty rows and columns around it, and how many of these were at the left and above."""
     columns, rows = np.flatnonzero(ink.any(axis=0)), np.flatnonzero(ink.any(axis=1))
-    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return ink, int(rows[0] - border + top)
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], int(columns[0]), int(rows[0])

@@ -13,7 +13,7 @@ from textspot.data.synthetic.placement import Placement
 from textspot.data.synthetic.scribe import Scribe
 from textspot.data.synthetic.style import choose_style
 from textspot.data.synthetic.surface import Photographs, busyness, draw_surface
-from textspot.data.synthetic.typefaces import load_typefaces
+from textspot.data.synthetic.typefaces import load_typefaces, require_shaper
 from textspot.data.synthetic.words import WordConfig, WordSource
 from textspot.geometry import polygon_to_ribbon, ribbon_size
 from textspot.given_settings import refuse_changed
@@ -43,6 +43,8 @@ class RendererConfig:
         max_rotation: largest angle, in radians, by which text is turned within the image, either way.
         max_tilt: largest angle, in radians, by which text is tilted out of the image about either axis; it gives
             perspective.
+        vertical_share: the share of signs, lines and single words of a scene, or of sheets, whose letters stand below
+            one another, as in Chinese and Japanese: columns run from right to left. Takes a Pillow that has Raqm.
         backgrounds: a folder of photographs to write on; without one, walls, rooms and textures are rendered.
         drawn_share: share of images whose background is synthetic, where there is a folder of photographs.
         occluded_share: the share of images with poles, wires or leaves in front of the text.
@@ -63,6 +65,7 @@ class RendererConfig:
     ignore_below: float = 6.0
     max_rotation: Annotated[float, Range(0, np.pi)] = 0.35
     max_tilt: Annotated[float, Range(0, 1)] = 0.5
+    vertical_share: Share = 0.0
     backgrounds: str | None = None
     drawn_share: Share = 0.3
     occluded_share: Share = 0.08
@@ -93,6 +96,8 @@ class Renderer:
 
     def __init__(self, config: RendererConfig):
         self.config = config
+        if config.vertical_share:
+            require_shaper("renderer.vertical_share is set")
         typefaces = load_typefaces(config.fonts, config.words.characters)
         self._scribe = Scribe(WordSource(config.words), typefaces)
         self._photographs = Photographs(config.backgrounds) if config.backgrounds else None
@@ -102,13 +107,14 @@ class Renderer:
             (config.min_text_height, config.max_text_height),
             config.max_rotation,
             config.max_tilt,
+            config.vertical_share,
         )
 
     def render(self, seed: int, index: int) -> Sample:
         """Image number `index` (0 and up) of the stream `seed` (0 and up), RGB.
 
         Polygons are clockwise from the start of reading, `MARGIN` pixels around the ink: quads, of bent words
-        `2 * POINTS_PER_EDGE` vertices. There may be none.
+        `2 * POINTS_PER_EDGE` vertices. Those of vertical words begin at their top right corners. There may be none.
         """
         rng = np.random.default_rng((seed, index))
         canvas = self._surface(rng)

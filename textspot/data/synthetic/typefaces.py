@@ -9,6 +9,7 @@ import numpy as np
 from PIL import ImageFont, features
 
 from textspot.text.scripts import JOINERS, needs_shaping
+from textspot.text.spelling import UNICODE
 
 SHIPPED = Path(__file__).parent / "fonts"
 SYSTEM_FOLDERS = (
@@ -49,7 +50,7 @@ class Typeface:
 
     def spell(self, text: str) -> str:
         """The text as a recogniser of this typeface sees it."""
-        return text.upper() if self.capitals_only else text
+        return UNICODE.upper(text) if self.capitals_only else text
 
     def can_write(self, text: str) -> bool:
         """Whether the typeface has a glyph for each character."""
@@ -64,9 +65,9 @@ def load_typefaces(fonts: str, characters: str) -> tuple[Typeface, ...]:
     A folder that does not exist is a FileNotFoundError; a folder without any usable font file is a ValueError, and so
     are characters that take a shaper where Pillow has none.
     """
-    if needs_shaping(characters) and not features.check("raqm"):
+    if needs_shaping(characters):
         marks = ", ".join(f"U+{ord(c):04X}" for c in characters if needs_shaping(c))
-        raise ValueError(f"the characters {marks} stand on others: to draw them, install a Pillow that has Raqm")
+        require_shaper(f"the characters {marks} stand on others")
     folders = {"shipped": [SHIPPED], "system": [Path(folder).expanduser() for folder in SYSTEM_FOLDERS]}.get(fonts)
     if folders is None:
         folders = [Path(fonts)]
@@ -81,6 +82,12 @@ def load_typefaces(fonts: str, characters: str) -> tuple[Typeface, ...]:
             "set fonts to shipped, system or a folder of Latin typefaces"
         )
     return typefaces
+
+
+def require_shaper(reason: str) -> None:
+    """A ValueError that gives the reason, where Pillow cannot place glyphs in relation to one another."""
+    if not features.check("raqm"):
+        raise ValueError(f"{reason}: to draw that, install a Pillow that has Raqm")
 
 
 @lru_cache(maxsize=512)  # about 0.2 MB and 0.1 ms each

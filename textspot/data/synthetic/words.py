@@ -54,6 +54,7 @@ FOREIGN_PATTERNS = (
     *("9,99€", "99,99€", "€9,99", "9€", "99,–", "£99", "9.999", "99.99.2099", "9,9%", "99.99", "99h99", "9°", "-9°C"),
     *("§99", "§9", "9½", "9–99", "99²", "9×9", "9±9", "Nº9", "9ª", "©2099", "~®", "~™", "•~", "~–~", "99¢", "¥999"),
 )
+CYRILLIC_PATTERNS = ("№9", "№99")
 ALL_PUNCTUATED, ALL_PATTERNS = PUNCTUATED + FOREIGN_PUNCTUATED, PATTERNS + FOREIGN_PATTERNS
 
 
@@ -69,11 +70,11 @@ class WordConfig:
             `held_out` from them.
         sign_share: the share of texts that are the words of real signs, in their order.
         invented_share: share of words that are invented, where there is a word list, so that reading is learned
-            and not the list.
+            and not the list: syllables; in `languages` of another script the halves of two of their words.
         number_share: the share of numbers, prices, times, codes and addresses.
         case: case of the words; `mixed` is lower, Title or UPPER, for each word anew.
-        characters: characters that the words may contain, or a charset by its name, `ascii` or `latin`; other words are
-            left out.
+        characters: characters that the words may contain, or what names them, as under `text.characters`: `latin`, or a
+            text file; other words are left out.
         min_length: minimum number of characters of a word; a letter and its marks are one.
         max_length: maximum number of characters of a word.
     """
@@ -165,8 +166,10 @@ class WordSource:
             return _fill(rng, choose(rng, words.patterns))
         if words.listed and rng.random() >= self._config.invented_share:
             word = choose(rng, words.listed)
-        else:
+        elif words.is_latin:
             word = _invent(rng, self._config.min_length, self._config.max_length)
+        else:
+            word = _splice(choose(rng, words.listed), choose(rng, words.listed))
         if rng.random() < PUNCTUATED_SHARE:
             return choose(rng, words.punctuated).format(word)
         return word
@@ -174,14 +177,17 @@ class WordSource:
     def _read_lists(self) -> list["_Words"]:
         """The words of each list, at least one, though it may be empty."""
         config = self._config
-        lists = [
-            _Words(spelling_of(name), self._fitting(name, _part_of(name, config.part))) for name in config.languages
-        ]
+        lists = [self._words_of(name) for name in config.languages]
         if config.file:
             lists.append(_Words(UNICODE, self._fitting(config.file, _read_list(config.file))))
         if config.languages:
-            lists = [replace(one, patterns=ALL_PATTERNS, punctuated=ALL_PUNCTUATED) for one in lists]
+            lists = [replace(one, patterns=_patterns_of(one), punctuated=ALL_PUNCTUATED) for one in lists]
         return lists or [_Words(UNICODE)]
+
+    def _words_of(self, language: str) -> "_Words":
+        listed = self._fitting(language, _part_of(language, self._config.part))
+        is_latin = not set(string.ascii_letters).isdisjoint("".join(listed))
+        return _Words(spelling_of(language), listed, is_latin=is_latin)
 
     def _fits(self, word: str, spelling: Spelling = UNICODE) -> bool:
         return any(self.allows(case(spelling, word)) for case in self._cases)
@@ -200,12 +206,17 @@ class WordSource:
 
 @dataclass(frozen=True)
 class _Words:
-    """A list of words, of one language, and what is written besides."""
+    """A list of words, of one language, and what is written besides; Latin ones are invented of syllables."""
 
     spelling: Spelling
     listed: tuple[str, ...] = ()
     patterns: tuple[str, ...] = PATTERNS
     punctuated: tuple[str, ...] = PUNCTUATED
+    is_latin: bool = True
+
+
+def _patterns_of(words: _Words) -> tuple[str, ...]:
+    return ALL_PATTERNS if words.is_latin else ALL_PATTERNS + CYRILLIC_PATTERNS
 
 
 @cache
@@ -235,6 +246,11 @@ def _invent(rng: np.random.Generator, min_length: int, max_length: int) -> str:
     while len(word) < length:
         word += choose(rng, ONSETS) + choose(rng, NUCLEI) + choose(rng, CODAS)
     return word[:length]
+
+
+def _splice(first: str, second: str) -> str:
+    """The first half of one word and the last half of another."""
+    return first[: (len(first) + 1) // 2] + second[(len(second) + 1) // 2 :]
 
 
 def _fill(rng: np.random.Generator, pattern: str) -> str:

@@ -9,8 +9,7 @@ The words are read without errors here. Danish and Norwegian, Czech and Slovak s
 import argparse
 
 import numpy as np
-from word_lists import CODES, is_latin_word
-from wordfreq import get_frequency_dict
+from word_lists import ALL_CODES, frequencies_of
 
 from textspot.text.language_choice import choose_name
 from textspot.text.spelling import spelling_of
@@ -18,9 +17,9 @@ from textspot.text.spelling import spelling_of
 NUM_WORDS = (1, 3, 5, 10, 20)
 
 
-def share_found(name: str, code: str, num_words: int, num_images: int, rng: np.random.Generator) -> float:
+def share_found(name: str, num_words: int, num_images: int, rng: np.random.Generator) -> float:
     """The share of images of so many words whose language is found."""
-    frequencies = {word: share for word, share in get_frequency_dict(code).items() if is_latin_word(word)}
+    frequencies = frequencies_of(name)
     upper = spelling_of(name).upper
     words, weights = list(frequencies), np.array(list(frequencies.values()))
     drawn = rng.choice(len(words), (num_images, num_words), p=weights / weights.sum())
@@ -36,8 +35,8 @@ def main() -> None:
         "| language | " + " | ".join(f"{count} words" for count in NUM_WORDS) + " |\n|" + "---|" * (len(NUM_WORDS) + 1)
     )
     rows = []
-    for name, code in sorted((CODES | {"english": "en"}).items()):
-        rows.append([share_found(name, code, count, options.num_images, rng) for count in NUM_WORDS])
+    for name in sorted(ALL_CODES):
+        rows.append([share_found(name, count, options.num_images, rng) for count in NUM_WORDS])
         print(f"| {name} | " + " | ".join(f"{share:.2f}" for share in rows[-1]) + " |", flush=True)
     print("| mean | " + " | ".join(f"{share:.2f}" for share in np.mean(rows, axis=0)) + " |")
 

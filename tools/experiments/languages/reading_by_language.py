@@ -2,10 +2,10 @@
 
     python tools/experiments/languages/reading_by_language.py --weights runs/spotter_latin --fonts HELD_OUT_FONTS
 
-The words are those that `words.part: train` leaves out, so weights trained by configs/spotter_latin.yaml have not seen
-them; neither have they seen the seed. Whether they know the typefaces is up to `--fonts`. The language model is made of
-a list that holds the words. Three in a hundred are strings of any characters instead. `--kinds` measures the same for
-texts that are of no language.
+The words are those that `words.part: train` leaves out, so weights trained by configs/spotter_latin.yaml or
+spotter_cyrillic.yaml have not seen them; neither have they seen the seed. Whether they know the typefaces is up to
+`--fonts`. The language model is made of a list that holds the words. Three in a hundred are strings of any characters
+instead. `--kinds` measures the same for texts that are of no language.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from textspot.inference.spotter import Spotter
 from textspot.preprocess import preprocess
 from textspot.runtime.torch_runtime import TorchRuntime
 from textspot.structures import Sample
-from textspot.text.language import list_languages
+from textspot.text.language import list_languages, read_words
 from textspot.text.language_choice import choose_language
 
 SEED = 28_000  # no recipe draws with it
@@ -35,6 +35,11 @@ KINDS = {  # what is written that is no word of a list
     "invented names": WordConfig(number_share=0.0, sign_share=0.0),
     "phrases of English signs": WordConfig(number_share=0.0, sign_share=1.0),
 }
+
+
+def languages_of(characters: str) -> list[str]:
+    """The languages that ship of which some word consists of these characters."""
+    return [name for name in list_languages() if any(map(set(characters).issuperset, read_words(name)))]
 
 
 def render(config: WordConfig, options: argparse.Namespace) -> Iterator[Sample]:
@@ -71,7 +76,7 @@ def compare_languages(spotter: Spotter, options: argparse.Namespace) -> None:
     characters = spotter.card.charset.characters
     print("| language | words | without language | with language | auto |\n|---|---|---|---|---|")
     shares = []
-    for name in options.languages or list_languages():
+    for name in options.languages or languages_of(characters):
         words = WordConfig(
             languages=(name,),
             part="held_out",
@@ -90,7 +95,7 @@ def compare_languages(spotter: Spotter, options: argparse.Namespace) -> None:
 
 def compare_kinds(spotter: Spotter, options: argparse.Namespace) -> None:
     """Print what each language does to texts of no language."""
-    names = ["none", "auto", *(options.languages or list_languages())]
+    names = ["none", "auto", *(options.languages or languages_of(spotter.card.charset.characters))]
     print("| text | words | " + " | ".join(names) + " |\n|" + "---|" * (len(names) + 2))
     for kind, config in KINDS.items():
         words = replace(config, characters=spotter.card.charset.characters)
@@ -104,7 +109,9 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="weights for PyTorch, or a run's folder")
     parser.add_argument("--fonts", default="shipped", help="typefaces that were not trained on: a folder, or shipped")
     parser.add_argument("--num_images", type=int, default=200, help="images per language, each of some words")
-    parser.add_argument("--languages", nargs="*", choices=list_languages(), help="the rows; by default all that ship")
+    parser.add_argument(
+        "--languages", nargs="*", choices=list_languages(), help="the rows; by default all that the weights can write"
+    )
     parser.add_argument(
         "--kinds", action="store_true", help="numbers, names and English signs instead of the languages"
     )

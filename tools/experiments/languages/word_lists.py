@@ -4,33 +4,59 @@
     python tools/experiments/languages/word_lists.py --german /usr/share/dict/ngerman
 
 wordfreq writes ss for ß. The German list (Debian's package wngerman) says which words are spelled with ß; nothing else
-is taken from it. The command prints the size of each list, and each letter beyond ASCII with its number of words.
+is taken from it. It writes Serbian in Latin letters, for each of which, or each pair, Cyrillic has one. The command
+prints the size of each list, and each letter beyond ASCII with its number of words.
 """
 
 import argparse
+import re
 import unicodedata
 import zlib
 from collections import Counter
 from pathlib import Path
 
-from wordfreq import top_n_list
+from wordfreq import get_frequency_dict
 
-from textspot.text.language import INNER_POINT, SHIPPED
-from textspot.text.spelling import UNICODE
+from textspot.text.language import SHIPPED
+from textspot.text.spelling import UNICODE, spelling_of
 
 MOST_WORDS = 20_000
-PHONETIC = "\u0250"  # the first character behind the Latin letters of orthographies
 CODES = {
     **{"catalan": "ca", "croatian": "sh", "czech": "cs", "danish": "da", "dutch": "nl", "finnish": "fi"},
     **{"french": "fr", "german": "de", "hungarian": "hu", "icelandic": "is", "italian": "it", "latvian": "lv"},
     **{"lithuanian": "lt", "norwegian": "nb", "polish": "pl", "portuguese": "pt", "romanian": "ro", "slovak": "sk"},
     **{"slovenian": "sl", "spanish": "es", "swedish": "sv", "turkish": "tr"},
+    **{"bulgarian": "bg", "russian": "ru", "serbian": "sh", "ukrainian": "uk"},
 }
+ALL_CODES = CODES | {"english": "en"}  # the list of English words is of another source
+CYRILLIC = ("bulgarian", "russian", "serbian", "ukrainian")
+SERBIAN_PAIRS = {"lj": "љ", "nj": "њ", "dž": "џ"}
+SERBIAN_LETTERS = dict(zip("abvgdđežzijklmnoprstćufhcčš", "абвгдђежзијклмнопрстћуфхцчш", strict=True))
+SEPARATE = "inj(?=ek)"  # injekcija: the only words of the list in which n and j are two letters
 
 
-def is_latin_word(word: str) -> bool:
-    """Whether it holds small Latin letters alone; a Catalan point inside is one of them."""
-    return all(c == INNER_POINT or (c < PHONETIC and unicodedata.category(c) == "Ll") for c in word)
+def frequencies_of(name: str) -> dict[str, float]:
+    """The frequencies of the words of a language, the most frequent first, of small letters of its script alone."""
+    listed = get_frequency_dict(ALL_CODES[name], wordlist="small")
+    words = {unicodedata.normalize("NFC", word): share for word, share in listed.items()}
+    if name == "serbian":
+        words = {to_cyrillic(word): share for word, share in words.items()}
+    return {word: share for word, share in words.items() if is_word(word, name)}
+
+
+def is_word(word: str, name: str) -> bool:
+    """Whether it holds small letters of the language's script alone, and what is a letter inside a word."""
+    first, last = ("а", "ґ") if name in CYRILLIC else ("a", "ɏ")
+    inner = spelling_of(name).inner
+    return all(c in inner or (first <= c <= last and unicodedata.category(c) == "Ll") for c in word)
+
+
+def to_cyrillic(word: str) -> str:
+    """A Serbian word in Cyrillic; letters that the alphabet lacks stay."""
+    word = re.sub(SEPARATE, "инј", word)
+    for pair, letter in SERBIAN_PAIRS.items():
+        word = word.replace(pair, letter)
+    return "".join(SERBIAN_LETTERS.get(letter, letter) for letter in word)
 
 
 def restore_sharp_s(words: list[str], dictionary: set[str]) -> list[str]:
@@ -51,9 +77,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=SHIPPED)
     options = parser.parse_args()
     dictionary = {UNICODE.fold(word) for word in options.german.read_text(encoding="utf-8").splitlines()}
-    for name, code in CODES.items():
-        words = [unicodedata.normalize("NFC", word) for word in top_n_list(code, 3 * MOST_WORDS, wordlist="small")]
-        words = [word for word in words if is_latin_word(word)][:MOST_WORDS]
+    for name in CODES:
+        words = list(frequencies_of(name))[:MOST_WORDS]
         if name == "german":
             words = restore_sharp_s(words, dictionary)
         text = "\n".join(sorted(words)) + "\n"
